@@ -1,0 +1,16 @@
+//! Capability contracts: their ids, operations and payloads, and how a call over one can fail.
+//!
+//! Pure data: no I/O, no async, no clock; builds for `wasm32-unknown-unknown` so that guests can share it.
+//! One file per contract. To add one: `<name>.rs` with its id, operations, payloads and link values.
+#![forbid(unsafe_code)]
+
+pub mod call;
+pub mod codec;
+pub mod httpserver;
+pub mod link_values;
+
+pub use call::{CallError, TraceContext};
+pub use link_values::LinkValueError;
+
+/// Link values as they travel: free text by key, as the operator typed them (protocol section 3.3).
+pub type Values = std::collections::BTreeMap<String, String>;

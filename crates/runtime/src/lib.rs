@@ -1,0 +1,3 @@
+//! The wasmtime embedding (being written).
+mod outbound;
+pub use outbound::{CallContext, Denied, Outbound, OutboundCall, OutboundTarget};

@@ -1,0 +1,2 @@
+//! wash-cli
+fn main() {}
