@@ -1,0 +1,268 @@
+//! Every setting of a host, in one table: flag, environment variable, default, meaning (protocol section 8.1).
+//!
+//! [`HostArgs`] is what an operator writes; [`HostConfig`] is what the host uses. [`HostArgs::into_config`] collects
+//! every problem and reports them together: a wrong setting stops the start.
+
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
+
+use claims::{AccountId, ClusterId, KeyKind, KeyPair};
+use clap::{Args, builder::BoolishValueParser};
+use lattice::{LatticeId, client::NatsOptions};
+use runtime::{GuestLimits, RuntimeConfig};
+
+/// Settings as flags and environment variables. `wash up` and `wash-host` share them.
+#[derive(Debug, Clone, Args)]
+pub struct HostArgs {
+    /// Lattice to join.
+    #[arg(short = 'x', long, alias = "lattice-prefix", env = "WASMCLOUD_LATTICE", default_value = "default")]
+    pub lattice: String,
+    /// NATS server, for both connections unless they have their own.
+    #[arg(long, env = "NATS_HOST", default_value = "127.0.0.1")]
+    pub nats_host: String,
+    /// Port of the NATS server.
+    #[arg(long, env = "NATS_PORT", default_value_t = 4222)]
+    pub nats_port: u16,
+    /// NATS user JWT; needs the seed as well.
+    #[arg(long, env = "WASMCLOUD_NATS_JWT", requires = "nats_seed", hide_env_values = true)]
+    pub nats_jwt: Option<String>,
+    /// NATS user seed (`SU…`).
+    #[arg(long, env = "WASMCLOUD_NATS_SEED", hide_env_values = true)]
+    pub nats_seed: Option<String>,
+    /// Control connection: server, if another.
+    #[arg(long, env = "WASMCLOUD_CTL_HOST", hide = true)]
+    pub ctl_host: Option<String>,
+    /// Control connection: port, if another.
+    #[arg(long, env = "WASMCLOUD_CTL_PORT", hide = true)]
+    pub ctl_port: Option<u16>,
+    /// RPC connection: server, if another.
+    #[arg(long, env = "WASMCLOUD_RPC_HOST", hide = true)]
+    pub rpc_host: Option<String>,
+    /// RPC connection: port, if another.
+    #[arg(long, env = "WASMCLOUD_RPC_PORT", hide = true)]
+    pub rpc_port: Option<u16>,
+    /// Root of the control subjects instead of `wasmbus.ctl`.
+    #[arg(long, env = "WASMCLOUD_CTL_TOPIC_PREFIX", hide = true)]
+    pub ctl_topic_prefix: Option<String>,
+    /// JetStream domain of the lattice state.
+    #[arg(long, env = "WASMCLOUD_JS_DOMAIN")]
+    pub js_domain: Option<String>,
+    /// Host identity (`SN…`) instead of the one kept in the state directory.
+    #[arg(long, env = "WASMCLOUD_HOST_SEED", hide_env_values = true)]
+    pub host_seed: Option<String>,
+    /// Key that signs invocations (`SC…`); hosts that share it trust each other.
+    #[arg(long, env = "WASMCLOUD_CLUSTER_SEED", hide_env_values = true)]
+    pub cluster_seed: Option<String>,
+    /// Cluster keys (`C…`) whose invocations are accepted besides our own.
+    #[arg(long, env = "WASMCLOUD_CLUSTER_ISSUERS", value_delimiter = ',')]
+    pub cluster_issuers: Vec<String>,
+    /// Accounts (`A…`) whose actors and providers may run; repeatable. Default: any.
+    #[arg(long = "allowed-issuer", env = "WASMCLOUD_ALLOWED_ISSUERS", value_delimiter = ',')]
+    pub allowed_issuers: Vec<String>,
+    /// Label of this host, `key=value`; repeatable (also `WASMCLOUD_LABEL_{key}={value}`).
+    #[arg(short = 'l', long = "label", value_name = "KEY=VALUE")]
+    pub labels: Vec<String>,
+    /// Let artifacts be loaded from files of this machine.
+    #[arg(
+        long,
+        env = "WASMCLOUD_ALLOW_FILE_LOAD",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new()
+    )]
+    pub allow_file_load: Option<bool>,
+    /// Deadline of a call that brings none, milliseconds.
+    #[arg(long, env = "WASMCLOUD_RPC_TIMEOUT_MS", default_value_t = 2000)]
+    pub rpc_timeout_ms: u64,
+    /// How long a provider process may take to shut down before it is killed, milliseconds.
+    #[arg(long, env = "WASMCLOUD_PROV_SHUTDOWN_DELAY_MS", default_value_t = 300)]
+    pub provider_shutdown_delay: u64,
+    /// Log level: error, warn, info, debug or trace, or a filter such as `host=debug,info`.
+    #[arg(long, env = "WASMCLOUD_LOG_LEVEL", default_value = "info")]
+    pub log_level: String,
+    /// Logs as JSON, one object a line.
+    #[arg(
+        long,
+        env = "WASMCLOUD_STRUCTURED_LOGGING_ENABLED",
+        num_args = 0..=1,
+        default_value = "false",
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new()
+    )]
+    pub enable_structured_logging: bool,
+    /// Directory for this host's key, state and control socket.
+    #[arg(long, env = "WASH_STATE_DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Memory one actor instance may use, MiB.
+    #[arg(long, env = "WASH_ACTOR_MEMORY_MIB", default_value_t = 64)]
+    pub actor_memory_mib: u32,
+}
+
+/// Settings as the host uses them.
+#[derive(Debug, Clone)]
+pub struct HostConfig {
+    /// Lattice to join.
+    pub lattice: LatticeId,
+    /// Control connection; none means a single host without NATS.
+    pub ctl: Option<NatsOptions>,
+    /// RPC connection; the control settings when none.
+    pub rpc: Option<NatsOptions>,
+    /// Root of the control subjects instead of `wasmbus.ctl`.
+    pub ctl_topic_prefix: Option<String>,
+    /// JetStream domain.
+    pub js_domain: Option<String>,
+    /// Host key; none means the one kept in the state directory.
+    pub host_key: Option<KeyPair>,
+    /// Cluster key; none means the one kept in the state directory.
+    pub cluster_key: Option<KeyPair>,
+    /// Trusted cluster keys besides our own.
+    pub cluster_issuers: Vec<ClusterId>,
+    /// Issuers whose artifacts may run; none means any.
+    pub allowed_issuers: Option<Vec<AccountId>>,
+    /// Labels besides the built-in ones, which they override.
+    pub labels: BTreeMap<String, String>,
+    /// Whether `file://` references are served.
+    pub allow_file_load: bool,
+    /// Deadline of a call that brings none.
+    pub rpc_timeout: Duration,
+    /// Grace of a provider process at stop.
+    pub provider_shutdown_delay: Duration,
+    /// Time between heartbeats; the protocol says 30 s.
+    pub heartbeat_interval: Duration,
+    /// Time between comparisons of wanted with actual.
+    pub reconcile_interval: Duration,
+    /// Directory of key, replica, lock, socket and cache.
+    pub state_dir: PathBuf,
+    /// The engine.
+    pub runtime: RuntimeConfig,
+    /// Limits of an actor unless its start says otherwise.
+    pub limits: GuestLimits,
+}
+
+impl HostConfig {
+    /// Defaults for a host of `lattice` that keeps its state in `state_dir` and has no NATS.
+    #[must_use]
+    pub fn new(lattice: LatticeId, state_dir: PathBuf) -> Self {
+        Self {
+            lattice,
+            ctl: None,
+            rpc: None,
+            ctl_topic_prefix: None,
+            js_domain: None,
+            host_key: None,
+            cluster_key: None,
+            cluster_issuers: Vec::new(),
+            allowed_issuers: None,
+            labels: BTreeMap::new(),
+            allow_file_load: false,
+            rpc_timeout: Duration::from_secs(2),
+            provider_shutdown_delay: Duration::from_millis(300),
+            heartbeat_interval: Duration::from_secs(30),
+            reconcile_interval: Duration::from_secs(2),
+            state_dir,
+            runtime: RuntimeConfig::default(),
+            limits: GuestLimits::default(),
+        }
+    }
+}
+
+/// Settings that cannot be used; every one is listed.
+#[derive(Debug, thiserror::Error)]
+#[error("unusable settings:\n  {}", .problems.join("\n  "))]
+pub struct ConfigError {
+    /// One sentence per setting.
+    pub problems: Vec<String>,
+}
+
+impl HostArgs {
+    /// Checks every setting. `state_dir` is used when none was given.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with all problems at once.
+    pub fn into_config(self, state_dir: PathBuf) -> Result<HostConfig, ConfigError> {
+        let mut problems = Problems(Vec::new());
+        let lattice = problems.take("--lattice", self.lattice.parse::<LatticeId>()).unwrap_or_default();
+        let mut config = HostConfig::new(lattice, self.state_dir.clone().unwrap_or(state_dir));
+        config.host_key = problems.seed("--host-seed", self.host_seed.as_deref(), KeyKind::Server);
+        config.cluster_key = problems.seed("--cluster-seed", self.cluster_seed.as_deref(), KeyKind::Cluster);
+        config.cluster_issuers = problems.list("--cluster-issuers", &self.cluster_issuers);
+        let issuers: Vec<AccountId> = problems.list("--allowed-issuer", &self.allowed_issuers);
+        config.allowed_issuers = (!self.allowed_issuers.is_empty()).then_some(issuers);
+        config.labels = problems.labels(&self.labels);
+        config.ctl = Some(self.nats_options(self.ctl_host.as_deref(), self.ctl_port));
+        config.rpc = Some(self.nats_options(self.rpc_host.as_deref(), self.rpc_port));
+        config.ctl_topic_prefix = self.ctl_topic_prefix;
+        config.js_domain = self.js_domain;
+        config.allow_file_load = self.allow_file_load.unwrap_or(false);
+        config.rpc_timeout = Duration::from_millis(self.rpc_timeout_ms);
+        config.provider_shutdown_delay = Duration::from_millis(self.provider_shutdown_delay);
+        config.limits.memory_bytes = self.actor_memory_mib as usize * 1024 * 1024;
+        problems.none_or(config)
+    }
+
+    fn nats_options(&self, host: Option<&str>, port: Option<u16>) -> NatsOptions {
+        let host = host.unwrap_or(&self.nats_host);
+        let port = port.unwrap_or(self.nats_port);
+        NatsOptions {
+            urls: vec![nats_url(host, port)],
+            jwt: self.nats_jwt.clone(),
+            seed: self.nats_seed.clone(),
+            retry: true,
+            ..NatsOptions::default()
+        }
+    }
+}
+
+/// `nats://host:port`, with brackets around an IPv6 address; a full URL is kept.
+#[must_use]
+pub fn nats_url(host: &str, port: u16) -> String {
+    if host.contains("://") {
+        return host.to_owned();
+    }
+    match host.parse::<IpAddr>() {
+        Ok(IpAddr::V6(address)) => format!("nats://[{address}]:{port}"),
+        _ => format!("nats://{host}:{port}"),
+    }
+}
+
+struct Problems(Vec<String>);
+
+impl Problems {
+    fn take<T, E: std::fmt::Display>(&mut self, setting: &str, outcome: Result<T, E>) -> Option<T> {
+        outcome.map_err(|error| self.0.push(format!("{setting}: {error}"))).ok()
+    }
+
+    fn seed(&mut self, setting: &str, seed: Option<&str>, kind: KeyKind) -> Option<KeyPair> {
+        let key = self.take(setting, KeyPair::from_seed(seed?))?;
+        if key.kind() == kind {
+            return Some(key);
+        }
+        self.0.push(format!("{setting}: expected the seed of a {kind:?} key, found one of a {:?} key", key.kind()));
+        None
+    }
+
+    fn list<T: std::str::FromStr>(&mut self, setting: &str, texts: &[String]) -> Vec<T>
+    where
+        T::Err: std::fmt::Display,
+    {
+        texts.iter().filter_map(|text| self.take(setting, text.trim().parse())).collect()
+    }
+
+    fn labels(&mut self, given: &[String]) -> BTreeMap<String, String> {
+        let mut labels: BTreeMap<String, String> = std::env::vars()
+            .filter_map(|(name, value)| Some((name.strip_prefix("WASMCLOUD_LABEL_")?.to_owned(), value)))
+            .collect();
+        for text in given {
+            match text.split_once('=') {
+                Some((key, value)) if !key.is_empty() => {
+                    labels.insert(key.to_owned(), value.to_owned());
+                }
+                _ => self.0.push(format!("--label: `{text}` is not of the form `key=value`")),
+            }
+        }
+        labels
+    }
+
+    fn none_or(self, config: HostConfig) -> Result<HostConfig, ConfigError> {
+        if self.0.is_empty() { Ok(config) } else { Err(ConfigError { problems: self.0 }) }
+    }
+}

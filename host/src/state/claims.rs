@@ -1,0 +1,79 @@
+//! Claims of every actor and provider the lattice has seen, and the call aliases they bring.
+//!
+//! Fed from lattice state and from what this host loads. Invariant: an alias names one actor, the last that claimed it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use claims::ActorId;
+use dashmap::DashMap;
+use lattice::stored_claims::StoredClaims;
+
+/// The claims cache.
+#[derive(Default)]
+pub struct ClaimsCache {
+    by_subject: DashMap<String, Arc<StoredClaims>>,
+    aliases: DashMap<String, ActorId>,
+}
+
+impl ClaimsCache {
+    /// Records claims. Returns whether anything changed.
+    pub fn put(&self, claims: StoredClaims) -> bool {
+        if let StoredClaims::Actor(actor) = &claims {
+            self.register_alias(actor.call_alias.as_str(), actor.subject.as_str());
+        }
+        let subject = claims.subject().to_owned();
+        let claims = Arc::new(claims);
+        let previous = self.by_subject.insert(subject, claims.clone());
+        previous.as_ref() != Some(&claims)
+    }
+
+    fn register_alias(&self, alias: &str, subject: &str) {
+        let Ok(actor) = subject.parse::<ActorId>() else { return };
+        if alias.is_empty() {
+            return;
+        }
+        if let Some(previous) = self.aliases.insert(alias.to_owned(), actor)
+            && previous != actor
+        {
+            tracing::warn!(%alias, %previous, %actor, "call alias now names another actor");
+        }
+    }
+
+    /// Forgets claims and the alias they brought.
+    pub fn delete(&self, subject: &str) {
+        let Some((_, claims)) = self.by_subject.remove(subject) else { return };
+        if let StoredClaims::Actor(actor) = claims.as_ref() {
+            self.aliases.remove_if(&actor.call_alias, |_, id| id.as_str() == subject);
+        }
+    }
+
+    /// Claims of a public key.
+    #[must_use]
+    pub fn get(&self, subject: &str) -> Option<Arc<StoredClaims>> {
+        self.by_subject.get(subject).map(|claims| claims.clone())
+    }
+
+    /// The actor a call alias names.
+    #[must_use]
+    pub fn alias(&self, alias: &str) -> Option<ActorId> {
+        self.aliases.get(alias).map(|id| *id)
+    }
+
+    /// Whether an actor's claims are known to lack a contract. Unknown actors are not judged here.
+    #[must_use]
+    pub fn lacks(&self, actor: &ActorId, contract: &str) -> bool {
+        match self.get(actor.as_str()).as_deref() {
+            Some(StoredClaims::Actor(claims)) => !claims.capabilities.iter().any(|granted| granted == contract),
+            _ => false,
+        }
+    }
+
+    /// Every entry as the flat map of `get.claims`, sorted by subject.
+    #[must_use]
+    pub fn listing(&self) -> Vec<BTreeMap<String, String>> {
+        let mut entries: Vec<_> =
+            self.by_subject.iter().map(|entry| (entry.key().clone(), entry.value().clone())).collect();
+        entries.sort_by(|a, b| a.0.cmp(&b.0));
+        entries.into_iter().map(|(_, claims)| claims.to_string_map()).collect()
+    }
+}
