@@ -1,10 +1,12 @@
 //! `wasmcloud:httpserver`: HTTP requests become actor calls (protocol section 7.6).
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+mod link;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{LinkValueError, Values};
+pub use link::{DEFAULT_ADDRESS, DEFAULT_MAX_CONTENT_LEN, HttpServerLink};
 
 /// Contract id.
 pub const CONTRACT: &str = "wasmcloud:httpserver";
@@ -50,25 +52,4 @@ pub struct HttpResponse {
 
 fn ok() -> u16 {
     200
-}
-
-/// What a link to an HTTP server provider says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HttpServerLink {
-    /// Listening address.
-    pub address: SocketAddr,
-    /// Whole-request timeout; none means the host's RPC timeout.
-    pub timeout: Option<Duration>,
-    /// Largest accepted request body in bytes.
-    pub max_content_len: u64,
-}
-
-impl HttpServerLink {
-    /// Reads the values of a link.
-    ///
-    /// # Errors
-    /// [`LinkValueError`] with the first key that is unusable.
-    pub fn parse(_values: &Values) -> Result<Self, LinkValueError> {
-        Ok(Self { address: ([127, 0, 0, 1], 8000).into(), timeout: None, max_content_len: 100 << 20 })
-    }
 }
