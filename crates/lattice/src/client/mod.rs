@@ -1,0 +1,1 @@
+//! Clients of the control interface and of RPC.

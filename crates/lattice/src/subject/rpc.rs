@@ -1,0 +1,103 @@
+//! Subjects of calls between actors and providers, and of what a host tells a provider.
+//!
+//! Knows addresses, not payloads. Invariant: all hosts that run an actor, and all processes of a provider, share one
+//! queue group each, so that one of them answers a call.
+
+use claims::{ActorId, ProviderId};
+
+use super::{SubjectError, token, under};
+use crate::{LatticeId, LinkName};
+
+/// An address on the RPC side of the lattice.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum RpcSubject {
+    /// Calls to an actor.
+    Actor(ActorId),
+    /// Calls to a provider.
+    Provider {
+        /// The provider.
+        id: ProviderId,
+        /// The link name it runs under.
+        link_name: LinkName,
+    },
+    /// Links that a provider is to serve.
+    LinkPut {
+        /// The provider.
+        id: ProviderId,
+        /// The link name it runs under.
+        link_name: LinkName,
+    },
+    /// Links that a provider is to drop.
+    LinkDel {
+        /// The provider.
+        id: ProviderId,
+        /// The link name it runs under.
+        link_name: LinkName,
+    },
+    /// Health checks of a provider.
+    Health {
+        /// The provider.
+        id: ProviderId,
+        /// The link name it runs under.
+        link_name: LinkName,
+    },
+    /// The request to a provider to end.
+    Shutdown {
+        /// The provider.
+        id: ProviderId,
+        /// The link name it runs under.
+        link_name: LinkName,
+    },
+}
+
+impl RpcSubject {
+    fn root(lattice: &LatticeId) -> String {
+        format!("wasmbus.rpc.{lattice}")
+    }
+
+    /// Renders the subject.
+    #[must_use]
+    pub fn render(&self, lattice: &LatticeId) -> String {
+        let root = Self::root(lattice);
+        match self {
+            Self::Actor(id) => format!("{root}.{id}"),
+            Self::Provider { id, link_name } => format!("{root}.{id}.{link_name}"),
+            Self::LinkPut { id, link_name } => format!("{root}.{id}.{link_name}.linkdefs.put"),
+            Self::LinkDel { id, link_name } => format!("{root}.{id}.{link_name}.linkdefs.del"),
+            Self::Health { id, link_name } => format!("{root}.{id}.{link_name}.health"),
+            Self::Shutdown { id, link_name } => format!("{root}.{id}.{link_name}.shutdown"),
+        }
+    }
+
+    /// The queue group of those who serve it, if it has one.
+    #[must_use]
+    pub fn queue_group(&self, lattice: &LatticeId) -> Option<String> {
+        match self {
+            Self::Actor(_) => Some(self.render(lattice)),
+            Self::Provider { .. } => Some("rpc".to_owned()),
+            Self::LinkPut { .. } | Self::LinkDel { .. } | Self::Health { .. } | Self::Shutdown { .. } => None,
+        }
+    }
+
+    /// Reads a subject.
+    ///
+    /// # Errors
+    /// [`SubjectError`] when nothing of this lattice is served there.
+    pub fn parse(lattice: &LatticeId, subject: &str) -> Result<Self, SubjectError> {
+        let tail = under(&Self::root(lattice), subject)?;
+        let Some((id, rest)) = tail.split_once('.') else {
+            return Ok(Self::Actor(token(tail, "actor id")?));
+        };
+        let (link_name, what) = rest.split_once('.').map_or((rest, ""), |(name, what)| (name, what));
+        let id: ProviderId = token(id, "provider id")?;
+        let link_name: LinkName = token(link_name, "link name")?;
+        match what {
+            "" if !rest.contains('.') => Ok(Self::Provider { id, link_name }),
+            "linkdefs.put" => Ok(Self::LinkPut { id, link_name }),
+            "linkdefs.del" => Ok(Self::LinkDel { id, link_name }),
+            "health" => Ok(Self::Health { id, link_name }),
+            "shutdown" => Ok(Self::Shutdown { id, link_name }),
+            _ => Err(SubjectError::Unsupported { subject: subject.to_owned() }),
+        }
+    }
+}

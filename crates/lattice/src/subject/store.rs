@@ -1,0 +1,81 @@
+//! Names in JetStream: KV buckets and keys of lattice state, the bucket and objects of large payloads.
+//!
+//! Knows no values. Invariant: a key of our own parses back; keys of other makers are `None`, never an error, because
+//! every host watches the whole bucket.
+
+use claims::PublicKey;
+
+use crate::{LatticeId, LinkId};
+
+/// The KV bucket of links and claims.
+#[must_use]
+pub fn lattice_bucket(lattice: &LatticeId) -> String {
+    format!("LATTICEDATA_{lattice}")
+}
+
+/// The KV bucket of configuration data.
+#[must_use]
+pub fn config_bucket(lattice: &LatticeId) -> String {
+    format!("CONFIGDATA_{lattice}")
+}
+
+/// The object-store bucket of payloads that are too large for a message.
+#[must_use]
+pub fn object_bucket(lattice: &LatticeId) -> String {
+    lattice.to_string()
+}
+
+/// The object that holds the payload of a request.
+#[must_use]
+pub fn request_object(invocation_id: &str) -> &str {
+    invocation_id
+}
+
+/// The object that holds the payload of a response.
+#[must_use]
+pub fn response_object(invocation_id: &str) -> String {
+    format!("{invocation_id}-r")
+}
+
+/// A key of [`lattice_bucket`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LatticeKey {
+    /// A link.
+    Link(LinkId),
+    /// The claims of an actor or provider.
+    Claims(PublicKey),
+}
+
+impl LatticeKey {
+    /// Renders the key.
+    #[must_use]
+    pub fn render(&self) -> String {
+        match self {
+            Self::Link(id) => format!("LINKDEF_{id}"),
+            Self::Claims(key) => format!("CLAIMS_{key}"),
+        }
+    }
+
+    /// Reads a key; `None` for kinds that mean nothing to us (older hosts wrote `REFMAP_…`) and malformed ids.
+    #[must_use]
+    pub fn parse(key: &str) -> Option<Self> {
+        match key.split_once('_')? {
+            ("LINKDEF", id) => id.parse().ok().map(Self::Link),
+            ("CLAIMS", key) => key.parse().ok().map(Self::Claims),
+            _ => None,
+        }
+    }
+}
+
+/// A key of [`config_bucket`].
+#[must_use]
+pub fn config_key(entity: &PublicKey, key: &str) -> String {
+    format!("{entity}_{key}")
+}
+
+/// The entity and entry name in a key of [`config_bucket`].
+#[must_use]
+pub fn parse_config_key(key: &str) -> Option<(PublicKey, &str)> {
+    let (entity, key) = key.split_once('_')?;
+    Some((entity.parse().ok()?, key))
+}

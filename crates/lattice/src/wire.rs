@@ -1,0 +1,59 @@
+//! The one MessagePack codec of the crate: structs as maps with named members, bounded depth and size.
+//!
+//! Knows encoding, not messages. Invariant: nothing a peer sends makes it recurse or allocate beyond a bound.
+
+use rmp_serde::{Deserializer, Serializer};
+use serde::{Deserialize, Serialize};
+
+/// How deep values may nest.
+const MAX_DEPTH: usize = 64;
+
+/// Largest envelope that is decoded. Payloads above the chunk threshold travel through the object store, so even one
+/// written as an array of integers stays far below.
+pub(crate) const MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// Why bytes are not the message they should be.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// More bytes than any message may have.
+    #[error("message of {size} bytes exceeds {max} bytes")]
+    TooLarge {
+        /// Bytes received.
+        size: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// Not MessagePack, or a member is missing or malformed.
+    #[error("{0}")]
+    Malformed(String),
+}
+
+impl WireError {
+    /// Stable word for logs, tests and replies.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TooLarge { .. } => "message_too_large",
+            Self::Malformed(_) => "malformed_message",
+        }
+    }
+}
+
+/// Encodes a value of ours; `hint` is about how many bytes it will take.
+pub(crate) fn encode<T: Serialize>(value: &T, hint: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(hint);
+    value
+        .serialize(&mut Serializer::new(&mut bytes).with_struct_map())
+        .expect("our messages are strings, numbers, bytes and maps of known length");
+    bytes
+}
+
+/// Decodes what a peer sent; members may borrow from `bytes`.
+pub(crate) fn decode<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, WireError> {
+    if bytes.len() > MAX_BYTES {
+        return Err(WireError::TooLarge { size: bytes.len(), max: MAX_BYTES });
+    }
+    let mut deserializer = Deserializer::from_read_ref(bytes);
+    deserializer.set_max_depth(MAX_DEPTH);
+    T::deserialize(&mut deserializer).map_err(|error| WireError::Malformed(error.to_string()))
+}
