@@ -14,8 +14,11 @@ fn parse(pairs: &[(&str, &str)]) -> HttpServerLink {
     HttpServerLink::parse(&values(pairs)).unwrap()
 }
 
+/// Values, the key that is named, and words of the reason.
+type Refusal<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
+
 /// Each case is refused, names the key as it was written, and says the words.
-fn refused(cases: &[(&[(&str, &str)], &str, &str)]) {
+fn refused(cases: &[Refusal<'_>]) {
     for (pairs, key, words) in cases {
         let error = HttpServerLink::parse(&values(pairs)).expect_err(&format!("{pairs:?}"));
         assert_eq!(error.key, *key, "{error}");
