@@ -1,0 +1,41 @@
+//! `cmd.{host}.scale`: how many instances of an actor may run at once; zero stops it.
+//!
+//! The wire calls the bound `count`. The ack comes at once, the outcome as an event.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Annotations, ControlRequest};
+
+/// The bound that means "as many as the host can".
+pub const UNBOUNDED: u32 = u32::MAX;
+
+/// Request of `cmd.{host}.scale`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScaleActor {
+    /// The reference as the operator wrote it; events repeat it verbatim.
+    #[serde(default, deserialize_with = "super::lenient::null_is_default")]
+    pub actor_ref: String,
+    /// Upper bound of concurrent executions.
+    #[serde(
+        rename = "count",
+        alias = "max_instances",
+        alias = "max_concurrent",
+        default,
+        deserialize_with = "super::lenient::null_is_default"
+    )]
+    pub max_instances: u32,
+    /// Notes on the workload; each distinct set is scaled by itself.
+    #[serde(
+        default,
+        deserialize_with = "super::lenient::null_is_default",
+        skip_serializing_if = "Annotations::is_empty"
+    )]
+    pub annotations: Annotations,
+    /// Repeats the host of the subject. Hosts ignore it; the client fills it in.
+    #[serde(default, deserialize_with = "super::lenient::null_is_default")]
+    pub host_id: String,
+}
+
+impl ControlRequest for ScaleActor {
+    const WHAT: &'static str = "actor scale command";
+}
