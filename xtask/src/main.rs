@@ -1,2 +1,41 @@
-//! xtask
-fn main() {}
+//! `cargo xtask <command>`: everything around the code that is more than one cargo command. Plain Rust, no shell.
+//!
+//! One file per command; each is a function `run(args) -> Result<()>`. This file only names them.
+
+use clap::{Parser, Subcommand};
+use xtask::{bench, demo, docs, test, tidy, tools};
+
+/// Everything around the code: `cargo xtask demo` shows the product, `cargo xtask test` tests it.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 120)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the main job with the real `wash`: two hosts, two signed actors, a link, HTTP, faults.
+    Demo(demo::Args),
+    /// Run every test, with the servers that tests need.
+    Test(test::Args),
+    /// Check the house rules: dependency edges, file openings, the lock file, docs that belong to code.
+    Tidy,
+    /// Provide what demo and tests need: wasm targets and a nats-server.
+    Tools(tools::Args),
+    /// Measure what someone waits for, each row beside its raw baseline.
+    Bench(bench::Args),
+    /// Write the generated documentation (`docs/cli.md`).
+    Docs(docs::Args),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::Tidy => tidy::run(),
+        Command::Tools(args) => tools::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Docs(args) => docs::run(&args),
+    }
+}
