@@ -1,0 +1,130 @@
+//! `cargo xtask test`: every test of the workspace, with what the tests need.
+//!
+//! Cargo's output streams through unchanged; this command adds the environment before it and the sum after it.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    actors::{self, ACTORS},
+    nats_server, tools, workspace,
+};
+
+/// Flags of `test`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    tools: tools::Args,
+    /// Also the tests that take minutes (those marked `#[ignore]`).
+    #[arg(long)]
+    full: bool,
+    /// Passed on to `cargo test`, for example `-- --nocapture` or `--package claims`.
+    #[arg(last = true)]
+    cargo: Vec<String>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When tools cannot be provided, something does not build, or a test fails.
+pub fn run(args: &Args) -> Result<()> {
+    let started = Instant::now();
+    let tools = tools::provide(&args.tools)?;
+    actors::build()?;
+    // The process tests run these; `cargo test` alone does not promise to build binaries of other packages.
+    workspace::run_visibly(workspace::cargo(workspace::root()).args(["build", "--workspace", "--bins"]))?;
+    workspace::run_visibly(workspace::cargo(workspace::root()).args(["test", "--workspace", "--no-run"]))?;
+    let built = started.elapsed();
+
+    let mut cargo = workspace::cargo(workspace::root());
+    cargo.args(["test", "--workspace", "--no-fail-fast"]).args(&args.cargo).stdout(Stdio::piped());
+    if args.full {
+        cargo.args(["--", "--include-ignored"]);
+    }
+    cargo.env(nats_server::VARIABLE, &tools.nats_server.path);
+    for actor in ACTORS {
+        cargo.env(actor.variable, actor.path());
+    }
+    println!("$ {}", workspace::shown(&cargo));
+    let started = Instant::now();
+    let mut child = cargo.spawn().context("cannot run cargo")?;
+    let stdout = child.stdout.take().expect("standard output was asked for as a pipe");
+    let mut sum = Sum::default();
+    for line in BufReader::new(stdout).lines() {
+        let line = line.context("cannot read what cargo says")?;
+        println!("{line}");
+        sum.add(&line);
+    }
+    let status = child.wait().context("cannot wait for cargo")?;
+    println!("{}", sum.closing_line(built, started.elapsed()));
+    if !status.success() || sum.failed > 0 {
+        bail!("some tests failed");
+    }
+    Ok(())
+}
+
+/// The closing lines of all suites, added up.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Sum {
+    suites: u32,
+    passed: u32,
+    failed: u32,
+    ignored: u32,
+}
+
+impl Sum {
+    /// Adds a line of the form `test result: ok. 3 passed; 0 failed; 1 ignored; …`; other lines count nothing.
+    fn add(&mut self, line: &str) {
+        let Some((_, counts)) = line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". ")) else {
+            return;
+        };
+        self.suites += 1;
+        for count in counts.split(';') {
+            let mut words = count.split_whitespace();
+            let (Some(Ok(number)), Some(what)) = (words.next().map(str::parse::<u32>), words.next()) else { continue };
+            match what {
+                "passed" => self.passed += number,
+                "failed" => self.failed += number,
+                "ignored" => self.ignored += number,
+                _ => {}
+            }
+        }
+    }
+
+    fn closing_line(&self, build: Duration, run: Duration) -> String {
+        let Self { suites, passed, failed, ignored } = self;
+        format!(
+            "total: {} tests in {suites} suites: {passed} passed, {failed} failed, {ignored} ignored; \
+             build {:.1} s, run {:.1} s",
+            passed + failed + ignored,
+            build.as_secs_f64(),
+            run.as_secs_f64()
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closing_lines_of_suites_add_up_and_other_lines_do_not_count() {
+        let mut sum = Sum::default();
+        for line in [
+            "running 3 tests",
+            "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.02s",
+            "test a ... ok",
+            "test result: FAILED. 5 passed; 2 failed; 0 ignored; 0 measured; 9 filtered out; finished in 1.50s",
+        ] {
+            sum.add(line);
+        }
+        assert_eq!(sum, Sum { suites: 2, passed: 8, failed: 2, ignored: 1 });
+        let line = sum.closing_line(Duration::from_millis(61_240), Duration::from_millis(2_500));
+        assert_eq!(line, "total: 11 tests in 2 suites: 8 passed, 2 failed, 1 ignored; build 61.2 s, run 2.5 s");
+    }
+}
