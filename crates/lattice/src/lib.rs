@@ -6,12 +6,21 @@
 #[cfg(feature = "client")]
 pub mod client;
 pub mod control;
+pub mod event;
 pub mod subject;
 
+mod chunk;
+mod health;
+mod host_data;
 mod link;
 mod name;
+mod shutdown;
 mod wire;
 
+pub use chunk::{CHUNK_EXTRA_TIME, CHUNK_THRESHOLD, is_chunked};
+pub use health::HealthResponse;
+pub use host_data::{HostData, HostDataError, OtelConfig, Secret};
 pub use link::{Link, LinkError, LinkId, LinkIdError};
 pub use name::{ContractId, LatticeId, LinkName, NameError};
+pub use shutdown::{SHUTDOWN_REPLY, ShutdownRequest};
 pub use wire::WireError;

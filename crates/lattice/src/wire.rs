@@ -57,3 +57,40 @@ pub(crate) fn decode<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Wi
     deserializer.set_max_depth(MAX_DEPTH);
     T::deserialize(&mut deserializer).map_err(|error| WireError::Malformed(error.to_string()))
 }
+
+/// For members that may be absent or nil: some peers leave them out, some write nil.
+pub(crate) fn nil_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::de::IgnoredAny;
+
+    use super::*;
+
+    #[test]
+    fn depth_is_bounded() {
+        let nested = |depth: usize| [vec![0x91; depth], vec![0xc0]].concat();
+        assert!(decode::<IgnoredAny>(&nested(32)).is_ok());
+        let error = decode::<IgnoredAny>(&nested(100_000)).expect_err("far too deep");
+        assert_eq!(error.code(), "malformed_message");
+    }
+
+    #[test]
+    fn size_is_bounded() {
+        let error = decode::<IgnoredAny>(&vec![0; MAX_BYTES + 1]).expect_err("one byte too many");
+        assert_eq!(error.code(), "message_too_large");
+    }
+
+    #[test]
+    fn a_length_that_is_not_there_allocates_nothing() {
+        // An array and a byte string that announce four billion elements.
+        assert!(decode::<Vec<u64>>(&[0xdd, 0xff, 0xff, 0xff, 0xff, 0x01]).is_err());
+        assert!(decode::<serde_bytes::ByteBuf>(&[0xc6, 0xff, 0xff, 0xff, 0xff, 0x01]).is_err());
+    }
+}
