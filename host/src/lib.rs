@@ -1,1 +1,33 @@
-//! host
+//! The lattice host: signed actors, capability providers, links, and the way between them.
+//!
+//! [`Host::start`] opens a host from a [`HostConfig`]; [`Host::run`] serves until it is told to stop. Which providers
+//! are compiled in is the caller's choice. The inside: `control` (one handler per operation), `state` (pure
+//! decisions), `router` (every call is decided once), `rpc` (calls that arrive), `providers` (embedded and child
+//! processes), `store` (lattice state between replica and JetStream).
+
+mod actors;
+mod artifacts;
+mod broker;
+mod buckets;
+pub mod config;
+mod control;
+mod core;
+mod effects;
+mod events;
+mod heartbeat;
+mod host;
+pub mod identity;
+mod lifecycle;
+mod logging;
+mod peers;
+mod providers;
+mod router;
+mod rpc;
+mod sequencer;
+mod socket;
+mod state;
+mod store;
+
+pub use config::{ConfigError, HostArgs, HostConfig, nats_url};
+pub use host::{Host, HostError, is_in_use, socket_path};
+pub use logging::{LogFormat, init_logging};

@@ -2,11 +2,11 @@
 //!
 //! Pure bookkeeping. Invariant: at most one provider per (actor, contract, link name).
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use claims::{ActorId, ProviderId};
 use dashmap::DashMap;
-use lattice::{Link, LinkName};
+use lattice::{Link, LinkId, LinkName};
 
 /// What a change of the table means for providers.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,27 +30,27 @@ type ActorLinks = Arc<Vec<Arc<Link>>>;
 #[derive(Default)]
 pub struct Links {
     by_actor: DashMap<ActorId, ActorLinks>,
-    by_id: DashMap<String, Arc<Link>>,
+    by_id: DashMap<LinkId, Arc<Link>>,
 }
 
 impl Links {
     /// Records a link.
     pub fn put(&self, link: Link) -> LinkChange {
-        let id = link.id().to_string();
+        let id = link.id();
         let link = Arc::new(link);
-        let replaced = self.by_id.insert(id.clone(), link.clone());
+        let replaced = self.by_id.insert(id, link.clone());
         if replaced.as_ref() == Some(&link) {
             return LinkChange::Unchanged;
         }
         self.rebuild(link.actor_id, |links| {
-            links.retain(|other| other.id().to_string() != id);
+            links.retain(|other| other.id() != id);
             links.push(link.clone());
         });
         LinkChange::Put { link, replaced }
     }
 
     /// Forgets a link by its id.
-    pub fn delete(&self, id: &str) -> LinkChange {
+    pub fn delete(&self, id: &LinkId) -> LinkChange {
         let Some((_, link)) = self.by_id.remove(id) else { return LinkChange::Unchanged };
         self.rebuild(link.actor_id, |links| links.retain(|other| !Arc::ptr_eq(other, &link)));
         LinkChange::Deleted(link)
@@ -90,9 +90,7 @@ impl Links {
     /// All links, sorted by actor, contract and name so that every host lists them alike.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Link>> {
-        let by_id: HashMap<String, Arc<Link>> =
-            self.by_id.iter().map(|entry| (entry.key().clone(), entry.value().clone())).collect();
-        let mut links: Vec<_> = by_id.into_values().collect();
+        let mut links: Vec<_> = self.by_id.iter().map(|entry| entry.value().clone()).collect();
         links.sort_by(|a, b| {
             (&a.actor_id, a.contract_id.as_str(), a.link_name.as_str()).cmp(&(
                 &b.actor_id,
@@ -151,7 +149,7 @@ mod tests {
         let (actor, provider, _) = ids();
         let links = Links::default();
         let put = link(&actor, &provider, "1");
-        let id = put.id().to_string();
+        let id = put.id();
         links.put(put);
         assert!(matches!(links.delete(&id), LinkChange::Deleted(_)));
         assert_eq!(links.delete(&id), LinkChange::Unchanged);

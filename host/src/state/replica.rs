@@ -48,6 +48,9 @@ pub enum ReplicaError {
     /// The store failed (disk full, damaged, in use).
     #[error("local state store")]
     Store(#[source] Box<redb::Error>),
+    /// The host is stopping.
+    #[error("the write was interrupted by the stop of the host")]
+    Interrupted,
     /// A record is not what was written.
     #[error("record `{key}` of the local state store is damaged")]
     Record {
@@ -109,28 +112,20 @@ impl Replica {
         Ok(entries)
     }
 
-    /// One record.
-    ///
-    /// # Errors
-    /// As [`Replica::load`].
-    pub fn get(&self, bucket: Bucket, key: &str) -> Result<Option<Local>, ReplicaError> {
-        let transaction = self.database.begin_read()?;
-        let table = transaction.open_table(bucket.table())?;
-        table.get(key)?.map(|value| decode(key, value.value())).transpose()
-    }
-
-    /// Writes a record, or removes it when none is given.
+    /// Writes records in one transaction; a record that is none is removed.
     ///
     /// # Errors
     /// [`ReplicaError::Store`]; nothing was changed then.
-    pub fn set(&self, bucket: Bucket, key: &str, entry: Option<&Local>) -> Result<(), ReplicaError> {
+    pub fn set(&self, bucket: Bucket, records: &[(String, Option<Local>)]) -> Result<(), ReplicaError> {
         let transaction = self.database.begin_write()?;
         {
             let mut table = transaction.open_table(bucket.table())?;
-            match entry {
-                Some(entry) => table.insert(key, encode(entry).as_slice())?,
-                None => table.remove(key)?,
-            };
+            for (key, entry) in records {
+                match entry {
+                    Some(entry) => table.insert(key.as_str(), encode(entry).as_slice())?,
+                    None => table.remove(key.as_str())?,
+                };
+            }
         }
         transaction.commit()?;
         Ok(())
@@ -153,6 +148,21 @@ impl Replica {
     pub fn set_fact(&self, name: &str, value: &str) -> Result<(), ReplicaError> {
         let transaction = self.database.begin_write()?;
         transaction.open_table(FACTS)?.insert(name, value)?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Reads, changes and remembers a fact in one transaction.
+    ///
+    /// # Errors
+    /// [`ReplicaError::Store`].
+    pub fn change_fact(&self, name: &str, change: impl FnOnce(Option<String>) -> String) -> Result<(), ReplicaError> {
+        let transaction = self.database.begin_write()?;
+        {
+            let mut table = transaction.open_table(FACTS)?;
+            let before = table.get(name)?.map(|value| value.value().to_owned());
+            table.insert(name, change(before).as_str())?;
+        }
         transaction.commit()?;
         Ok(())
     }
@@ -212,10 +222,10 @@ mod tests {
         let gone = Local { value: None, revision: 8, written_ms: 10, pending: true };
         {
             let replica = Replica::open(&path).expect("opens");
-            replica.set(Bucket::Lattice, "LINKDEF_A", Some(&entry)).expect("writes");
-            replica.set(Bucket::Lattice, "LINKDEF_B", Some(&gone)).expect("writes");
-            replica.set(Bucket::Config, "c", Some(&entry)).expect("writes");
-            replica.set(Bucket::Config, "c", None).expect("removes");
+            let records = [("LINKDEF_A".to_owned(), Some(entry.clone())), ("LINKDEF_B".to_owned(), Some(gone.clone()))];
+            replica.set(Bucket::Lattice, &records).expect("writes");
+            replica.set(Bucket::Config, &[("c".to_owned(), Some(entry.clone()))]).expect("writes");
+            replica.set(Bucket::Config, &[("c".to_owned(), None)]).expect("removes");
             replica.set_incarnation(Bucket::Lattice, "then").expect("writes");
         }
         let replica = Replica::open(&path).expect("opens again");

@@ -1,0 +1,185 @@
+//! Actors that run on this host.
+//!
+//! One entry per actor: its compiled code, its claims, and one instance per annotation set (protocol section 8.3).
+//! Invariant: an entry has at least one instance, and its guest's bound is the sum of theirs.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use claims::{ActorId, SignedActor};
+use dashmap::DashMap;
+use lattice::{
+    control::{ActorDescription, ActorInstance},
+    event::ActorClaims,
+};
+use runtime::{Guest, Outbound};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::state::scale::{self, Annotations, Instance};
+
+/// One actor.
+pub struct RunningActor {
+    /// Its key.
+    pub id: ActorId,
+    /// Verified claims.
+    pub signed: SignedActor,
+    /// Claims as events show them.
+    pub shown: ActorClaims,
+    /// The reference it runs from, as the client wrote it.
+    pub image_ref: String,
+    /// Its code.
+    pub guest: Guest,
+    /// Its way out.
+    pub outbound: Arc<dyn Outbound>,
+    instances: Mutex<BTreeMap<Annotations, Instance>>,
+    serving: CancellationToken,
+    _stop_serving: DropGuard,
+}
+
+impl RunningActor {
+    /// An actor with its first instance.
+    #[must_use]
+    pub fn new(
+        signed: SignedActor,
+        shown: ActorClaims,
+        image_ref: String,
+        guest: Guest,
+        outbound: Arc<dyn Outbound>,
+    ) -> Self {
+        let serving = CancellationToken::new();
+        Self {
+            id: signed.id,
+            signed,
+            shown,
+            image_ref,
+            guest,
+            outbound,
+            instances: Mutex::default(),
+            _stop_serving: serving.clone().drop_guard(),
+            serving,
+        }
+    }
+
+    /// Whether its signed claims name a contract.
+    #[must_use]
+    pub fn grants(&self, contract: &str) -> bool {
+        self.shown.caps.iter().any(|granted| granted == contract)
+    }
+
+    /// Ends when the actor no longer takes calls from the lattice.
+    #[must_use]
+    pub fn serving(&self) -> &CancellationToken {
+        &self.serving
+    }
+
+    /// The maximum of an annotation set.
+    #[must_use]
+    pub fn max_of(&self, annotations: &Annotations) -> Option<u32> {
+        self.lock().get(annotations).map(|instance| instance.max_instances)
+    }
+
+    /// All annotation sets.
+    #[must_use]
+    pub fn instances(&self) -> BTreeMap<Annotations, Instance> {
+        self.lock().clone()
+    }
+
+    /// Sets the maximum of an annotation set; zero removes it. What is left in total.
+    pub fn set(&self, annotations: &Annotations, max_instances: u32) -> u32 {
+        let mut instances = self.lock();
+        if max_instances == 0 {
+            instances.remove(annotations);
+        } else {
+            let fresh = || Instance { instance_id: uuid::Uuid::new_v4().to_string(), max_instances };
+            instances.entry(annotations.clone()).or_insert_with(fresh).max_instances = max_instances;
+        }
+        let total = scale::total(&instances);
+        if total > 0 {
+            self.guest.set_max_instances(total);
+        }
+        total
+    }
+
+    /// Takes over the annotation sets of the actor it replaces.
+    pub fn inherit(&self, instances: BTreeMap<Annotations, Instance>) {
+        let total = scale::total(&instances);
+        *self.lock() = instances;
+        if total > 0 {
+            self.guest.set_max_instances(total);
+        }
+    }
+
+    /// Its row in the inventory.
+    #[must_use]
+    pub fn describe(&self) -> ActorDescription {
+        let revision = self.shown.revision;
+        let row = |(annotations, instance): (Annotations, Instance)| ActorInstance {
+            annotations,
+            image_ref: Some(self.image_ref.clone()),
+            instance_id: instance.instance_id,
+            revision,
+            max_instances: instance.max_instances,
+        };
+        ActorDescription {
+            id: self.id,
+            image_ref: Some(self.image_ref.clone()),
+            name: Some(self.shown.name.clone()),
+            instances: self.instances().into_iter().map(row).collect(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Annotations, Instance>> {
+        self.instances.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// The table.
+#[derive(Default)]
+pub struct Actors {
+    running: DashMap<ActorId, Arc<RunningActor>>,
+    changing: DashMap<ActorId, Arc<tokio::sync::Mutex<()>>>,
+}
+
+impl Actors {
+    /// A running actor.
+    #[must_use]
+    pub fn get(&self, id: &ActorId) -> Option<Arc<RunningActor>> {
+        self.running.get(id).map(|entry| entry.clone())
+    }
+
+    /// The actor that runs from a reference.
+    #[must_use]
+    pub fn by_reference(&self, image_ref: &str) -> Option<Arc<RunningActor>> {
+        self.running.iter().find(|entry| entry.image_ref == image_ref).map(|entry| entry.value().clone())
+    }
+
+    /// Everything that runs, in a stable order.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<RunningActor>> {
+        let mut all: Vec<_> = self.running.iter().map(|entry| entry.value().clone()).collect();
+        all.sort_by_key(|actor| actor.id);
+        all
+    }
+
+    /// Adds or replaces an actor.
+    pub fn insert(&self, actor: Arc<RunningActor>) {
+        self.running.insert(actor.id, actor);
+    }
+
+    /// Removes an actor; calls in flight keep it until they end.
+    pub fn remove(&self, id: &ActorId) -> Option<Arc<RunningActor>> {
+        let removed = self.running.remove(id).map(|(_, actor)| actor);
+        if let Some(actor) = &removed {
+            actor.serving.cancel();
+        }
+        removed
+    }
+
+    /// Held while an actor is changed, so that changes of one actor do not cross.
+    pub async fn change(&self, id: &ActorId) -> tokio::sync::OwnedMutexGuard<()> {
+        let lock = self.changing.entry(*id).or_default().clone();
+        lock.lock_owned().await
+    }
+}

@@ -1,0 +1,105 @@
+//! The two NATS connections of a host, and whether they are up.
+//!
+//! The control connection carries control messages, events and lattice state; the RPC connection carries calls, so
+//! that neither waits behind the other (protocol section 3.1). Both reconnect by themselves for ever. Invariant:
+//! nothing here waits for a broker that is known to be away.
+
+use std::time::Duration;
+
+use async_nats::{Client, jetstream};
+use bytes::Bytes;
+use lattice::client::{ConnectError, ConnectionEvent, NatsOptions, RpcClient, connect_observed};
+use tokio::sync::watch;
+
+use crate::config::HostConfig;
+
+/// One connection and its state.
+#[derive(Clone)]
+pub struct Connection {
+    /// The client.
+    pub client: Client,
+    /// Whether it is up. Marked changed at every reconnect, however short the outage.
+    pub connected: watch::Receiver<bool>,
+}
+
+/// The connections of a host with NATS.
+pub struct Broker {
+    /// Control messages, events, lattice state.
+    pub ctl: Connection,
+    /// Calls.
+    pub calls: Connection,
+    /// Invocations out of this host.
+    pub rpc: RpcClient,
+    /// JetStream on the control connection.
+    pub jetstream: jetstream::Context,
+}
+
+impl Broker {
+    /// Starts both connections. Returns at once; the connections come up when the server does.
+    ///
+    /// # Errors
+    /// [`ConnectError`] for settings that can never work.
+    pub async fn connect(config: &HostConfig, name: &str) -> Result<Option<Self>, ConnectError> {
+        let Some(ctl_options) = &config.ctl else { return Ok(None) };
+        let rpc_options = config.rpc.as_ref().unwrap_or(ctl_options);
+        let ctl = open(ctl_options, name, "control").await?;
+        let calls = open(rpc_options, name, "rpc").await?;
+        let jetstream = match &config.js_domain {
+            Some(domain) => jetstream::with_domain(ctl.client.clone(), domain),
+            None => jetstream::new(ctl.client.clone()),
+        };
+        let rpc = RpcClient::new(calls.client.clone(), config.lattice.clone(), config.js_domain.clone());
+        Ok(Some(Self { ctl, calls, rpc, jetstream }))
+    }
+
+    /// Whether the control connection is up now.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        *self.ctl.connected.borrow()
+    }
+
+    /// One request on the RPC connection; none when nobody answered in time or the broker is away.
+    pub async fn ask(&self, subject: String, payload: Bytes, within: Duration) -> Option<Bytes> {
+        if !*self.calls.connected.borrow() {
+            return None;
+        }
+        let answer = tokio::time::timeout(within, self.calls.client.request(subject, payload)).await;
+        answer.ok()?.ok().map(|message| message.payload)
+    }
+
+    /// Gives what was published a moment to leave, at stop.
+    pub async fn flush(&self, within: Duration) {
+        for connection in [&self.ctl, &self.calls] {
+            if *connection.connected.borrow() {
+                tokio::time::timeout(within, connection.client.flush()).await.ok();
+            }
+        }
+    }
+}
+
+async fn open(options: &NatsOptions, name: &str, role: &'static str) -> Result<Connection, ConnectError> {
+    let (state, connected) = watch::channel(false);
+    let options = NatsOptions { name: format!("{name} {role}"), retry: true, ..options.clone() };
+    let shown = options.shown_urls();
+    let waiting = shown.clone();
+    let said = std::sync::atomic::AtomicBool::new(false);
+    let client = connect_observed(&options, move |event| match event {
+        ConnectionEvent::Connected => {
+            said.store(false, std::sync::atomic::Ordering::Relaxed);
+            tracing::info!(%role, server = %shown, "connected to NATS");
+            state.send_replace(true);
+        }
+        ConnectionEvent::Disconnected => {
+            tracing::warn!(%role, server = %shown, "lost NATS; this host serves what it has and keeps trying");
+            state.send_replace(false);
+        }
+        ConnectionEvent::Trouble(error) => {
+            if !said.swap(true, std::sync::atomic::Ordering::Relaxed) {
+                tracing::warn!(%role, server = %shown, %error, "trouble with NATS");
+            }
+        }
+    })
+    .await?;
+    tracing::debug!(%role, server = %waiting, "connecting to NATS");
+    Ok(Connection { client, connected })
+}

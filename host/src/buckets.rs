@@ -1,0 +1,197 @@
+//! The JetStream KV buckets of a lattice: opening, a first complete snapshot, then every change.
+//!
+//! Owns KV calls and their deadlines; decides nothing. Buckets are created with plain defaults when missing and never
+//! reconfigured (protocol section 3.5). Invariant: every call ends within [`DEADLINE`].
+
+use std::{
+    collections::BTreeMap,
+    future::{Future, poll_fn},
+    pin::Pin,
+    task::Poll,
+    time::Duration,
+};
+
+use async_nats::jetstream::{
+    self,
+    kv::{self, Entry, Operation},
+};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use lattice::{
+    LatticeId,
+    subject::{config_bucket, lattice_bucket},
+};
+
+use crate::state::{merge::Remote, replica::Bucket};
+
+/// Longest wait for one call.
+pub const DEADLINE: Duration = Duration::from_secs(3);
+
+/// Why JetStream did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum BucketError {
+    /// No answer in time.
+    #[error("no answer within {DEADLINE:?} while {step}")]
+    Timeout {
+        /// What was being done.
+        step: &'static str,
+    },
+    /// JetStream refused, or is not enabled on the server.
+    #[error("{step}: {reason}")]
+    Refused {
+        /// What was being done.
+        step: &'static str,
+        /// The server's or client's reason.
+        reason: String,
+    },
+    /// A watch ended; the state must be compared again.
+    #[error("the watch ended")]
+    WatchEnded,
+}
+
+/// One changed key.
+#[derive(Debug)]
+pub struct Update {
+    /// The key.
+    pub key: String,
+    /// Its state now.
+    pub remote: Remote,
+}
+
+/// Everything in a bucket at one moment.
+pub struct Snapshot {
+    /// Tells this bucket from another that had the same name before.
+    pub incarnation: String,
+    /// Latest state by key, delete markers included.
+    pub entries: BTreeMap<String, Remote>,
+}
+
+struct Watched {
+    bucket: Bucket,
+    store: kv::Store,
+    watch: kv::Watch,
+}
+
+/// The open buckets of a lattice.
+pub struct Buckets {
+    watched: Vec<Watched>,
+}
+
+impl Buckets {
+    /// Opens (or creates) both buckets and starts watching them.
+    ///
+    /// # Errors
+    /// [`BucketError`].
+    pub async fn open(jetstream: &jetstream::Context, lattice: &LatticeId) -> Result<Self, BucketError> {
+        let mut watched = Vec::with_capacity(Bucket::ALL.len());
+        for bucket in Bucket::ALL {
+            let name = match bucket {
+                Bucket::Lattice => lattice_bucket(lattice),
+                Bucket::Config => config_bucket(lattice),
+            };
+            let store = open_bucket(jetstream, name).await?;
+            let watch = bounded("watching a bucket", store.watch_with_history(">")).await?;
+            watched.push(Watched { bucket, store, watch });
+        }
+        Ok(Self { watched })
+    }
+
+    fn find(&mut self, bucket: Bucket) -> &mut Watched {
+        self.watched.iter_mut().find(|watched| watched.bucket == bucket).expect("both buckets were opened")
+    }
+
+    fn store(&self, bucket: Bucket) -> &kv::Store {
+        &self.watched.iter().find(|watched| watched.bucket == bucket).expect("both buckets were opened").store
+    }
+
+    /// What a bucket held when the watch began. Call once per bucket, before [`Buckets::next`].
+    ///
+    /// # Errors
+    /// [`BucketError`].
+    pub async fn snapshot(&mut self, bucket: Bucket) -> Result<Snapshot, BucketError> {
+        let watched = self.find(bucket);
+        let info = bounded("asking for a bucket", watched.store.stream.get_info()).await?;
+        let mut entries = BTreeMap::new();
+        let mut missing = info.state.messages > 0;
+        while missing {
+            let entry = match tokio::time::timeout(DEADLINE, watched.watch.next()).await {
+                Err(_) => return Err(BucketError::Timeout { step: "reading a bucket" }),
+                Ok(None) => return Err(BucketError::WatchEnded),
+                Ok(Some(entry)) => entry.map_err(|error| refused("reading a bucket", &error))?,
+            };
+            missing = entry.delta > 0;
+            let update = update(entry);
+            entries.insert(update.key, update.remote);
+        }
+        Ok(Snapshot { incarnation: info.created.to_string(), entries })
+    }
+
+    /// The next change of any bucket. Cancel safe.
+    ///
+    /// # Errors
+    /// [`BucketError`] when a watch fails or ends.
+    pub async fn next(&mut self) -> Result<(Bucket, Update), BucketError> {
+        poll_fn(|context| {
+            for watched in &mut self.watched {
+                match Pin::new(&mut watched.watch).poll_next(context) {
+                    Poll::Pending => {}
+                    Poll::Ready(None) => return Poll::Ready(Err(BucketError::WatchEnded)),
+                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(refused("following a bucket", &error))),
+                    Poll::Ready(Some(Ok(entry))) => return Poll::Ready(Ok((watched.bucket, update(entry)))),
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Writes a key; the new revision.
+    ///
+    /// # Errors
+    /// [`BucketError`]; the write may have happened when it is a timeout.
+    pub async fn put(&self, bucket: Bucket, key: &str, value: Bytes) -> Result<u64, BucketError> {
+        bounded("writing a key", self.store(bucket).put(key, value)).await
+    }
+
+    /// Removes a key: links and claims are deleted, configuration is purged (protocol section 3.5).
+    ///
+    /// # Errors
+    /// As [`Buckets::put`].
+    pub async fn delete(&self, bucket: Bucket, key: &str) -> Result<(), BucketError> {
+        match bucket {
+            Bucket::Lattice => bounded("deleting a key", self.store(bucket).delete(key)).await,
+            Bucket::Config => bounded("purging a key", self.store(bucket).purge(key)).await,
+        }
+    }
+}
+
+async fn open_bucket(jetstream: &jetstream::Context, name: String) -> Result<kv::Store, BucketError> {
+    if let Ok(store) = bounded("opening a bucket", jetstream.get_key_value(&name)).await {
+        return Ok(store);
+    }
+    let config = kv::Config { bucket: name, history: 1, ..kv::Config::default() };
+    bounded("creating a bucket", jetstream.create_key_value(config)).await
+}
+
+async fn bounded<T, E: std::error::Error>(
+    step: &'static str,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, BucketError> {
+    match tokio::time::timeout(DEADLINE, call).await {
+        Ok(outcome) => outcome.map_err(|error| refused(step, &error)),
+        Err(_) => Err(BucketError::Timeout { step }),
+    }
+}
+
+fn refused(step: &'static str, error: &dyn std::error::Error) -> BucketError {
+    BucketError::Refused { step, reason: error.to_string() }
+}
+
+fn update(entry: Entry) -> Update {
+    let value = match entry.operation {
+        Operation::Put => Some(entry.value),
+        Operation::Delete | Operation::Purge => None,
+    };
+    let written_ms = u64::try_from(entry.created.unix_timestamp_nanos() / 1_000_000).unwrap_or(0);
+    Update { key: entry.key, remote: Remote { value, revision: entry.revision, written_ms } }
+}

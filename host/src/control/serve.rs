@@ -1,0 +1,56 @@
+//! The control interface over NATS: one task per subscription of the protocol's table (section 3.2).
+
+use std::sync::Arc;
+
+use async_nats::{Client, Message, Subscriber};
+use futures_util::StreamExt;
+use lattice::subject::Subscription;
+
+use super::dispatch;
+use crate::core::Core;
+
+/// Requests of one subscription that are answered at the same time.
+const AT_ONCE: usize = 64;
+
+/// Subscribes; needs no broker yet.
+///
+/// # Errors
+/// When the client has ended.
+pub async fn subscribe(client: &Client, subscription: Subscription) -> Result<Subscriber, async_nats::SubscribeError> {
+    match subscription.queue_group {
+        Some(group) => client.queue_subscribe(subscription.subject, group).await,
+        None => client.subscribe(subscription.subject).await,
+    }
+}
+
+/// Serves one subscription until the host stops. Replies are sent as soon as they are known; requests are *begun* in
+/// the order they came, which is what keeps commands in order.
+pub async fn serve(core: Arc<Core>, client: Client, mut requests: Subscriber) {
+    let mut answering = futures_util::stream::FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            biased;
+            () = core.stop.cancelled() => break,
+            Some(()) = answering.next(), if !answering.is_empty() => {}
+            request = requests.next(), if answering.len() < AT_ONCE => match request {
+                Some(request) => {
+                    let mut answer = Box::pin(answer(core.clone(), client.clone(), request));
+                    // Polled once here so that commands take their place in line in the order they came.
+                    if futures_util::poll!(&mut answer).is_pending() {
+                        answering.push(answer);
+                    }
+                }
+                None => break,
+            },
+        }
+    }
+    while answering.next().await.is_some() {}
+}
+
+async fn answer(core: Arc<Core>, client: Client, request: Message) {
+    let reply = dispatch(&core, &request.subject, &request.payload).await;
+    let (Some(subject), Some(body)) = (request.reply, reply) else { return };
+    if let Err(error) = client.publish(subject, body.into()).await {
+        tracing::warn!(%error, "cannot answer a control request");
+    }
+}

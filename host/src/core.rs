@@ -1,0 +1,169 @@
+//! What every part of a running host shares.
+//!
+//! No part owns another: handlers, routes and tasks meet here. Fields are either immutable or safe to use from
+//! everywhere without waiting.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, RwLock},
+    time::{Duration, Instant, SystemTime},
+};
+
+use bytes::Bytes;
+use claims::{AccountId, ClusterId, HostId, KeyPair, TokenError};
+use lattice::{
+    event::EventData,
+    invocation::{Entity, Invocation},
+    stored_claims::StoredClaims,
+    subject::{ControlRoot, LatticeKey, RpcSubject},
+};
+use provider_sdk::Builtin;
+use runtime::Runtime;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    actors::Actors,
+    broker::Broker,
+    config::HostConfig,
+    events::Events,
+    peers::Peers,
+    providers::Providers,
+    rpc::Inbound,
+    sequencer::Sequencer,
+    state::replica::{Bucket, Replica},
+    store::{Store, StoreError, Tables},
+};
+
+/// Who this host is.
+pub struct Identity {
+    /// Its key.
+    pub host_id: HostId,
+    /// A name people can say.
+    pub friendly_name: String,
+    /// When it started.
+    pub started: Instant,
+    /// Signs invocations.
+    pub cluster_key: KeyPair,
+    /// Public half of `cluster_key`.
+    pub cluster_id: ClusterId,
+    /// Cluster keys whose invocations are accepted, our own included.
+    pub trusted_issuers: BTreeSet<ClusterId>,
+}
+
+impl Identity {
+    /// A signed invocation of this host.
+    ///
+    /// # Errors
+    /// [`TokenError`] when signing fails.
+    pub fn issue_invocation(
+        &self,
+        origin: Entity,
+        target: Entity,
+        operation: String,
+        payload: Bytes,
+    ) -> Result<Invocation, TokenError> {
+        Invocation::issue(origin, target, operation, payload, &self.cluster_key, &self.host_id, unix_now())
+    }
+}
+
+/// The shared middle of a host.
+pub struct Core {
+    /// Settings.
+    pub config: HostConfig,
+    /// Who we are.
+    pub identity: Identity,
+    /// Control subjects of the lattice.
+    pub root: ControlRoot,
+    /// Labels as they are now.
+    pub labels: RwLock<BTreeMap<String, String>>,
+    /// Lattice state.
+    pub store: Store,
+    /// Disk.
+    pub replica: Replica,
+    /// Tells the lattice.
+    pub events: Events,
+    /// Actors that run here.
+    pub actors: Actors,
+    /// Providers that run here.
+    pub providers: Providers,
+    /// NATS, if this host uses it.
+    pub broker: Option<Broker>,
+    /// The engine.
+    pub runtime: Runtime,
+    /// Other hosts.
+    pub peers: Peers,
+    /// Providers compiled in.
+    pub builtins: Vec<Builtin>,
+    /// Calls that arrive over the lattice.
+    pub inbound: Inbound,
+    /// Commands about one actor or provider, in order.
+    pub commands: Sequencer<String>,
+    /// Every task that must have ended before the host has.
+    pub tasks: TaskTracker,
+    /// Asks the host to stop.
+    pub stop: CancellationToken,
+    /// How long the stop may take.
+    pub stop_within: RwLock<Duration>,
+    /// Ends what must outlast everything else: events and lattice state.
+    pub publishing: CancellationToken,
+}
+
+impl Core {
+    /// Lattice state in memory.
+    #[must_use]
+    pub fn tables(&self) -> &Tables {
+        self.store.tables()
+    }
+
+    /// Tells the lattice what happened.
+    pub fn emit(&self, data: EventData) {
+        self.events.emit(data);
+    }
+
+    /// Whether artifacts of an issuer may run here.
+    #[must_use]
+    pub fn trusts(&self, issuer: &AccountId) -> bool {
+        self.config.allowed_issuers.as_ref().is_none_or(|allowed| allowed.contains(issuer))
+    }
+
+    /// Says how long a stop may take.
+    pub fn set_stop_deadline(&self, within: Duration) {
+        *self.stop_within.write().unwrap_or_else(std::sync::PoisonError::into_inner) = within;
+    }
+
+    /// Labels as they are now.
+    #[must_use]
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        self.labels.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// Puts claims where every host of the lattice sees them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn store_claims(&self, claims: StoredClaims) -> Result<(), StoreError> {
+        let Ok(subject) = claims.subject().parse() else { return Ok(()) };
+        if self.tables().claims.get(claims.subject()).as_deref() == Some(&claims) {
+            return Ok(());
+        }
+        let key = LatticeKey::Claims(subject).render();
+        self.store.write(Bucket::Lattice, key, Some(claims.to_json().into())).await
+    }
+
+    /// Publishes on the RPC connection; says nothing when the broker is away.
+    pub async fn publish_rpc(&self, subject: &RpcSubject, payload: Bytes) {
+        let Some(broker) = &self.broker else { return };
+        if !*broker.calls.connected.borrow() {
+            return;
+        }
+        if let Err(error) = broker.calls.client.publish(subject.render(&self.config.lattice), payload).await {
+            tracing::warn!(%error, "cannot publish to a provider");
+        }
+    }
+}
+
+/// Seconds since the Unix epoch.
+#[must_use]
+pub fn unix_now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

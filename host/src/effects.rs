@@ -1,0 +1,62 @@
+//! What a change of lattice state sets in motion: providers are told, the lattice is told.
+
+use std::sync::Arc;
+
+use lattice::{
+    Link,
+    event::{ConfigChanged, EventData, LinkChanged},
+    subject::RpcSubject,
+};
+use tokio::sync::mpsc;
+
+use crate::{core::Core, state::links::LinkChange, store::Effect};
+
+/// Follows the changes until the host stops.
+pub async fn follow(core: Arc<Core>, mut effects: mpsc::UnboundedReceiver<Effect>) {
+    loop {
+        let effect = tokio::select! {
+            () = core.stop.cancelled() => return,
+            effect = effects.recv() => effect,
+        };
+        match effect {
+            Some(Effect::Link { change, replayed }) => link_changed(&core, change, replayed).await,
+            Some(Effect::Config { entity, key, set }) => {
+                let changed = ConfigChanged { entity_id: entity, key };
+                core.emit(if set { EventData::ConfigSet(changed) } else { EventData::ConfigDeleted(changed) });
+            }
+            None => return,
+        }
+    }
+}
+
+async fn link_changed(core: &Core, change: LinkChange, replayed: bool) {
+    match change {
+        LinkChange::Put { link, replaced } => {
+            if let Some(replaced) = replaced.filter(|old| old.provider_id != link.provider_id) {
+                tell(core, &replaced, false).await;
+            }
+            tell(core, &link, true).await;
+            if !replayed {
+                core.emit(EventData::LinkdefSet(LinkChanged::from(link.as_ref().clone())));
+            }
+        }
+        LinkChange::Deleted(link) => {
+            tell(core, &link, false).await;
+            core.emit(EventData::LinkdefDeleted(LinkChanged::from(link.as_ref().clone())));
+        }
+        LinkChange::Unchanged => {}
+    }
+}
+
+/// A provider of this host is woken and compares for itself; any other hears of it over the lattice, as every host
+/// of the protocol does (section 3.5).
+async fn tell(core: &Core, link: &Link, put: bool) {
+    let (id, link_name) = (link.provider_id, link.link_name.clone());
+    if core.providers.get(&id, &link_name).is_some() {
+        core.providers.wake(&id, &link_name);
+        return;
+    }
+    let subject =
+        if put { RpcSubject::LinkPut { id, link_name } } else { RpcSubject::LinkDel { id, link_name } };
+    core.publish_rpc(&subject, link.to_msgpack().into()).await;
+}

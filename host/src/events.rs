@@ -1,0 +1,99 @@
+//! What happened on this host, told to the lattice and to listeners on the control socket.
+//!
+//! Every event goes to both event subjects (protocol section 8.4). Emitting never waits: events of a time without
+//! broker are not sent later, because state is compared after a reconnect, not replayed.
+
+use std::{sync::Arc, time::SystemTime};
+
+use bytes::Bytes;
+use claims::HostId;
+use lattice::{
+    LatticeId,
+    event::{Event, EventData},
+    subject,
+};
+use tokio::sync::{broadcast, mpsc};
+
+use crate::broker::Connection;
+
+/// Events a slow listener may fall behind.
+const BACKLOG: usize = 1024;
+
+/// Tells the lattice.
+#[derive(Clone)]
+pub struct Events {
+    source: HostId,
+    listeners: broadcast::Sender<Bytes>,
+    outgoing: Option<mpsc::Sender<Arc<Outgoing>>>,
+}
+
+struct Outgoing {
+    name: String,
+    body: Bytes,
+}
+
+/// Sends events over NATS; run it as a task.
+pub struct Publisher {
+    lattice: LatticeId,
+    connection: Connection,
+    outgoing: mpsc::Receiver<Arc<Outgoing>>,
+}
+
+/// Makes the emitting side and, with a connection, the task that publishes.
+#[must_use]
+pub fn channel(source: HostId, lattice: LatticeId, connection: Option<Connection>) -> (Events, Option<Publisher>) {
+    let listeners = broadcast::Sender::new(BACKLOG);
+    let Some(connection) = connection else {
+        return (Events { source, listeners, outgoing: None }, None);
+    };
+    let (sender, outgoing) = mpsc::channel(BACKLOG);
+    (Events { source, listeners, outgoing: Some(sender) }, Some(Publisher { lattice, connection, outgoing }))
+}
+
+impl Events {
+    /// Tells everybody who listens.
+    pub fn emit(&self, data: EventData) {
+        let event = Event::new(&self.source, SystemTime::now(), data);
+        let body = Bytes::from(event.to_json());
+        self.listeners.send(body.clone()).ok();
+        if let Some(outgoing) = &self.outgoing
+            && outgoing.try_send(Arc::new(Outgoing { name: event.name().to_owned(), body })).is_err()
+        {
+            tracing::warn!(event = %event.name(), "too many events wait for NATS; one is not sent");
+        }
+    }
+
+    /// Listens from now on.
+    #[must_use]
+    pub fn listen(&self) -> broadcast::Receiver<Bytes> {
+        self.listeners.subscribe()
+    }
+}
+
+impl Publisher {
+    /// Publishes until every [`Events`] is gone or `stop` was called and the queue is empty.
+    pub async fn run(mut self, stop: tokio_util::sync::CancellationToken) {
+        loop {
+            let next = tokio::select! {
+                next = self.outgoing.recv() => next,
+                () = stop.cancelled() => self.outgoing.try_recv().ok(),
+            };
+            match next {
+                Some(event) => self.publish(&event).await,
+                None => return,
+            }
+        }
+    }
+
+    async fn publish(&self, event: &Outgoing) {
+        if !*self.connection.connected.borrow() {
+            tracing::debug!(event = %event.name, "no NATS now; the event is not sent");
+            return;
+        }
+        for subject in [subject::events(&self.lattice), subject::event(&self.lattice, &event.name)] {
+            if let Err(error) = self.connection.client.publish(subject, event.body.clone()).await {
+                tracing::warn!(%error, event = %event.name, "cannot publish an event");
+            }
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! Start and stop of a host: what is opened in which order, which tasks run, how they end.
+//!
+//! A host serves what it has before any broker answers. Invariant: when [`Host::run`] returns, no task, child
+//! process, socket or lock of this host is left.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    future::Future,
+    io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::{Arc, RwLock},
+    time::{Duration, Instant},
+};
+
+use claims::{ClusterId, HostId, KeyKind};
+use lattice::{
+    LatticeId,
+    client::ConnectError,
+    event::{EventData, HostStarted, HostStopped},
+    subject::ControlRoot,
+};
+use provider_sdk::Builtin;
+use runtime::Runtime;
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    actors::Actors,
+    broker::Broker,
+    config::HostConfig,
+    control,
+    core::{Core, Identity},
+    effects, events, heartbeat,
+    identity::{KeyFileError, builtin_labels, friendly_name, load_or_create_key},
+    peers::Peers,
+    providers::{Providers, start},
+    rpc::Inbound,
+    sequencer::Sequencer,
+    socket,
+    state::replica::{Replica, ReplicaError},
+    store::{self, BucketSource},
+};
+
+/// How long a stop may take unless the request says otherwise.
+pub const STOP_WITHIN: Duration = Duration::from_secs(10);
+
+/// Why a host does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The state directory cannot be used.
+    #[error("cannot use the state directory `{path}`")]
+    StateDir {
+        /// The directory.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Another host uses it.
+    #[error("the state directory `{path}` is used by another host; choose another one with `--state-dir`")]
+    StateDirInUse {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A key file is unusable.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    /// The local replica is unusable.
+    #[error("cannot open the local state in `{path}`")]
+    Replica {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: ReplicaError,
+    },
+    /// The engine cannot be made.
+    #[error("cannot start the WebAssembly engine")]
+    Runtime(#[from] runtime::RuntimeError),
+    /// NATS settings that can never work.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The control socket cannot be opened.
+    #[error("cannot open the control socket `{path}`")]
+    Socket {
+        /// The socket.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The topic prefix is not one.
+    #[error("control topic prefix: {0}")]
+    TopicPrefix(#[from] lattice::subject::SubjectError),
+}
+
+/// A running host.
+pub struct Host {
+    core: Arc<Core>,
+    socket: PathBuf,
+    synced: watch::Receiver<bool>,
+    _lock: StateLock,
+}
+
+/// Holds the state directory; released when dropped, also by a crash.
+struct StateLock {
+    _file: fs::File,
+}
+
+impl StateLock {
+    fn take(directory: &Path) -> Result<Self, HostError> {
+        let unusable = |source| HostError::StateDir { path: directory.to_owned(), source };
+        fs::create_dir_all(directory).map_err(unusable)?;
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).map_err(unusable)?;
+        let file =
+            fs::OpenOptions::new().create(true).write(true).truncate(false).open(lock_path(directory)).map_err(unusable)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(fs::TryLockError::WouldBlock) => Err(HostError::StateDirInUse { path: directory.to_owned() }),
+            Err(fs::TryLockError::Error(source)) => Err(unusable(source)),
+        }
+    }
+}
+
+fn lock_path(directory: &Path) -> PathBuf {
+    directory.join("lock")
+}
+
+/// Whether a host uses this state directory now.
+#[must_use]
+pub fn is_in_use(directory: &Path) -> bool {
+    match fs::OpenOptions::new().write(true).open(lock_path(directory)) {
+        Ok(file) => matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)),
+        Err(_) => false,
+    }
+}
+
+/// Where the control socket of a host is.
+#[must_use]
+pub fn socket_path(state_dir: &Path) -> PathBuf {
+    state_dir.join("host.sock")
+}
+
+impl Host {
+    /// Starts a host. When it returns, the control socket answers and calls between local parties work; NATS and
+    /// lattice state follow as soon as the broker does. `builtins` are the providers compiled in.
+    ///
+    /// # Errors
+    /// [`HostError`]; nothing is left running then.
+    pub async fn start(config: HostConfig, builtins: &[Builtin]) -> Result<Self, HostError> {
+        let lock = StateLock::take(&config.state_dir)?;
+        let identity = identity(&config)?;
+        let root = match &config.ctl_topic_prefix {
+            Some(prefix) => ControlRoot::with_prefix(prefix, config.lattice.clone())?,
+            None => ControlRoot::new(config.lattice.clone()),
+        };
+        let replica_path = config.state_dir.join("state.redb");
+        let damaged = |source| HostError::Replica { path: replica_path.clone(), source };
+        let replica = Replica::open(&replica_path).map_err(damaged)?;
+        let (store, owner, effects_in) = store::open(replica.clone()).map_err(damaged)?;
+        let labels = labels(&config, &replica).map_err(damaged)?;
+        let runtime = Runtime::new(&config.runtime)?;
+        let socket = socket_path(&config.state_dir);
+        let listener =
+            socket::open(&socket).map_err(|source| HostError::Socket { path: socket.clone(), source })?;
+        let broker = Broker::connect(&config, &identity.friendly_name).await?;
+
+        let connection = broker.as_ref().map(|broker| broker.ctl.clone());
+        let (events, publisher) = events::channel(identity.host_id, config.lattice.clone(), connection);
+        let tasks = TaskTracker::new();
+        let inbound = Inbound::new(&config, &identity, broker.as_ref());
+        let core = Arc::new(Core {
+            identity,
+            root,
+            labels: RwLock::new(labels),
+            store,
+            replica,
+            events,
+            actors: Actors::default(),
+            providers: Providers::default(),
+            runtime,
+            peers: Peers::default(),
+            builtins: builtins.to_vec(),
+            inbound,
+            commands: Sequencer::new(tasks.clone()),
+            tasks,
+            stop: CancellationToken::new(),
+            stop_within: RwLock::new(STOP_WITHIN),
+            publishing: CancellationToken::new(),
+            broker,
+            config,
+        });
+        let (synced_in, synced) = watch::channel(false);
+        let source = core.broker.as_ref().map(|broker| BucketSource {
+            jetstream: broker.jetstream.clone(),
+            lattice: core.config.lattice.clone(),
+            connected: broker.ctl.connected.clone(),
+        });
+        core.tasks.spawn(owner.run(source, synced_in, core.publishing.clone()));
+        core.tasks.spawn(effects::follow(core.clone(), effects_in));
+        core.tasks.spawn(socket::serve(core.clone(), listener, socket.clone()));
+        core.tasks.spawn(heartbeat::beat(core.clone()));
+        if let Some(publisher) = publisher {
+            core.tasks.spawn(publisher.run(core.publishing.clone()));
+        }
+        serve_lattice(&core).await;
+        core.emit(EventData::HostStarted(HostStarted {
+            friendly_name: core.identity.friendly_name.clone(),
+            labels: core.labels(),
+            uptime_seconds: 0,
+            version: control::VERSION.to_owned(),
+        }));
+        Ok(Self { core, socket, synced, _lock: lock })
+    }
+
+    /// Its key.
+    #[must_use]
+    pub fn id(&self) -> HostId {
+        self.core.identity.host_id
+    }
+
+    /// A name people can say.
+    #[must_use]
+    pub fn friendly_name(&self) -> &str {
+        &self.core.identity.friendly_name
+    }
+
+    /// The lattice it belongs to.
+    #[must_use]
+    pub fn lattice(&self) -> &LatticeId {
+        &self.core.config.lattice
+    }
+
+    /// Its control socket.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Asks the host to stop; [`Host::run`] then returns.
+    #[must_use]
+    pub fn stop_token(&self) -> CancellationToken {
+        self.core.stop.clone()
+    }
+
+    /// Resolves when lattice state was compared with JetStream for the first time; at once without NATS.
+    pub async fn synced(&self) {
+        self.synced.clone().wait_for(|synced| *synced).await.ok();
+    }
+
+    /// What the engine reserved, for the log and the banner.
+    #[must_use]
+    pub fn reservation(&self) -> runtime::Reservation {
+        self.core.runtime.reservation()
+    }
+
+    /// Runs until `stop` resolves or an operator stops the host, then ends everything it started.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        tokio::select! {
+            () = stop => self.core.stop.cancel(),
+            () = self.core.stop.cancelled() => {}
+        }
+        self.shut_down().await;
+    }
+
+    async fn shut_down(self) {
+        let core = self.core;
+        tracing::info!("stopping");
+        let within = *core.stop_within.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let deadline = Instant::now() + within;
+        for actor in core.actors.all() {
+            actor.serving().cancel();
+        }
+        let ending = core.providers.all().into_iter().map(|provider| async move { start::end(&provider).await });
+        tokio::time::timeout_at(deadline.into(), futures_util::future::join_all(ending)).await.ok();
+        core.emit(EventData::HostStopped(HostStopped { labels: core.labels() }));
+        core.publishing.cancel();
+        core.tasks.close();
+        if tokio::time::timeout_at(deadline.into(), core.tasks.wait()).await.is_err() {
+            tracing::warn!(left = core.tasks.len(), "stopping without waiting for what is still in flight");
+        }
+        if let Some(broker) = &core.broker {
+            broker.flush(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+fn identity(config: &HostConfig) -> Result<Identity, HostError> {
+    let host_key = match &config.host_key {
+        Some(key) => key.clone(),
+        None => load_or_create_key(&config.state_dir.join("host.nk"), KeyKind::Server)?,
+    };
+    let cluster_key = match &config.cluster_key {
+        Some(key) => key.clone(),
+        None => load_or_create_key(&config.state_dir.join("cluster.nk"), KeyKind::Cluster)?,
+    };
+    let host_id = HostId::try_from(host_key.public()).expect("a server key has a host id");
+    let cluster_id = ClusterId::try_from(cluster_key.public()).expect("a cluster key has a cluster id");
+    let mut trusted_issuers: std::collections::BTreeSet<_> = config.cluster_issuers.iter().copied().collect();
+    trusted_issuers.insert(cluster_id);
+    Ok(Identity {
+        friendly_name: friendly_name(host_id.as_str()),
+        host_id,
+        started: Instant::now(),
+        cluster_key,
+        cluster_id,
+        trusted_issuers,
+    })
+}
+
+/// Built-in labels, overridden by settings, overridden by what operators put since.
+fn labels(config: &HostConfig, replica: &Replica) -> Result<BTreeMap<String, String>, ReplicaError> {
+    let mut labels = builtin_labels();
+    labels.extend(config.labels.clone());
+    let put = replica.fact(control::LABELS_FACT)?.and_then(|text| serde_json::from_str(&text).ok());
+    let put: BTreeMap<String, Option<String>> = put.unwrap_or_default();
+    for (key, value) in put {
+        match value {
+            Some(value) => labels.insert(key, value),
+            None => labels.remove(&key),
+        };
+    }
+    Ok(labels)
+}
+
+/// Subscribes to the control interface and follows the other hosts. Returns when the subscriptions are made, which
+/// needs no broker: they are sent as soon as it is there.
+async fn serve_lattice(core: &Arc<Core>) {
+    let Some(broker) = &core.broker else { return };
+    for subscription in core.root.subscriptions(&core.identity.host_id) {
+        match control::subscribe(&broker.ctl.client, subscription).await {
+            Ok(requests) => {
+                core.tasks.spawn(control::serve(core.clone(), broker.ctl.client.clone(), requests));
+            }
+            Err(error) => tracing::error!(%error, "cannot subscribe to the control interface"),
+        }
+    }
+    let shared = core.clone();
+    core.tasks.spawn(async move {
+        if let Some(broker) = &shared.broker {
+            heartbeat::follow_peers(shared.clone(), broker).await;
+        }
+    });
+    let shared = core.clone();
+    core.tasks.spawn(async move {
+        if let Some(broker) = &shared.broker {
+            heartbeat::greet_peers(shared.clone(), broker).await;
+        }
+    });
+}

@@ -1,0 +1,185 @@
+//! Providers on this host: embedded in it, or supervised as processes.
+//!
+//! The table says what runs. Links reach a provider through its [`links`] task, which compares wanted with served.
+//! Invariant: one entry per (provider id, link name).
+
+pub mod archive;
+pub mod health;
+pub mod launcher;
+pub mod links;
+pub mod process;
+pub mod start;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use claims::ProviderId;
+use contracts::CallError;
+use dashmap::DashMap;
+use lattice::{ContractId, LinkName, control::ProviderDescription, event::ProviderClaims};
+use provider_sdk::Provider;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::{providers::process::Process, state::scale::Annotations};
+
+/// Where a provider lives.
+pub enum Home {
+    /// In this process.
+    Embedded(Arc<dyn Provider>),
+    /// In a child process.
+    Process(Process),
+}
+
+/// What is known of a provider before it runs.
+#[derive(Debug, Clone)]
+pub struct ProviderSpec {
+    /// Its key.
+    pub id: ProviderId,
+    /// The link name it runs under.
+    pub link_name: LinkName,
+    /// The contract it serves.
+    pub contract: ContractId,
+    /// Its name.
+    pub name: String,
+    /// Its revision.
+    pub revision: i32,
+    /// The reference as the client wrote it.
+    pub image_ref: String,
+    /// Notes of whoever started it.
+    pub annotations: Annotations,
+    /// Distinguishes this start from others.
+    pub instance_id: String,
+    /// Its claims as events show them.
+    pub claims: ProviderClaims,
+    /// Configuration text given at start.
+    pub config: Option<String>,
+}
+
+/// One provider that runs here.
+pub struct RunningProvider {
+    /// Who it is.
+    pub spec: ProviderSpec,
+    /// Where it lives.
+    pub home: Home,
+    healthy: AtomicBool,
+    wake: Notify,
+    stop: CancellationToken,
+}
+
+impl RunningProvider {
+    /// A provider that was just started; not known to be healthy yet.
+    #[must_use]
+    pub fn new(spec: ProviderSpec, home: Home) -> Arc<Self> {
+        Self::with_stop(spec, home, CancellationToken::new())
+    }
+
+    /// The same, with the token its process already listens to.
+    #[must_use]
+    pub fn with_stop(spec: ProviderSpec, home: Home, stop: CancellationToken) -> Arc<Self> {
+        Arc::new(Self { spec, home, healthy: AtomicBool::new(false), wake: Notify::new(), stop })
+    }
+
+    /// The token that ends its tasks.
+    #[must_use]
+    pub fn stop_token(&self) -> &CancellationToken {
+        &self.stop
+    }
+
+    /// Its links may have changed.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Whether the last health check was answered well.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        self.healthy.load(Ordering::Relaxed)
+    }
+
+    /// Records health; whether it was otherwise before.
+    fn set_healthy(&self, healthy: bool) -> bool {
+        self.healthy.swap(healthy, Ordering::Relaxed) != healthy
+    }
+
+    /// Fails at once when the provider is known not to run now.
+    ///
+    /// # Errors
+    /// [`CallError::Unreachable`] while its process is being restarted.
+    pub fn check_reachable(&self) -> Result<(), CallError> {
+        match &self.home {
+            Home::Process(process) if !process.is_up() => Err(CallError::Unreachable {
+                target: self.spec.id.to_string(),
+                reason: "its process ended and is being restarted".to_owned(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Its row in the inventory.
+    #[must_use]
+    pub fn describe(&self) -> ProviderDescription {
+        ProviderDescription {
+            id: self.spec.id,
+            annotations: self.spec.annotations.clone(),
+            image_ref: Some(self.spec.image_ref.clone()),
+            contract_id: self.spec.contract.clone(),
+            link_name: self.spec.link_name.clone(),
+            name: Some(self.spec.name.clone()),
+            revision: self.spec.revision,
+        }
+    }
+}
+
+type Key = (ProviderId, LinkName);
+
+/// The table.
+#[derive(Default)]
+pub struct Providers {
+    running: DashMap<Key, Arc<RunningProvider>>,
+}
+
+impl Providers {
+    /// The provider that runs under a link name.
+    #[must_use]
+    pub fn get(&self, id: &ProviderId, link_name: &LinkName) -> Option<Arc<RunningProvider>> {
+        self.running.get(&(*id, link_name.clone())).map(|entry| entry.clone())
+    }
+
+    /// Everything that runs, in a stable order.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<RunningProvider>> {
+        let mut all: Vec<_> = self.running.iter().map(|entry| entry.value().clone()).collect();
+        all.sort_by(|a, b| {
+            (&a.spec.id, a.spec.link_name.as_str()).cmp(&(&b.spec.id, b.spec.link_name.as_str()))
+        });
+        all
+    }
+
+    /// Whether a reference runs under a link name already.
+    #[must_use]
+    pub fn runs(&self, image_ref: &str, link_name: &LinkName) -> bool {
+        self.running.iter().any(|entry| entry.spec.image_ref == image_ref && entry.spec.link_name == *link_name)
+    }
+
+    fn insert(&self, provider: Arc<RunningProvider>) {
+        self.running.insert((provider.spec.id, provider.spec.link_name.clone()), provider);
+    }
+
+    fn remove(&self, id: &ProviderId, link_name: &LinkName) -> Option<Arc<RunningProvider>> {
+        self.running.remove(&(*id, link_name.clone())).map(|(_, provider)| provider)
+    }
+
+    /// Tells a provider, if it runs here, that its links may have changed.
+    pub fn wake(&self, id: &ProviderId, link_name: &LinkName) {
+        if let Some(provider) = self.get(id, link_name) {
+            provider.wake();
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! Starting and stopping providers, embedded or as processes (protocol sections 7.4 and 8.7).
+//!
+//! Invariant: a start either ends in `provider_started` with the provider in the table, or in `provider_start_failed`
+//! with nothing left behind.
+
+use std::{sync::Arc, time::Duration};
+
+use claims::ProviderId;
+use lattice::{
+    ContractId,
+    control::{StartProvider, StopProvider},
+    event::{EventData, ProviderClaims, ProviderStartFailed, ProviderStarted, ProviderStopped},
+    stored_claims::{StoredClaims, StoredProvider},
+};
+use provider_sdk::{Builtin, Start};
+use uuid::Uuid;
+
+use super::{Home, ProviderSpec, RunningProvider, archive, health, links, process};
+use crate::{
+    artifacts::{self, ArtifactRef, FetchError, Location},
+    core::{Core, unix_now},
+    router::EmbeddedActors,
+};
+
+/// How long a new process may take until its first health answer before it is announced all the same.
+const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(5);
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(20);
+
+/// Why a provider does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartProviderError {
+    /// The artifact cannot be had.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// The archive is not acceptable.
+    #[error(transparent)]
+    Archive(#[from] archive::ArchiveError),
+    /// It runs already.
+    #[error("provider `{id}` is already running under link name `{link_name}` on this host")]
+    AlreadyRunning {
+        /// The provider.
+        id: ProviderId,
+        /// The link name.
+        link_name: String,
+    },
+    /// Its issuer is not trusted.
+    #[error("`{id}` is signed by `{issuer}`, which this host does not trust; allow it with `--allowed-issuer`")]
+    UntrustedIssuer {
+        /// The provider.
+        id: ProviderId,
+        /// Who signed it.
+        issuer: String,
+    },
+    /// A process cannot be reached without NATS.
+    #[error("`{reference}` runs as a process, which needs NATS; this host runs without: use a `builtin://` provider, or start NATS and the host again")]
+    NeedsNats {
+        /// As written.
+        reference: String,
+    },
+    /// It did not come up.
+    #[error("{reason}")]
+    Failed {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Starts a provider and tells the lattice how that went.
+pub async fn start(core: Arc<Core>, command: StartProvider) {
+    let (reference, link_name) = (command.provider_ref.clone(), command.link_name.clone());
+    match try_start(&core, command).await {
+        Ok(provider) => {
+            let spec = &provider.spec;
+            tracing::info!(provider = %spec.id, link_name = %spec.link_name, reference = %spec.image_ref, "provider started");
+        }
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, %reference, "cannot start provider");
+            core.emit(EventData::ProviderStartFailed(ProviderStartFailed {
+                provider_ref: reference.clone(),
+                image_ref: reference,
+                link_name,
+                host_id: core.identity.host_id,
+                error: error.to_string(),
+            }));
+        }
+    }
+}
+
+async fn try_start(core: &Arc<Core>, command: StartProvider) -> Result<Arc<RunningProvider>, StartProviderError> {
+    let reference = ArtifactRef::parse(&command.provider_ref)?;
+    match reference.location() {
+        Location::Builtin(name) => {
+            let builtin = find_builtin(core, name)?;
+            start_embedded(core, builtin, command).await
+        }
+        _ => start_process(core, &reference, command).await,
+    }
+}
+
+/// The compiled-in provider of a name.
+///
+/// # Errors
+/// [`FetchError::UnknownBuiltin`] with what there is.
+pub fn find_builtin(core: &Core, name: &str) -> Result<Builtin, FetchError> {
+    core.builtins.iter().find(|builtin| builtin.descriptor.name == name).copied().ok_or_else(|| {
+        let known = core.builtins.iter().map(|builtin| format!("builtin://{}", builtin.descriptor.name)).collect();
+        FetchError::UnknownBuiltin { name: name.to_owned(), known }
+    })
+}
+
+async fn start_embedded(
+    core: &Arc<Core>,
+    builtin: Builtin,
+    command: StartProvider,
+) -> Result<Arc<RunningProvider>, StartProviderError> {
+    let descriptor = builtin.descriptor;
+    let id = ProviderId::well_known(descriptor.name);
+    let contract = contract_id(descriptor.contract)?;
+    let spec = ProviderSpec {
+        id,
+        link_name: command.link_name.clone(),
+        contract: contract.clone(),
+        name: descriptor.display_name.to_owned(),
+        revision: descriptor.revision,
+        image_ref: command.provider_ref.trim().to_owned(),
+        annotations: command.annotations,
+        instance_id: Uuid::new_v4().to_string(),
+        claims: provider_claims(id.as_str(), descriptor.display_name, descriptor.version),
+        config: command.configuration,
+    };
+    refuse_second(core, &spec)?;
+    let actors = EmbeddedActors::new(core, id, spec.link_name.clone());
+    let start = Start { actors, link_name: spec.link_name.clone(), config: spec.config.clone() };
+    let provider =
+        (builtin.start)(start).map_err(|error| StartProviderError::Failed { reason: error.to_string() })?;
+    let stored = stored_claims(&spec, descriptor.version, id.as_str());
+    announce(core, RunningProvider::new(spec, Home::Embedded(provider)), stored).await
+}
+
+async fn start_process(
+    core: &Arc<Core>,
+    reference: &ArtifactRef,
+    command: StartProvider,
+) -> Result<Arc<RunningProvider>, StartProviderError> {
+    let bytes = artifacts::fetch(reference, core.config.allow_file_load).await?;
+    let directory = core.config.state_dir.join("cache").join("providers");
+    let unpacked = tokio::task::spawn_blocking(move || archive::unpack(&bytes, &directory, unix_now()))
+        .await
+        .map_err(|_| StartProviderError::Failed { reason: "unpacking was interrupted".to_owned() })??;
+    let archive = unpacked.archive;
+    if !core.trusts(&archive.issuer) {
+        return Err(StartProviderError::UntrustedIssuer { id: archive.id, issuer: archive.issuer.to_string() });
+    }
+    if core.broker.is_none() {
+        return Err(StartProviderError::NeedsNats { reference: reference.as_str().to_owned() });
+    }
+    let metadata = archive.claims.metadata.unwrap_or_default();
+    let name = metadata.name.clone().unwrap_or_default();
+    let version = metadata.ver.clone().unwrap_or_default();
+    let spec = ProviderSpec {
+        id: archive.id,
+        link_name: command.link_name.clone(),
+        contract: contract_id(&metadata.capid)?,
+        name: name.clone(),
+        revision: metadata.rev.unwrap_or_default(),
+        image_ref: command.provider_ref.trim().to_owned(),
+        annotations: command.annotations,
+        instance_id: Uuid::new_v4().to_string(),
+        claims: provider_claims(archive.issuer.as_str(), &name, &version),
+        config: command.configuration,
+    };
+    refuse_second(core, &spec)?;
+    let stored = stored_claims(&spec, &version, archive.issuer.as_str());
+    let stop = tokio_util::sync::CancellationToken::new();
+    let child = process::start(core, spec.clone(), unpacked.executable, stop.clone()).await;
+    let child = child.map_err(|reason| StartProviderError::Failed { reason })?;
+    let provider = RunningProvider::with_stop(spec, Home::Process(child), stop);
+    if let Err(error) = await_first_answer(core, &provider).await {
+        provider.stop_token().cancel();
+        return Err(error);
+    }
+    announce(core, provider, stored).await
+}
+
+/// Waits for the first health answer; a process that ends before it has not started.
+async fn await_first_answer(core: &Core, provider: &RunningProvider) -> Result<(), StartProviderError> {
+    let deadline = tokio::time::Instant::now() + FIRST_ANSWER_WITHIN;
+    while tokio::time::Instant::now() < deadline {
+        if provider.check_reachable().is_err() {
+            let reason = "the provider process ended before it answered; its output is in the host's log".to_owned();
+            return Err(StartProviderError::Failed { reason });
+        }
+        if let Some(answer) = health::ask(core, provider).await {
+            health::record(core, provider, &answer);
+            return Ok(());
+        }
+        tokio::time::sleep(ASK_AGAIN_AFTER).await;
+    }
+    tracing::warn!(provider = %provider.spec.id, "provider runs but has not answered a health check yet");
+    Ok(())
+}
+
+fn refuse_second(core: &Core, spec: &ProviderSpec) -> Result<(), StartProviderError> {
+    match core.providers.get(&spec.id, &spec.link_name) {
+        Some(_) => Err(StartProviderError::AlreadyRunning { id: spec.id, link_name: spec.link_name.to_string() }),
+        None => Ok(()),
+    }
+}
+
+async fn announce(
+    core: &Arc<Core>,
+    provider: Arc<RunningProvider>,
+    claims: StoredClaims,
+) -> Result<Arc<RunningProvider>, StartProviderError> {
+    if let Err(error) = core.store_claims(claims).await {
+        provider.stop_token().cancel();
+        return Err(StartProviderError::Failed { reason: error.to_string() });
+    }
+    core.providers.insert(provider.clone());
+    core.emit(started(core, &provider.spec));
+    let weak = Arc::downgrade(core);
+    core.tasks.spawn(links::serve(weak.clone(), provider.clone(), core.config.reconcile_interval));
+    core.tasks.spawn(health::watch(weak, provider.clone()));
+    Ok(provider)
+}
+
+/// The event of a start.
+pub fn started(core: &Core, spec: &ProviderSpec) -> EventData {
+    EventData::ProviderStarted(ProviderStarted {
+        host_id: core.identity.host_id,
+        public_key: spec.id,
+        image_ref: spec.image_ref.clone(),
+        link_name: spec.link_name.clone(),
+        contract_id: spec.contract.clone(),
+        instance_id: spec.instance_id.clone(),
+        annotations: spec.annotations.clone(),
+        claims: spec.claims.clone(),
+    })
+}
+
+/// Stops a provider; unknown ones are fine (protocol section 3.3, `sp`).
+///
+/// # Errors
+/// The sentence of the protocol when the provider runs under other link names only.
+pub async fn stop(core: &Arc<Core>, command: StopProvider) -> Result<(), String> {
+    let Some(provider) = core.providers.remove(&command.provider_id, &command.link_name) else {
+        let elsewhere = core.providers.all().iter().any(|provider| provider.spec.id == command.provider_id);
+        return if elsewhere { Err("provider with that link name is not running".to_owned()) } else { Ok(()) };
+    };
+    end(&provider).await;
+    let spec = &provider.spec;
+    tracing::info!(provider = %spec.id, link_name = %spec.link_name, "provider stopped");
+    core.emit(EventData::ProviderStopped(ProviderStopped {
+        host_id: core.identity.host_id,
+        public_key: spec.id,
+        link_name: spec.link_name.clone(),
+        contract_id: spec.contract.clone(),
+        instance_id: spec.instance_id.clone(),
+        annotations: spec.annotations.clone(),
+        reason: "stop".to_owned(),
+    }));
+    Ok(())
+}
+
+/// Ends a provider and waits until nothing of it is left.
+pub async fn end(provider: &RunningProvider) {
+    provider.stop_token().cancel();
+    match &provider.home {
+        Home::Embedded(embedded) => embedded.shutdown().await,
+        Home::Process(process) => process.stopped().await,
+    }
+}
+
+fn contract_id(text: &str) -> Result<ContractId, StartProviderError> {
+    text.parse().map_err(|error| StartProviderError::Failed { reason: format!("contract of the provider: {error}") })
+}
+
+fn provider_claims(issuer: &str, name: &str, version: &str) -> ProviderClaims {
+    ProviderClaims {
+        issuer: issuer.to_owned(),
+        tags: None,
+        name: name.to_owned(),
+        version: version.to_owned(),
+        not_before_human: "immediately".to_owned(),
+        expires_human: "never".to_owned(),
+    }
+}
+
+fn stored_claims(spec: &ProviderSpec, version: &str, issuer: &str) -> StoredClaims {
+    StoredClaims::Provider(StoredProvider {
+        contract_id: spec.contract.to_string(),
+        issuer: issuer.to_owned(),
+        name: spec.name.clone(),
+        revision: spec.revision.to_string(),
+        subject: spec.id.to_string(),
+        version: version.to_owned(),
+        config_schema: None,
+    })
+}
