@@ -1,1 +1,45 @@
-//! lattice-tests
+//! The test harness: real servers, real hosts, real actors, and faults on demand.
+//!
+//! ```no_run
+//! # async fn example() {
+//! use lattice_tests::TestLattice;
+//!
+//! let Some(mut lattice) = TestLattice::start(["a", "b"]).await else { return }; // no nats-server: says so
+//! lattice.cut("b");
+//! // what must work without `b`
+//! lattice.heal("b");
+//! # }
+//! ```
+//!
+//! Each test has its own lattice, its own servers, free ports and a temporary directory; everything ends with the value
+//! that started it, also when the test process is killed. Waiting is for a condition with a deadline
+//! ([`eventually`]), never for a time. A server that is missing is a visible skip, and a failure where `CI` is set.
+
+mod actors;
+mod binaries;
+mod eventually;
+mod http;
+mod in_process;
+mod lattice;
+mod nats;
+mod operator;
+mod ports;
+mod process;
+mod relay;
+mod sign;
+mod single;
+mod skip;
+
+pub use actors::Actor;
+pub use binaries::binary;
+pub use eventually::{eventually, eventually_within};
+pub use http::{Answer, get, post, try_get};
+pub use in_process::InProcess;
+pub use lattice::{TestHost, TestLattice};
+pub use nats::NatsServer;
+pub use operator::{Operator, http_link};
+pub use ports::free_address;
+pub use process::Guarded;
+pub use relay::Relay;
+pub use sign::{HTTPSERVER, Signed, Signer, now};
+pub use single::SingleHost;

@@ -1,0 +1,48 @@
+//! A host inside the test process: the same library that `wash-host` runs, with a stop that is awaited.
+
+use host::{Host, HostConfig};
+use tokio::{sync::oneshot, task::JoinHandle};
+
+/// The providers a test host has compiled in.
+pub const BUILTINS: &[provider_sdk::Builtin] = &[provider_httpserver::BUILTIN];
+
+/// A running host.
+pub struct InProcess {
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+impl InProcess {
+    /// Starts a host.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start(config: HostConfig) -> Self {
+        let host = Host::start(config, BUILTINS).await.expect("a host starts");
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(async move {
+            let outcome = host
+                .run(async {
+                    let _ = stopped.await; // sent, or dropped with the test
+                })
+                .await;
+            outcome.expect("a host ends in order");
+        });
+        Self { stop: Some(stop), task }
+    }
+
+    /// Stops it and waits until everything it held is released.
+    ///
+    /// # Panics
+    /// When it does not end in order.
+    pub async fn stop(mut self) {
+        drop(self.stop.take());
+        (&mut self.task).await.expect("a host does not panic");
+    }
+}
+
+impl Drop for InProcess {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

@@ -1,0 +1,246 @@
+//! A lattice under test: one NATS server, and hosts that reach it through a relay each.
+//!
+//! Hosts run in this process, or as `wash-host` processes where a test kills them. Each has the label `host={name}`
+//! and a state directory that a later start of the same name takes up again.
+
+use std::{collections::BTreeMap, ffi::OsString, fs, path::PathBuf, time::Duration};
+
+use claims::{HostId, KeyKind, KeyPair};
+use host::HostConfig;
+use lattice::{
+    LatticeId,
+    client::{ControlClient, NatsOptions},
+    subject::ControlRoot,
+};
+use tempfile::TempDir;
+
+use crate::{Guarded, InProcess, NatsServer, Operator, Relay, binary, eventually};
+
+const CONTROL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A lattice; everything ends with the value.
+pub struct TestLattice {
+    hosts: BTreeMap<String, TestHost>,
+    /// The server.
+    pub nats: NatsServer,
+    id: LatticeId,
+    cluster: KeyPair,
+    dir: TempDir,
+}
+
+/// A host under test.
+pub struct TestHost {
+    /// Its id, as it told itself.
+    pub id: HostId,
+    /// Its state directory.
+    pub state_dir: PathBuf,
+    relay: Relay,
+    running: Running,
+}
+
+enum Running {
+    Here(InProcess),
+    Process(Guarded),
+    No,
+}
+
+/// Where a host runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Home {
+    Here,
+    Process,
+}
+
+impl TestLattice {
+    /// Hosts in this process; none when this machine has no nats-server.
+    pub async fn start<const N: usize>(names: [&str; N]) -> Option<Self> {
+        Self::start_with(names, |_| {}).await
+    }
+
+    /// The same, with changes to the configuration of every host.
+    pub async fn start_with<const N: usize>(names: [&str; N], change: impl Fn(&mut HostConfig)) -> Option<Self> {
+        let mut lattice = Self::empty(NatsServer::start().await?);
+        for name in names {
+            lattice.add(name, Home::Here, &change).await;
+        }
+        lattice.assemble().await;
+        Some(lattice)
+    }
+
+    /// Hosts as processes of their own.
+    pub async fn start_processes<const N: usize>(names: [&str; N]) -> Option<Self> {
+        let mut lattice = Self::empty(NatsServer::start().await?);
+        for name in names {
+            lattice.add(name, Home::Process, &|_| {}).await;
+        }
+        lattice.assemble().await;
+        Some(lattice)
+    }
+
+    /// No host yet, over a server that may not run yet.
+    #[must_use]
+    pub fn empty(nats: NatsServer) -> Self {
+        Self {
+            hosts: BTreeMap::new(),
+            nats,
+            id: LatticeId::default(),
+            cluster: KeyPair::generate(KeyKind::Cluster),
+            dir: tempfile::tempdir().expect("a directory"),
+        }
+    }
+
+    /// Adds a host in this process.
+    pub async fn add_host(&mut self, name: &str) {
+        self.add(name, Home::Here, &|_| {}).await;
+    }
+
+    async fn add(&mut self, name: &str, home: Home, change: &dyn Fn(&mut HostConfig)) {
+        let relay = Relay::start(self.nats.address()).await;
+        let state_dir = self.dir.path().join(name);
+        fs::create_dir_all(&state_dir).expect("a directory");
+        let running = match home {
+            Home::Here => {
+                let mut config = self.config(name, &relay, &state_dir);
+                change(&mut config);
+                Running::Here(InProcess::start(config).await)
+            }
+            Home::Process => Running::Process(self.spawn(name, &relay, &state_dir)),
+        };
+        let socket = socket_operator(&state_dir, &self.id);
+        let id = eventually(&format!("host `{name}` on its control socket"), || async {
+            let hosts = socket.hosts().await.map_err(|error| error.to_string())?;
+            hosts.first().map(|host| host.id).ok_or("no host".to_owned())
+        })
+        .await;
+        self.hosts.insert(name.to_owned(), TestHost { id, state_dir, relay, running });
+    }
+
+    /// Waits until every host answers over NATS.
+    pub async fn assemble(&self) {
+        let operator = self.operator().await;
+        eventually("every host in the lattice", || async {
+            let answered: Vec<HostId> = match operator.hosts().await {
+                Ok(hosts) => hosts.iter().map(|host| host.id).collect(),
+                Err(error) => return Err(error.to_string()),
+            };
+            let missing: Vec<&String> =
+                self.hosts.iter().filter(|(_, host)| !answered.contains(&host.id)).map(|(name, _)| name).collect();
+            if missing.is_empty() { Ok(()) } else { Err(format!("missing: {missing:?}")) }
+        })
+        .await;
+    }
+
+    fn config(&self, name: &str, relay: &Relay, state_dir: &std::path::Path) -> HostConfig {
+        let mut config = HostConfig::new(self.id.clone(), state_dir.to_owned());
+        config.ctl = Some(NatsOptions {
+            urls: vec![format!("nats://{}", relay.address())],
+            name: name.to_owned(),
+            retry: true,
+            ..NatsOptions::default()
+        });
+        config.rpc = config.ctl.clone();
+        config.labels.insert("host".to_owned(), name.to_owned());
+        config.cluster_key = Some(self.cluster.clone());
+        config.allow_file_load = true;
+        config
+    }
+
+    fn spawn(&self, name: &str, relay: &Relay, state_dir: &std::path::Path) -> Guarded {
+        let args: Vec<OsString> = vec![
+            "--lattice".into(),
+            self.id.to_string().into(),
+            "--nats-host".into(),
+            relay.address().ip().to_string().into(),
+            "--nats-port".into(),
+            relay.address().port().to_string().into(),
+            "--state-dir".into(),
+            state_dir.into(),
+            "--label".into(),
+            format!("host={name}").into(),
+            "--allow-file-load".into(),
+            "true".into(),
+        ];
+        let seed = OsString::from(self.cluster.seed().expose());
+        let home = self.dir.path().as_os_str();
+        let env = [("WASMCLOUD_CLUSTER_SEED", &*seed), ("WASH_HOME", home), ("HOME", home)];
+        Guarded::start(&binary("wash-host"), &args, &env, &self.dir.path().join(format!("{name}.log")))
+    }
+
+    /// An operator who reaches NATS directly.
+    pub async fn operator(&self) -> Operator {
+        let root = ControlRoot::new(self.id.clone());
+        Operator { control: ControlClient::nats(self.nats.client().await, root, CONTROL_TIMEOUT) }
+    }
+
+    /// An operator on the machine of a host, at its control socket.
+    #[must_use]
+    pub fn operator_at(&self, name: &str) -> Operator {
+        socket_operator(&self.host(name).state_dir, &self.id)
+    }
+
+    /// A host.
+    ///
+    /// # Panics
+    /// When there is none of this name.
+    #[must_use]
+    pub fn host(&self, name: &str) -> &TestHost {
+        self.hosts.get(name).expect("a host of this name")
+    }
+
+    /// The id of a host.
+    #[must_use]
+    pub fn id(&self, name: &str) -> HostId {
+        self.host(name).id
+    }
+
+    /// Cuts a host off: its connections end, and new ones are refused.
+    pub fn cut(&self, name: &str) {
+        self.host(name).relay.cut();
+    }
+
+    /// Cuts a host off without telling it.
+    pub fn silence(&self, name: &str) {
+        self.host(name).relay.silence();
+    }
+
+    /// Connects a host again.
+    pub fn heal(&self, name: &str) {
+        self.host(name).relay.heal();
+    }
+
+    /// The process of a host.
+    ///
+    /// # Panics
+    /// When it is not a process.
+    pub fn process(&mut self, name: &str) -> &mut Guarded {
+        match self.hosts.get_mut(name).map(|host| &mut host.running) {
+            Some(Running::Process(process)) => process,
+            _ => panic!("host `{name}` is not a process"),
+        }
+    }
+
+    /// Stops a host in order.
+    ///
+    /// # Panics
+    /// When there is none of this name.
+    pub async fn stop(&mut self, name: &str) {
+        let host = self.hosts.get_mut(name).expect("a host of this name");
+        match std::mem::replace(&mut host.running, Running::No) {
+            Running::Here(host) => host.stop().await,
+            Running::Process(mut process) => process.terminate().await,
+            Running::No => {}
+        }
+    }
+
+    /// Starts a host that was stopped or killed, in this process, with the state it had.
+    pub async fn start_again(&mut self, name: &str) {
+        self.stop(name).await;
+        self.add(name, Home::Here, &|_| {}).await;
+    }
+}
+
+/// An operator at the control socket in a state directory.
+pub(crate) fn socket_operator(state_dir: &std::path::Path, id: &LatticeId) -> Operator {
+    let root = ControlRoot::new(id.clone());
+    Operator { control: ControlClient::socket(state_dir.join("host.sock"), root, CONTROL_TIMEOUT) }
+}

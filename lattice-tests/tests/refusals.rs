@@ -1,0 +1,126 @@
+//! What must not run does not, and the operator is told why. Each refusal leaves the host as it was.
+
+use claims::{KeyKind, KeyPair};
+use lattice_tests::{Actor, Signer, SingleHost, now};
+
+/// Starting what `reference` names must fail with every one of `words` in the reason.
+async fn refused(host: &SingleHost, reference: &str, words: &[&str]) {
+    let reason = host.operator.start_actor(&host.id, reference).await.expect_err("it must not start");
+    for word in words {
+        assert!(reason.contains(word), "`{reason}` should contain `{word}`");
+    }
+    assert!(host.operator.inventory(&host.id).await.actors.is_empty(), "nothing runs after a refusal");
+}
+
+fn file(signer: &Signer, name: &str, bytes: &[u8]) -> String {
+    format!("file://{}", signer.write(name, bytes).display())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unsigned_actor_is_refused_with_the_command_that_signs_it() {
+    let (host, signer) = (SingleHost::start().await, Signer::default());
+    refused(&host, &file(&signer, "unsigned.wasm", &Actor::Echo.wasm()), &["not signed", "wash claims sign"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_actor_changed_after_signing_is_refused() {
+    let (host, signer) = (SingleHost::start().await, Signer::default());
+    let mut bytes = std::fs::read(signer.actor(Actor::Echo).path).expect("a signed file");
+    let text = b"content-type"; // part of the guest's data, not of its structure: it stays valid WebAssembly
+    let at = bytes.windows(text.len()).position(|window| window == text).expect("the guest holds this text");
+    bytes[at] = b'X';
+    refused(&host, &file(&signer, "changed.wasm", &bytes), &["changed after signing"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_signed_by_another_key_than_it_names_is_refused() {
+    let (host, signer) = (SingleHost::start().await, Signer::default());
+    let mut bytes = std::fs::read(signer.actor(Actor::Echo).path).expect("a signed file");
+    // The token is the end of the file, its signature the end of the token. The first of the signature's characters
+    // holds no padding bits, so any other one is another signature.
+    let at = bytes.len() - 86;
+    bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+    refused(&host, &file(&signer, "forged.wasm", &bytes), &["signature"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_actor_and_one_of_tomorrow_are_refused() {
+    let (host, signer) = (SingleHost::start().await, Signer::default());
+    let expired = signer.actor_with(Actor::Echo, |claims| claims.expires_at = Some(now() - 7200));
+    refused(&host, &expired.reference(), &["expired"]).await;
+    let tomorrow = signer.actor_with(Actor::Echo, |claims| claims.not_before = Some(now() + 86_400));
+    refused(&host, &tomorrow.reference(), &["not"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issuer_that_the_host_does_not_trust_is_refused_by_name() {
+    let (trusted, stranger) = (Signer::default(), Signer::default());
+    let host = SingleHost::start_with(|config| config.allowed_issuers = Some(vec![trusted.account()])).await;
+    refused(&host, &stranger.actor(Actor::Echo).reference(), &[stranger.account().as_str()]).await;
+    let welcome = trusted.actor(Actor::Echo);
+    assert_eq!(host.operator.start_actor(&host.id, &welcome.reference()).await, Ok(welcome.id));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_webassembly_or_not_there_is_refused_by_name() {
+    let (host, signer) = (SingleHost::start().await, Signer::default());
+    refused(&host, &file(&signer, "text.wasm", b"I am a text file, whatever my name says"), &["WebAssembly"]).await;
+    refused(&host, &file(&signer, "empty.wasm", b""), &["WebAssembly"]).await;
+    refused(&host, "file:///nowhere/echo.wasm", &["/nowhere/echo.wasm"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_refused_where_loading_files_is_not_allowed() {
+    let signer = Signer::default();
+    let host = SingleHost::start_with(|config| config.allow_file_load = false).await;
+    refused(&host, &signer.actor(Actor::Echo).reference(), &["file"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_over_a_contract_that_the_claims_do_not_name_is_refused() {
+    let (host, signer) = (SingleHost::start().await, Signer::default());
+    let modest = signer.actor_with(Actor::Echo, |claims| {
+        claims.metadata.as_mut().expect("metadata").caps = Some(Vec::new());
+    });
+    let provider = host.operator.start_provider(&host.id, "builtin://httpserver").await.expect("the provider starts");
+    let actor = host.operator.start_actor(&host.id, &modest.reference()).await.expect("it may run");
+    let address = lattice_tests::free_address();
+    // Refused when the link is put, or when the request arrives: either way the guest never sees it.
+    match host.operator.link(&actor, &provider, &[("address", &address.to_string())]).await {
+        Err(reason) => assert!(reason.contains("wasmcloud:httpserver"), "{reason}"),
+        Ok(()) => {
+            let answer = lattice_tests::try_get(address, "/").await.expect("an answer");
+            assert!(!answer.status.is_success(), "{answer:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_compiled_in_provider_is_refused_by_name() {
+    let host = SingleHost::start().await;
+    let reason = host.operator.start_provider(&host.id, "builtin://teleport").await.expect_err("there is none");
+    assert!(reason.contains("teleport"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_archive_changed_after_signing_is_refused() {
+    let (host, signer) = (SingleHost::start().await, Signer::default());
+    let honest = signer.provider(b"#!/bin/sh\nexit 0\n", lattice_tests::HTTPSERVER);
+    let archive = claims::archive::read(&std::fs::read(&honest.path).expect("an archive")).expect("it is whole");
+    let changed = claims::archive::Archive {
+        targets: archive.targets.keys().map(|target| (target.clone(), b"#!/bin/sh\nexit 1\n".to_vec())).collect(),
+        ..archive
+    };
+    let bytes = claims::archive::write(&changed, true).unwrap_or_default(); // refusing to write it is right as well
+    let reason = host.operator.start_provider(&host.id, &file(&signer, "changed.par.gz", &bytes)).await;
+    assert!(reason.is_err(), "a changed archive was started");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_the_wrong_kind_cannot_sign_an_actor() {
+    let operator_key = KeyPair::generate(KeyKind::Operator);
+    let subject = KeyPair::generate(KeyKind::Module).public().to_string();
+    let claims = claims::Claims::new(operator_key.public(), subject, claims::ActorMetadata::default(), now());
+    let error = claims::wasm::sign_actor(&Actor::Echo.wasm(), claims, &operator_key).expect_err("not an account");
+    assert_eq!(error.code(), "wrong_issuer_kind");
+}
