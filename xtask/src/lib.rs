@@ -1,5 +1,6 @@
-//! The commands of `cargo xtask`, and the three things the test harness shares with them: where the workspace is
-//! ([`workspace`]), how its actors are built ([`actors`]) and where a nats-server is ([`nats_server`]).
+//! The commands of `cargo xtask`, and what the test harness shares with them: where the workspace is
+//! ([`workspace`]), how its actors are built ([`actors`]), where a nats-server is ([`nats_server`]) and which ports are
+//! free ([`ports`]).
 //!
 //! Knows nothing of the product's crates: it drives their binaries, so that a demo shows what a user gets.
 
@@ -9,6 +10,7 @@ pub mod demo;
 pub mod docs;
 pub mod http;
 pub mod nats_server;
+pub mod ports;
 pub mod test;
 pub mod tidy;
 pub mod tools;

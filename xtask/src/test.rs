@@ -47,6 +47,7 @@ pub fn run(args: &Args) -> Result<()> {
         cargo.args(["--", "--include-ignored"]);
     }
     cargo.env(nats_server::VARIABLE, &tools.nats_server.path);
+    cargo.env(workspace::BUILT, "1");
     for actor in ACTORS {
         cargo.env(actor.variable, actor.path());
     }

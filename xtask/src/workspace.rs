@@ -9,6 +9,9 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
+/// Environment variable that tells tests that the binaries of the workspace are up to date; without it they build them.
+pub const BUILT: &str = "LATTICE_BINARIES_BUILT";
+
 /// Root of the checkout this program was built from.
 #[must_use]
 pub fn root() -> &'static Path {

@@ -30,7 +30,7 @@ use super::{
 use crate::{
     actors::ACTORS,
     nats_server::{self, NatsServer},
-    workspace,
+    ports, workspace,
 };
 
 /// Longest any single `wash` command may take.
@@ -82,14 +82,13 @@ impl World {
             let file = format!("{}.wasm", actor.name);
             fs::copy(actor.path(), dir.path().join(file)).with_context(|| format!("cannot copy `{}`", actor.name))?;
         }
-        let [nats, echo, hello] = free_addresses()?;
         Ok(Self {
             dir: Some(dir),
             wash: wash.to_owned(),
             nats_server: nats_server.path.clone(),
-            nats_port: nats.port(),
-            echo,
-            hello,
+            nats_port: ports::free()?.port(),
+            echo: ports::free()?,
+            hello: ports::free()?,
             hosts: Vec::new(),
             interrupted,
             wash_home_before: files_of_the_real_wash_home(),
@@ -258,16 +257,6 @@ impl Drop for World {
             eprintln!("demo: {error:#}");
         }
     }
-}
-
-/// Addresses that were free just now; held together so that they differ.
-fn free_addresses<const N: usize>() -> Result<[SocketAddr; N]> {
-    let mut listeners = Vec::with_capacity(N);
-    for _ in 0..N {
-        listeners.push(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?);
-    }
-    let addresses: std::io::Result<Vec<SocketAddr>> = listeners.iter().map(TcpListener::local_addr).collect();
-    Ok(addresses.context("no free port")?.try_into().expect("as many as were asked for"))
 }
 
 /// The user's own `~/.wash`, where the demo must not write. The nats-server in `bin` is put there before it begins.
