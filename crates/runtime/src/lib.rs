@@ -1,3 +1,53 @@
-//! The wasmtime embedding (being written).
+//! The wasmtime embedding: runs actors, whatever they do, without harm to the host or to each other.
+//!
+//! A [`Runtime`] holds the one wasmtime *engine* of the process: compiled code, pooled memory, the clock that interrupts
+//! guests. [`Runtime::load`] compiles an artifact and links it once to the host functions (*pre-instantiation*); the
+//! result is a [`Guest`]. Every call makes a *store* with a fresh instance, bounded by [`GuestLimits`], and drops it
+//! afterwards, so no state passes from call to call. A guest leaves only through [`Outbound`].
+//!
+//! This crate knows no NATS, no links and no signatures.
+//!
+//! ```no_run
+//! # use std::{sync::Arc, time::{Duration, Instant}};
+//! # use runtime::*;
+//! # async fn example(wasm: bytes::Bytes, identity: Identity) -> Result<(), Box<dyn std::error::Error>> {
+//! let runtime = Runtime::new(&RuntimeConfig::default())?;
+//! let guest = runtime.load(wasm, identity, GuestLimits::default()).await?;
+//! let context = CallContext {
+//!     deadline: Instant::now() + Duration::from_secs(2),
+//!     trace: Default::default(),
+//!     outbound: Arc::new(Denied),
+//! };
+//! let answer = guest.call("Echo.Echo", "hello".into(), context).await?;
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+mod admission;
+mod call;
+mod component;
+mod config;
+mod engine;
+mod error;
+mod guest;
+mod http_message;
+mod limits;
+mod load;
+mod logs;
+mod module;
 mod outbound;
+mod runtime;
+mod stdio;
+mod ticker;
+
+pub use config::RuntimeConfig;
+pub use engine::{Allocation, Reservation};
+pub use error::{LoadError, RuntimeError};
+pub use guest::{Guest, GuestKind};
+pub use limits::GuestLimits;
 pub use outbound::{CallContext, Denied, Outbound, OutboundCall, OutboundTarget};
+pub use runtime::{Identity, Runtime};
+
+/// A streamed body; the same concrete type as everywhere in the workspace.
+pub type HttpBody = http_body_util::combinators::UnsyncBoxBody<bytes::Bytes, Box<dyn std::error::Error + Send + Sync>>;

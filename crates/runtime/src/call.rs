@@ -1,0 +1,113 @@
+//! What every store carries, whatever the kind of guest: whose call it is, what it may still use, and how it leaves.
+//!
+//! Invariant: a host function asks here before it does anything for the guest, so no limit is checked in two places.
+
+use std::{sync::Arc, time::Instant};
+
+use bytes::Bytes;
+use contracts::CallError;
+use wasmtime::{Store, UpdateDeadline};
+
+use crate::{
+    CallContext, GuestLimits, Identity, OutboundCall, OutboundTarget, error::Breach, limits::StoreLimiter, logs::Logs,
+};
+
+/// The actor as its calls see it; one per loaded guest.
+pub(crate) struct Actor {
+    pub(crate) identity: Identity,
+    pub(crate) limits: GuestLimits,
+}
+
+impl Actor {
+    pub(crate) fn id(&self) -> &str {
+        self.identity.id.as_str()
+    }
+}
+
+/// State of one call.
+pub(crate) struct CallState {
+    pub(crate) actor: Arc<Actor>,
+    pub(crate) limiter: StoreLimiter,
+    /// The context of the call; its deadline is the effective one.
+    context: CallContext,
+    host_calls: u32,
+    logs: Option<Logs>,
+}
+
+impl CallState {
+    /// `context.deadline` must be the effective deadline already.
+    pub(crate) fn new(actor: Arc<Actor>, context: CallContext) -> Self {
+        let limiter = StoreLimiter::new(&actor.limits);
+        Self { actor, limiter, context, host_calls: 0, logs: None }
+    }
+
+    /// The call's log, which counts its lines.
+    pub(crate) fn logs(&mut self) -> &Logs {
+        self.logs.get_or_insert_with(|| Logs::new(self.actor.clone()))
+    }
+
+    /// Counts a call out of the guest and checks its argument.
+    pub(crate) fn count_host_call(&mut self, payload: usize) -> Result<(), Breach> {
+        let limits = &self.actor.limits;
+        if self.host_calls >= limits.host_calls_per_call {
+            return Err(Breach::limit("host_calls_per_call", limits.host_calls_per_call));
+        }
+        self.host_calls += 1;
+        if payload > limits.payload_bytes as usize {
+            return Err(Breach::limit("payload_bytes", limits.payload_bytes));
+        }
+        Ok(())
+    }
+
+    /// Refuses a result that is larger than the actor may hand over.
+    pub(crate) fn check_response(&self, len: usize) -> Result<(), Breach> {
+        let limit = self.actor.limits.response_bytes;
+        if len > limit as usize { Err(Breach::limit("response_bytes", limit)) } else { Ok(()) }
+    }
+
+    /// The call out, ready to be awaited without a borrow of the store.
+    pub(crate) fn outbound(
+        &self,
+        target: OutboundTarget,
+        operation: String,
+        payload: Bytes,
+    ) -> impl Future<Output = Result<Bytes, CallError>> + Send + 'static {
+        let CallContext { deadline, trace, outbound } = self.context.clone();
+        let limit = self.actor.limits.response_bytes;
+        async move {
+            let result = outbound.call(OutboundCall { target, operation, payload, deadline, trace }).await?;
+            if result.len() > limit as usize {
+                let limit = format!("result of {} bytes, `response_bytes` of {limit}", result.len());
+                return Err(CallError::LimitExceeded { limit });
+            }
+            Ok(result)
+        }
+    }
+}
+
+/// Store data of either kind.
+pub(crate) trait HasCall: Send + 'static {
+    fn call(&mut self) -> &mut CallState;
+}
+
+/// A store with every limit set.
+pub(crate) fn store<T: HasCall>(engine: &wasmtime::Engine, mut data: T) -> Store<T> {
+    let (fuel, handles) = {
+        let limits = &data.call().actor.limits;
+        (limits.payload_bytes.max(1 << 20) as usize, limits.component_handles as usize)
+    };
+    let mut store = Store::new(engine, data);
+    store.limiter(|data| &mut data.call().limiter);
+    store.set_hostcall_fuel(fuel);
+    store.set_max_component_handles(handles);
+    store.set_epoch_deadline(1);
+    // Every tick: let others run, and look at the clock. The timer around the call cannot be relied on for a guest that
+    // computes, because the executor may be late when all its threads do.
+    store.epoch_deadline_callback(|mut store| {
+        if Instant::now() >= store.data_mut().call().context.deadline {
+            return Err(Breach::Deadline.into());
+        }
+        Ok(UpdateDeadline::Yield(1))
+    });
+    store
+}

@@ -1,0 +1,209 @@
+//! HTTP into a component as a stream: `wasi:http/incoming-handler`.
+//!
+//! The guest runs in a task of its own, because it goes on after the head of its answer is out; the task belongs to the
+//! answer's body. Invariant: no guest outlives its deadline or an answer nobody reads any more.
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use bytes::Bytes;
+use contracts::{CallError, httpserver::HANDLE_REQUEST};
+use futures_util::FutureExt;
+use http_body_util::{BodyExt, Limited};
+use tokio::{sync::oneshot, task::JoinHandle, time::timeout_at};
+use wasmtime::component::Linker;
+use wasmtime_wasi_http::{
+    Error as HttpError, WasiBody, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
+    p2::{
+        add_only_http_to_linker_async,
+        bindings::http::types::{ErrorCode, Scheme},
+        body::HyperOutgoingBody,
+    },
+};
+
+use super::{ComponentGuest, ComponentState, body::GuestBody};
+use crate::{
+    CallContext, HttpBody,
+    call::{Actor, HasCall, store},
+    error::deadline,
+    guest::{Admitted, panic_text},
+    http_message,
+    logs::{Level, Logs},
+};
+
+/// The interfaces linked here, without their version.
+pub(super) const INTERFACES: [&str; 2] = ["wasi:http/outgoing-handler", "wasi:http/types"];
+
+pub(super) fn add_to_linker(linker: &mut Linker<ComponentState>) -> wasmtime::Result<()> {
+    add_only_http_to_linker_async(linker)
+}
+
+impl WasiHttpView for ComponentState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        // The hooks must be at hand before the first call; they are made with the store.
+        WasiHttpCtxView { hooks: &mut self.hooks, table: &mut self.table, ctx: &mut self.http }
+    }
+}
+
+/// Requests out of a guest: denied, and the guest is told so by a typed error.
+pub(super) struct Outgoing {
+    pub(super) logs: Logs,
+}
+
+type Sent = Result<(http::Response<WasiBody>, Box<dyn Future<Output = Result<(), HttpError>> + Send>), HttpError>;
+
+impl WasiHttpHooks for Outgoing {
+    fn send_request(
+        &mut self,
+        request: http::Request<WasiBody>,
+        _options: Option<wasmtime_wasi_http::RequestOptions>,
+        _errors: Box<dyn Future<Output = Result<(), HttpError>> + Send>,
+    ) -> Box<dyn Future<Output = Sent> + Send> {
+        let authority = request.uri().authority().map_or("", |authority| authority.as_str());
+        let text = format!("outgoing HTTP request to `{authority}` denied: this actor may not make any");
+        self.logs.line(Level::Warn, "wasi:http", &text);
+        Box::new(async { Err(HttpError::HttpRequestDenied) })
+    }
+}
+
+type Head = Result<http::Response<HyperOutgoingBody>, ErrorCode>;
+
+/// One request on its way through a guest.
+struct Exchange {
+    request: http::Request<HttpBody>,
+    max_body: u64,
+    head: oneshot::Sender<Head>,
+}
+
+impl ComponentGuest {
+    /// Starts the guest and returns its answer as soon as the head is there.
+    pub(crate) async fn stream(
+        self: &Arc<Self>,
+        actor: &Arc<Actor>,
+        request: http::Request<HttpBody>,
+        max_body: u64,
+        context: CallContext,
+        admitted: Admitted,
+    ) -> Result<http::Response<HttpBody>, CallError> {
+        if http_message::announces_more_than(request.headers(), max_body) {
+            return Err(http_message::body_too_large(max_body));
+        }
+        let (head, answer) = oneshot::channel();
+        let exchange = Exchange { request, max_body, head };
+        let task = self.clone().exchange_until_deadline(actor.clone(), exchange, context, admitted);
+        let mut task = Running(Some(tokio::spawn(task)));
+        match answer.await {
+            Ok(Ok(head)) => Ok(answered(head, task)),
+            Ok(Err(code)) => Err(CallError::Reported { message: format!("the guest answered with the error {code}") }),
+            // The guest is over without an answer; its end says why.
+            Err(_) => {
+                task.ended().await?;
+                Err(CallError::Reported { message: "the guest ended without an answer".to_owned() })
+            }
+        }
+    }
+
+    async fn exchange_until_deadline(
+        self: Arc<Self>,
+        actor: Arc<Actor>,
+        exchange: Exchange,
+        context: CallContext,
+        admitted: Admitted,
+    ) -> Result<(), CallError> {
+        let until = context.deadline;
+        let exchange = AssertUnwindSafe(self.exchange(&actor, exchange, context)).catch_unwind();
+        let ended = match timeout_at(until.into(), exchange).await {
+            Ok(Ok(ended)) => ended,
+            Ok(Err(panic)) => {
+                let message = panic_text(&*panic);
+                tracing::error!(actor = actor.id(), %message, "a host function panicked");
+                Err(CallError::HostFault { message })
+            }
+            Err(_) => Err(deadline(actor.id(), HANDLE_REQUEST)),
+        };
+        drop(admitted);
+        if let Err(error) = &ended {
+            // Whoever waits for the head is told as well; once the head is out this is the only trace.
+            tracing::debug!(actor = actor.id(), %error, code = error.code(), "guest failed in an HTTP request");
+        }
+        ended
+    }
+
+    async fn exchange(&self, actor: &Arc<Actor>, exchange: Exchange, context: CallContext) -> Result<(), CallError> {
+        let Some(http) = &self.http else {
+            let target = actor.id().to_owned();
+            return Err(CallError::Unsupported { target, operation: HANDLE_REQUEST.to_owned() });
+        };
+        let mut store = store(&self.engine, ComponentState::new(actor, context));
+        let run = async {
+            let (scheme, request) = incoming(exchange.request, exchange.max_body);
+            let mut view = store.data_mut().http();
+            let request = view.new_incoming_request(scheme, request)?;
+            let answer = view.new_response_outparam(exchange.head)?;
+            let proxy = http.instantiate_async(&mut store).await?;
+            proxy.wasi_http_incoming_handler().call_handle(&mut store, request, answer).await
+        };
+        let ended = run.await;
+        ended.map_err(|error| self.failed(&error, store.data_mut().call(), HANDLE_REQUEST))
+    }
+
+    /// The message form of a request: the same guest, with argument and answer held in memory.
+    pub(crate) async fn handle_message(
+        self: &Arc<Self>,
+        actor: &Arc<Actor>,
+        message: Bytes,
+        context: CallContext,
+        admitted: Admitted,
+    ) -> Result<Bytes, CallError> {
+        let request = http_message::decode_request(&message)?;
+        let until = context.deadline;
+        let exchange = async {
+            let answer = self.stream(actor, request, u64::MAX, context, admitted).await?;
+            http_message::encode_response(answer, actor.limits.response_bytes).await
+        };
+        timeout_at(until.into(), exchange).await.map_err(|_| deadline(actor.id(), HANDLE_REQUEST))?
+    }
+}
+
+/// A guest's task, stopped when nobody wants its result any more. None once it is on its own.
+pub(super) struct Running(Option<JoinHandle<Result<(), CallError>>>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
+}
+
+impl Running {
+    /// Lets the guest come to its own end.
+    pub(super) fn detach(mut self) {
+        self.0 = None;
+    }
+
+    async fn ended(&mut self) -> Result<(), CallError> {
+        let Some(task) = &mut self.0 else { return Ok(()) };
+        task.await.map_err(|error| CallError::HostFault { message: error.to_string() })?
+    }
+}
+
+fn answered(head: http::Response<HyperOutgoingBody>, task: Running) -> http::Response<HttpBody> {
+    let (parts, body) = head.into_parts();
+    let body = GuestBody::new(body, &parts.headers, task).boxed_unsync();
+    http::Response::from_parts(parts, body)
+}
+
+/// The request as the guest's host functions want it.
+fn incoming(mut request: http::Request<HttpBody>, max_body: u64) -> (Scheme, http::Request<WasiBody>) {
+    let scheme = if request.uri().scheme() == Some(&http::uri::Scheme::HTTPS) { Scheme::Https } else { Scheme::Http };
+    // Wanted by `wasi:http`, though neither HTTP/1.0 nor a message need to name one.
+    if request.uri().authority().is_none() && !request.headers().contains_key(http::header::HOST) {
+        request.headers_mut().insert(http::header::HOST, http::HeaderValue::from_static("localhost"));
+    }
+    let limit = usize::try_from(max_body).unwrap_or(usize::MAX);
+    let request = request.map(|body| {
+        let body = Limited::new(body, limit).map_err(|error| HttpError::InternalError(Some(error.to_string())));
+        body.boxed_unsync()
+    });
+    (scheme, request)
+}

@@ -1,0 +1,236 @@
+//! Components: loading them and running one call in a fresh instance (protocol section 6).
+//!
+//! Entry points in order: `wasi:http/incoming-handler` for HTTP, `wasmcloud:bus/guest`, `wasi:cli/run`. Knows nothing of
+//! admission. Invariant: an instance serves one call.
+
+mod body;
+mod bus;
+mod http;
+mod logging;
+mod wasi;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use contracts::CallError;
+use wasmtime::{
+    Engine, Store,
+    component::{Component, ComponentExportIndex, InstancePre, Linker, ResourceTable, types::ComponentItem},
+};
+use wasmtime_wasi::{I32Exit, WasiCtx};
+use wasmtime_wasi_http::{WasiHttpCtx, p2::bindings::ProxyPre};
+
+use crate::{
+    CallContext, LoadError, RuntimeError,
+    call::{Actor, CallState, HasCall, store},
+    error::{Failed, call_error},
+    load,
+    stdio::Output,
+};
+
+/// Store data of a component.
+pub(crate) struct ComponentState {
+    call: CallState,
+    table: ResourceTable,
+    wasi: Option<Box<WasiCtx>>,
+    http: WasiHttpCtx,
+    hooks: http::Outgoing,
+    streams: Option<wasi::Streams>,
+}
+
+impl ComponentState {
+    fn new(actor: &Arc<Actor>, context: CallContext) -> Self {
+        let mut call = CallState::new(actor.clone(), context);
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(actor.limits.component_handles as usize);
+        let hooks = http::Outgoing { logs: call.logs().clone() };
+        Self { call, table, wasi: None, http: WasiHttpCtx::new(), hooks, streams: None }
+    }
+}
+
+impl HasCall for ComponentState {
+    fn call(&mut self) -> &mut CallState {
+        &mut self.call
+    }
+}
+
+/// The host functions components may import; one per engine.
+pub(crate) fn linker(engine: &Engine) -> Result<Linker<ComponentState>, RuntimeError> {
+    let mut linker = Linker::new(engine);
+    let linked = wasi::add_to_linker(&mut linker)
+        .and_then(|()| http::add_to_linker(&mut linker))
+        .and_then(|()| logging::add_to_linker(&mut linker))
+        .and_then(|()| bus::add_to_linker(&mut linker));
+    linked.map_err(|error| RuntimeError::Link { reason: format!("{error:#}") })?;
+    Ok(linker)
+}
+
+/// A loaded component.
+pub(crate) struct ComponentGuest {
+    engine: Engine,
+    pre: InstancePre<ComponentState>,
+    http: Option<ProxyPre<ComponentState>>,
+    message: Option<Entry>,
+    max_instances: u32,
+}
+
+/// How a component takes messages.
+enum Entry {
+    /// `wasmcloud:bus/guest.call`.
+    Guest(ComponentExportIndex),
+    /// `wasi:cli/run.run`.
+    Run(ComponentExportIndex),
+}
+
+impl ComponentGuest {
+    /// Compiles, checks and links. Takes as long as compiling takes; never call it on an async thread.
+    pub(crate) fn load(
+        linker: &Linker<ComponentState>,
+        wasm: &[u8],
+        actor: &Arc<Actor>,
+        max_instances: u32,
+    ) -> Result<Self, LoadError> {
+        let engine = linker.engine();
+        let component = Component::from_binary(engine, wasm).map_err(|error| load::invalid(&error))?;
+        if let Some(needed) = component.resources_required() {
+            load::check_resources(&needed, &actor.limits)?;
+        }
+        load::refuse_unknown(unknown_imports(engine, &component).into_iter())?;
+        let pre = linker
+            .instantiate_pre(&component)
+            .map_err(|error| LoadError::ImportMismatch { reason: format!("{error:#}") })?;
+        let http = match export(engine, &component, "wasi:http/incoming-handler") {
+            Some(_) => Some(ProxyPre::new(pre.clone()).map_err(|error| entry_point(&error))?),
+            None => None,
+        };
+        let message = Entry::of(engine, &component);
+        if http.is_none() && message.is_none() {
+            return Err(LoadError::EntryPoint {
+                reason: "the component exports none of `wasi:http/incoming-handler@0.2`, `wasmcloud:bus/guest` and \
+                         `wasi:cli/run@0.2`"
+                    .to_owned(),
+            });
+        }
+        Ok(Self { engine: engine.clone(), pre, http, message, max_instances })
+    }
+
+    pub(crate) fn serves_http(&self) -> bool {
+        self.http.is_some()
+    }
+
+    /// Runs one message in a fresh instance: argument on standard input, result on standard output.
+    pub(crate) async fn call(
+        &self,
+        actor: &Arc<Actor>,
+        operation: &str,
+        payload: Bytes,
+        context: CallContext,
+    ) -> Result<Bytes, CallError> {
+        let Some(entry) = &self.message else {
+            let target = actor.id().to_owned();
+            return Err(CallError::Unsupported { target, operation: operation.to_owned() });
+        };
+        let output = Output::collect(actor.limits.response_bytes);
+        let mut state = ComponentState::new(actor, context);
+        state.streams = Some(wasi::Streams { operation: operation.into(), input: payload, output: output.clone() });
+        let mut store = store(&self.engine, state);
+        let ended = match self.run(&mut store, entry, operation).await {
+            Ok(ended) => ended,
+            Err(error) => match error.downcast_ref::<I32Exit>() {
+                Some(I32Exit(0)) => Ok(()),
+                Some(I32Exit(code)) => Err(format!("operation failed with exit code `{code}`")),
+                None => return Err(self.failed(&error, store.data_mut().call(), operation)),
+            },
+        };
+        match ended {
+            Ok(()) => Ok(output.take()),
+            Err(message) => Err(CallError::Reported { message }),
+        }
+    }
+
+    async fn run(
+        &self,
+        store: &mut Store<ComponentState>,
+        entry: &Entry,
+        operation: &str,
+    ) -> wasmtime::Result<Result<(), String>> {
+        let instance = self.pre.instantiate_async(&mut *store).await?;
+        match entry {
+            Entry::Guest(index) => {
+                let call = instance.get_typed_func::<(&str,), (Result<(), String>,)>(&mut *store, index)?;
+                Ok(call.call_async(&mut *store, (operation,)).await?.0)
+            }
+            Entry::Run(index) => {
+                let run = instance.get_typed_func::<(), (Result<(), ()>,)>(&mut *store, index)?;
+                let ended = run.call_async(&mut *store, ()).await?.0;
+                Ok(ended.map_err(|()| "operation failed".to_owned()))
+            }
+        }
+    }
+
+    fn failed(&self, error: &wasmtime::Error, call: &CallState, operation: &str) -> CallError {
+        let actor = call.actor.id();
+        let (breach, max_instances) = (call.limiter.breach(), self.max_instances);
+        call_error(error, Failed { actor, operation, breach, max_instances })
+    }
+}
+
+impl Entry {
+    fn of(engine: &Engine, component: &Component) -> Option<Self> {
+        let function = |interface: &str, name: &str| {
+            let interface = export(engine, component, interface)?;
+            let interface = component.get_export_index(None, interface.as_str())?;
+            component.get_export_index(Some(&interface), name)
+        };
+        let guest = function("wasmcloud:bus/guest", "call").map(Self::Guest);
+        guest.or_else(|| function("wasi:cli/run", "run").map(Self::Run))
+    }
+}
+
+fn entry_point(error: &wasmtime::Error) -> LoadError {
+    LoadError::EntryPoint { reason: format!("an entry point has the wrong type: {error:#}") }
+}
+
+/// The full name of an exported interface, whatever its 0.2 version.
+fn export(engine: &Engine, component: &Component, interface: &str) -> Option<String> {
+    let ty = component.component_type();
+    ty.exports(engine).map(|(name, _)| name).find(|name| known_as(name, interface)).map(str::to_owned)
+}
+
+/// Whether `name` is `interface`, without a version or with one of the line 0.2.
+fn known_as(name: &str, interface: &str) -> bool {
+    match name.strip_prefix(interface) {
+        Some("") => true,
+        Some(version) => version.starts_with("@0.2."),
+        None => false,
+    }
+}
+
+/// Names every import nobody provides, so that one attempt tells all.
+fn unknown_imports(engine: &Engine, component: &Component) -> Vec<String> {
+    const OURS: [(&str, &[&str]); 2] = [logging::INTERFACE, bus::INTERFACE];
+    let mut unknown = Vec::new();
+    for (name, import) in component.component_type().imports(engine) {
+        let mut wasi = wasi::INTERFACES.iter().chain(&http::INTERFACES);
+        if wasi.any(|interface| known_as(name, interface)) {
+            continue;
+        }
+        let plain = name.strip_suffix("@0.1.0-draft").unwrap_or(name);
+        let ours = OURS.iter().find(|(interface, _)| plain == *interface);
+        match (ours, import.ty) {
+            (Some((_, functions)), ComponentItem::ComponentInstance(instance)) => {
+                let names = instance.exports(engine).filter(|(_, item)| is_function(&item.ty)).map(|(name, _)| name);
+                let missing = names.filter(|function| !functions.contains(function));
+                unknown.extend(missing.map(|function| format!("{name}.{function}")));
+            }
+            // A type by itself is nothing anybody has to provide.
+            (_, ComponentItem::Type(_)) => {}
+            _ => unknown.push(name.to_owned()),
+        }
+    }
+    unknown
+}
+
+fn is_function(item: &ComponentItem) -> bool {
+    matches!(item, ComponentItem::ComponentFunc(_))
+}

@@ -1,0 +1,48 @@
+//! What the host may decide about the engine. Plain data; nothing here is per actor (that is [`crate::GuestLimits`]).
+
+use std::time::Duration;
+
+/// Sizes and clocks of the one engine of a process.
+///
+/// The defaults suit a machine with 512 MiB and up: address space is reserved generously, memory is not touched until
+/// a guest uses it. Where the address space is too small, [`crate::Runtime::new`] falls back by itself.
+#[derive(Debug, Clone)]
+pub struct RuntimeConfig {
+    /// Instances alive at once over all actors. The pool is sized for it, and calls above it are refused as busy.
+    pub max_instances: u32,
+    /// Largest linear memory of any guest in bytes. Limits of single actors are capped by it.
+    pub memory_bytes: u64,
+    /// Largest table of any guest in elements. Limits of single actors are capped by it.
+    pub table_elements: u32,
+    /// How often running guests are looked at: fairness and deadlines are as exact as this. Held between 1 and 10 ms.
+    pub epoch_tick: Duration,
+    /// Bytes of linear memory which a free slot keeps, so that the next instance need not fault them in again.
+    pub memory_keep_resident: usize,
+    /// The same for tables.
+    pub table_keep_resident: usize,
+    /// The same for the stacks calls run on.
+    pub stack_keep_resident: usize,
+    /// Slots which may stay warm for actors that are not being called.
+    pub warm_slots: u32,
+    /// Bytes of the stack that a guest and the host functions it calls share.
+    pub stack_bytes: usize,
+    /// Bytes of that stack which the guest itself may use.
+    pub guest_stack_bytes: usize,
+}
+
+impl Default for RuntimeConfig {
+    fn default() -> Self {
+        Self {
+            max_instances: 1000,
+            memory_bytes: 1 << 30,
+            table_elements: 100_000,
+            epoch_tick: Duration::from_millis(5),
+            memory_keep_resident: 2 << 20,
+            table_keep_resident: 64 << 10,
+            stack_keep_resident: 64 << 10,
+            warm_slots: 64,
+            stack_bytes: 2 << 20,
+            guest_stack_bytes: 512 << 10,
+        }
+    }
+}

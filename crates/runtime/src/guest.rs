@@ -1,0 +1,252 @@
+//! A loaded actor: admission, deadline and panics around one call, whatever the kind.
+//!
+//! A call is polled in the task of its caller: the guest runs on a stack of its own and yields at every tick, so a task
+//! of its own would buy nothing and cost a wake-up each way. (A streamed HTTP answer outlives its call and does get
+//! one.) Invariant: a permit is held from before instantiation until the instance is gone.
+
+use std::{
+    any::Any,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use contracts::{CallError, httpserver::HANDLE_REQUEST};
+use futures_util::FutureExt;
+use tokio::time::timeout_at;
+
+use crate::{
+    CallContext, HttpBody,
+    admission::{Admission, Entry, Permit},
+    call::Actor,
+    component::ComponentGuest,
+    error::deadline,
+    http_message,
+    module::ModuleGuest,
+    runtime::Shared,
+};
+
+/// The two kinds of guests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GuestKind {
+    /// A core module that speaks waPC.
+    Module,
+    /// A component.
+    Component,
+}
+
+/// A loaded actor. Cheap to clone.
+#[derive(Clone)]
+pub struct Guest {
+    shared: Arc<Loaded>,
+}
+
+struct Loaded {
+    runtime: Arc<Shared>,
+    actor: Arc<Actor>,
+    admission: Arc<Admission>,
+    body: Body,
+}
+
+pub(crate) enum Body {
+    Module(ModuleGuest),
+    Component(Arc<ComponentGuest>),
+}
+
+/// Held while an instance is alive.
+pub(crate) struct Admitted {
+    runtime: Arc<Shared>,
+    _permit: Permit,
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.runtime.ticker.leave();
+    }
+}
+
+impl Guest {
+    pub(crate) fn new(runtime: Arc<Shared>, actor: Arc<Actor>, body: Body) -> Self {
+        let admission = Admission::new(bounded(actor.limits.max_concurrent, &runtime), actor.limits.queue);
+        Self { shared: Arc::new(Loaded { runtime, actor, admission, body }) }
+    }
+
+    /// Module or component.
+    #[must_use]
+    pub fn kind(&self) -> GuestKind {
+        match &self.shared.body {
+            Body::Module(_) => GuestKind::Module,
+            Body::Component(_) => GuestKind::Component,
+        }
+    }
+
+    /// Whether the guest exports `wasi:http/incoming-handler`. A module may still handle requests as messages.
+    #[must_use]
+    pub fn serves_http(&self) -> bool {
+        match &self.shared.body {
+            Body::Module(_) => false,
+            Body::Component(component) => component.serves_http(),
+        }
+    }
+
+    /// Bounds the calls that run at once; `u32::MAX` leaves it to the host's pool, zero turns all calls away. Calls that
+    /// run already are not touched.
+    pub fn set_max_instances(&self, max_instances: u32) {
+        self.shared.admission.set_limit(bounded(max_instances, &self.shared.runtime));
+    }
+
+    /// Calls running now.
+    #[must_use]
+    pub fn running(&self) -> u32 {
+        self.shared.admission.running()
+    }
+
+    /// Calls the guest in a fresh instance. Dropping the future ends the guest.
+    ///
+    /// # Errors
+    /// [`CallError`]: `busy` at once when the queue is full, `deadline_exceeded`, `trap`, `limit_exceeded`, `reported`
+    /// for what the guest itself says, `host_fault` when this crate is at fault.
+    pub async fn call(&self, operation: &str, payload: Bytes, context: CallContext) -> Result<Bytes, CallError> {
+        let actor = &self.shared.actor;
+        check_payload(actor, operation, &payload)?;
+        let context = self.with_deadline(context);
+        let until = context.deadline;
+        let admitted = self.admit(operation, until).await?;
+        match &self.shared.body {
+            Body::Module(module) => {
+                let call = module.call(actor, operation, payload, context);
+                self.guarded(operation, until, call, admitted).await
+            }
+            Body::Component(component) if operation == HANDLE_REQUEST && component.serves_http() => {
+                component.handle_message(actor, payload, context, admitted).await
+            }
+            Body::Component(component) => {
+                let call = component.call(actor, operation, payload, context);
+                self.guarded(operation, until, call, admitted).await
+            }
+        }
+    }
+
+    /// Lets the guest answer an HTTP request.
+    ///
+    /// A component gets the request as a stream, and the answer is returned as soon as its head is there; the body
+    /// follows while the guest goes on, still within the deadline. Dropping the body before its end stops the guest. A
+    /// module gets the message `HttpServer.HandleRequest`, with a body of at most `max_body` bytes.
+    ///
+    /// # Errors
+    /// As for [`Guest::call`]; `limit_exceeded` for a request body above `max_body`.
+    pub async fn handle_http(
+        &self,
+        request: http::Request<HttpBody>,
+        max_body: u64,
+        context: CallContext,
+    ) -> Result<http::Response<HttpBody>, CallError> {
+        let context = self.with_deadline(context);
+        let Body::Component(component) = &self.shared.body else {
+            return self.handle_http_as_message(request, max_body, context).await;
+        };
+        if !component.serves_http() {
+            let target = self.shared.actor.id().to_owned();
+            return Err(CallError::Unsupported { target, operation: HANDLE_REQUEST.to_owned() });
+        }
+        let admitted = self.admit(HANDLE_REQUEST, context.deadline).await?;
+        component.stream(&self.shared.actor, request, max_body, context, admitted).await
+    }
+
+    async fn handle_http_as_message(
+        &self,
+        request: http::Request<HttpBody>,
+        max_body: u64,
+        context: CallContext,
+    ) -> Result<http::Response<HttpBody>, CallError> {
+        let head_only = request.method() == http::Method::HEAD;
+        let message = timeout_at(context.deadline.into(), http_message::request(request, max_body));
+        let message = message.await.map_err(|_| CallError::DeadlineExceeded {
+            step: "the body of the request was being received".to_owned(),
+        })??;
+        let answer = self.call(HANDLE_REQUEST, message, context).await?;
+        http_message::response(&answer, head_only)
+    }
+
+    fn with_deadline(&self, mut context: CallContext) -> CallContext {
+        let longest = Instant::now().checked_add(self.shared.actor.limits.call_time);
+        context.deadline = longest.map_or(context.deadline, |longest| longest.min(context.deadline));
+        context
+    }
+
+    async fn admit(&self, operation: &str, deadline: Instant) -> Result<Admitted, CallError> {
+        let loaded = &*self.shared;
+        if deadline.saturating_duration_since(Instant::now()) == Duration::ZERO {
+            return Err(CallError::DeadlineExceeded { step: format!("`{operation}` was waiting to be started") });
+        }
+        let permit = match loaded.admission.enter() {
+            Entry::Admitted(permit) => permit,
+            Entry::Queued(place) => match timeout_at(deadline.into(), place).await {
+                Ok(Ok(permit)) => permit,
+                Ok(Err(_)) => return Err(self.not_running()),
+                Err(_) => {
+                    let step = format!("`{operation}` was waiting for a free instance of `{}`", loaded.actor.id());
+                    return Err(CallError::DeadlineExceeded { step });
+                }
+            },
+            Entry::Full => return Err(self.busy(loaded.admission.limit())),
+            Entry::Closed => return Err(self.not_running()),
+        };
+        let max_instances = loaded.runtime.max_instances();
+        if !loaded.runtime.ticker.enter(max_instances) {
+            return Err(self.busy(max_instances));
+        }
+        Ok(Admitted { runtime: loaded.runtime.clone(), _permit: permit })
+    }
+
+    /// Runs the call up to its deadline, turns a panic into a fault of ours, and keeps the permit until it is over.
+    async fn guarded(
+        &self,
+        operation: &str,
+        until: Instant,
+        call: impl Future<Output = Result<Bytes, CallError>>,
+        admitted: Admitted,
+    ) -> Result<Bytes, CallError> {
+        let outcome = timeout_at(until.into(), AssertUnwindSafe(call).catch_unwind()).await;
+        drop(admitted);
+        match outcome {
+            Ok(Ok(result)) => result,
+            Ok(Err(panic)) => Err(self.fault(operation, &*panic)),
+            Err(_) => Err(deadline(self.shared.actor.id(), operation)),
+        }
+    }
+
+    fn fault(&self, operation: &str, panic: &(dyn Any + Send)) -> CallError {
+        let message = panic_text(panic);
+        tracing::error!(actor = self.shared.actor.id(), operation, %message, "a host function panicked");
+        CallError::HostFault { message }
+    }
+
+    fn busy(&self, limit: u32) -> CallError {
+        CallError::Busy { target: self.shared.actor.id().to_owned(), limit }
+    }
+
+    fn not_running(&self) -> CallError {
+        CallError::NotRunning { target: self.shared.actor.id().to_owned() }
+    }
+}
+
+fn bounded(max_instances: u32, runtime: &Shared) -> u32 {
+    max_instances.min(runtime.max_instances())
+}
+
+fn check_payload(actor: &Actor, operation: &str, payload: &Bytes) -> Result<(), CallError> {
+    let limit = actor.limits.payload_bytes;
+    let len = payload.len().max(operation.len());
+    if len > limit as usize {
+        let limit = format!("argument of {len} bytes, `payload_bytes` of {limit}");
+        return Err(CallError::LimitExceeded { limit });
+    }
+    Ok(())
+}
+
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("panic: {}", text.unwrap_or("without a message"))
+}

@@ -1,0 +1,200 @@
+//! HTTP as the message `HttpServer.HandleRequest` and back, for guests that do not take a stream.
+//!
+//! Invariant: names of headers are lower-case in messages, the query stays as it came, and a body above its bound is
+//! refused before it is held in memory.
+
+use std::error::Error;
+
+use bytes::Bytes;
+use contracts::{
+    CallError, codec,
+    httpserver::{Headers, HttpRequest, HttpResponse},
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+
+use crate::HttpBody;
+
+/// What belongs to one connection and not to the message; the server that sends the answer sets its own.
+const CONNECTION_HEADERS: [HeaderName; 4] =
+    [header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE, HeaderName::from_static("keep-alive")];
+
+/// The refusal of a request body that is too large, which servers answer with 413.
+pub(crate) fn body_too_large(max_body: u64) -> CallError {
+    CallError::LimitExceeded { limit: format!("request body of more than {max_body} bytes") }
+}
+
+/// Whether the request announces a body above the bound.
+pub(crate) fn announces_more_than(headers: &HeaderMap, max_body: u64) -> bool {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    length.is_some_and(|length| length > max_body)
+}
+
+/// Reads the body and encodes the whole request.
+pub(crate) async fn request(request: Request<HttpBody>, max_body: u64) -> Result<Bytes, CallError> {
+    let (parts, body) = request.into_parts();
+    if announces_more_than(&parts.headers, max_body) {
+        return Err(body_too_large(max_body));
+    }
+    let body = collect(body, max_body).await?.ok_or_else(|| body_too_large(max_body))?;
+    let message = HttpRequest {
+        method: parts.method.as_str().to_owned(),
+        path: parts.uri.path().to_owned(),
+        query_string: parts.uri.query().unwrap_or_default().to_owned(),
+        header: headers(&parts.headers),
+        body: body.into(),
+    };
+    codec::encode(&message).map(Bytes::from)
+}
+
+/// Decodes a guest's answer. `head_only` is for the answer to HEAD, whose length header speaks of another body.
+pub(crate) fn response(message: &[u8], head_only: bool) -> Result<Response<HttpBody>, CallError> {
+    let message: HttpResponse = codec::decode("HTTP response", message)?;
+    let status = StatusCode::from_u16(message.status_code)
+        .map_err(|_| malformed("HTTP response", format!("status code {}", message.status_code)))?;
+    let mut headers = header_map("HTTP response", &message.header)?;
+    for name in CONNECTION_HEADERS {
+        headers.remove(name);
+    }
+    if !head_only {
+        headers.remove(header::CONTENT_LENGTH);
+    }
+    let body = Full::new(Bytes::from(message.body)).map_err(|never| match never {}).boxed_unsync();
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    Ok(response)
+}
+
+/// The request in a message, as a stream for a component.
+pub(crate) fn decode_request(message: &[u8]) -> Result<Request<HttpBody>, CallError> {
+    const WHAT: &str = "HTTP request";
+    let message: HttpRequest = codec::decode(WHAT, message)?;
+    let path = if message.path.is_empty() { "/" } else { message.path.as_str() };
+    let target = match message.query_string.as_str() {
+        "" => path.to_owned(),
+        query => format!("{path}?{query}"),
+    };
+    let body = Full::new(Bytes::from(message.body)).map_err(|never| match never {}).boxed_unsync();
+    let mut request = Request::builder()
+        .method(message.method.as_str())
+        .uri(target)
+        .body(body)
+        .map_err(|error| malformed(WHAT, error.to_string()))?;
+    *request.headers_mut() = header_map(WHAT, &message.header)?;
+    Ok(request)
+}
+
+/// The answer of a component as a message; `limit` bounds its body.
+pub(crate) async fn encode_response(response: Response<HttpBody>, limit: u32) -> Result<Bytes, CallError> {
+    let (parts, body) = response.into_parts();
+    let body = collect(body, u64::from(limit))
+        .await?
+        .ok_or_else(|| CallError::LimitExceeded { limit: format!("`response_bytes` of {limit}") })?;
+    let message =
+        HttpResponse { status_code: parts.status.as_u16(), header: headers(&parts.headers), body: body.into() };
+    codec::encode(&message).map(Bytes::from)
+}
+
+/// The whole body, or none when it is larger than `limit`.
+async fn collect(body: HttpBody, limit: u64) -> Result<Option<Bytes>, CallError> {
+    match Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX)).collect().await {
+        Ok(collected) => Ok(Some(collected.to_bytes())),
+        Err(error) if error.is::<LengthLimitError>() => Ok(None),
+        Err(error) => Err(malformed("HTTP body", chain(&*error))),
+    }
+}
+
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}
+
+fn headers(map: &HeaderMap) -> Headers {
+    let mut headers = Headers::new();
+    for (name, value) in map {
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        headers.entry(name.as_str().to_owned()).or_default().push(value);
+    }
+    headers
+}
+
+fn header_map(what: &str, headers: &Headers) -> Result<HeaderMap, CallError> {
+    let mut map = HeaderMap::with_capacity(headers.len());
+    for (name, values) in headers {
+        let name = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|_| malformed(what, format!("`{name:.80}` is no header name")))?;
+        for value in values {
+            let value = HeaderValue::from_bytes(value.as_bytes())
+                .map_err(|_| malformed(what, format!("header `{name}` has a value that is none")))?;
+            map.append(name.clone(), value);
+        }
+    }
+    Ok(map)
+}
+
+fn malformed(what: &str, reason: String) -> CallError {
+    CallError::Malformed { what: what.to_owned(), reason }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn body(bytes: &'static str) -> HttpBody {
+        Full::new(Bytes::from(bytes)).map_err(|never| match never {}).boxed_unsync()
+    }
+
+    #[tokio::test]
+    async fn a_request_survives_the_message_with_its_raw_query() {
+        let request =
+            Request::post("/a/b?x=%20y&z").header("X-One", "1").header("x-one", "2").body(body("hi")).unwrap();
+        let message = super::request(request, 10).await.unwrap();
+        let decoded: HttpRequest = codec::decode("request", &message).unwrap();
+        assert_eq!((decoded.method.as_str(), decoded.path.as_str()), ("POST", "/a/b"));
+        assert_eq!(decoded.query_string, "x=%20y&z");
+        assert_eq!(decoded.header["x-one"], ["1", "2"]);
+        let back = decode_request(&message).unwrap();
+        assert_eq!(back.uri(), "/a/b?x=%20y&z");
+        assert_eq!(back.headers().get_all("x-one").iter().count(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_body_above_the_bound_is_refused_whether_announced_or_not() {
+        let refused = |request| async { super::request(request, 3).await.unwrap_err() };
+        let announced = Request::post("/").header("content-length", "4").body(body("")).unwrap();
+        assert_eq!(refused(announced).await, body_too_large(3));
+        let streamed = Request::post("/").body(body("1234")).unwrap();
+        assert_eq!(refused(streamed).await, body_too_large(3));
+    }
+
+    #[test]
+    fn an_answer_may_not_speak_for_the_connection() {
+        let header = [("Connection", "close"), ("content-length", "99"), ("x", "y")];
+        let header = header.map(|(name, value)| (name.to_owned(), vec![value.to_owned()])).into();
+        let message = HttpResponse { status_code: 204, header, body: Vec::new() };
+        let message = codec::encode(&message).unwrap();
+        let answer = response(&message, false).unwrap();
+        assert_eq!(answer.headers().len(), 1);
+        assert_eq!(answer.status(), 204);
+        assert_eq!(response(&message, true).unwrap().headers()["content-length"], "99");
+    }
+
+    #[test]
+    fn impossible_answers_are_malformed() {
+        let answer = |status_code, name: &str| {
+            let header = [(name.to_owned(), vec![String::new()])].into();
+            response(&codec::encode(&HttpResponse { status_code, header, body: Vec::new() }).unwrap(), false)
+        };
+        assert_eq!(answer(42, "x").unwrap_err().code(), "malformed");
+        assert_eq!(answer(200, "no good").unwrap_err().code(), "malformed");
+        assert_eq!(response(b"\xc3", false).unwrap_err().code(), "malformed");
+    }
+}

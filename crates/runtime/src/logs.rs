@@ -1,0 +1,115 @@
+//! What guests say, as tracing events with the actor's id.
+//!
+//! Knows no sink. Invariant: a call logs at most `log_lines_per_call` lines of at most [`LINE_BYTES`] each; one more
+//! line tells that the rest was dropped.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering::Relaxed},
+};
+
+use wasmtime::component::{ComponentType, Lift};
+
+use crate::call::Actor;
+
+/// Longest text of one line; the rest of it is cut off.
+pub(crate) const LINE_BYTES: usize = 8 << 10;
+
+/// Level of a guest's line; also the enum of `wasi:logging/logging`, in its order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ComponentType, Lift)]
+#[component(enum)]
+#[repr(u8)]
+pub(crate) enum Level {
+    #[component(name = "trace")]
+    Trace,
+    #[component(name = "debug")]
+    Debug,
+    #[component(name = "info")]
+    Info,
+    #[component(name = "warn")]
+    Warn,
+    #[component(name = "error")]
+    Error,
+    #[component(name = "critical")]
+    Critical,
+}
+
+impl Level {
+    /// The names of `wasmcloud:builtin:logging`.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        Some(match name {
+            "trace" => Self::Trace,
+            "debug" => Self::Debug,
+            "info" => Self::Info,
+            "warn" => Self::Warn,
+            "error" => Self::Error,
+            "critical" => Self::Critical,
+            _ => return None,
+        })
+    }
+}
+
+/// The log of one call.
+#[derive(Clone)]
+pub(crate) struct Logs {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    actor: Arc<Actor>,
+    lines: AtomicU32,
+}
+
+impl Logs {
+    pub(crate) fn new(actor: Arc<Actor>) -> Self {
+        Self { shared: Arc::new(Shared { actor, lines: AtomicU32::new(0) }) }
+    }
+
+    /// Logs one line; `context` may be empty.
+    pub(crate) fn line(&self, level: Level, context: &str, text: &str) {
+        let actor = self.shared.actor.id();
+        let limit = self.shared.actor.limits.log_lines_per_call;
+        let before = self.shared.lines.fetch_add(1, Relaxed);
+        if before >= limit {
+            // Kept from wrapping around; a few lines more or less between threads do not matter.
+            self.shared.lines.store(limit.saturating_add(1), Relaxed);
+            if before == limit {
+                tracing::warn!(target: "guest", actor, log_lines_per_call = limit, "further log lines of this call are dropped");
+            }
+            return;
+        }
+        let text = clip(text);
+        match level {
+            Level::Trace => tracing::trace!(target: "guest", actor, context, "{text}"),
+            Level::Debug => tracing::debug!(target: "guest", actor, context, "{text}"),
+            Level::Info => tracing::info!(target: "guest", actor, context, "{text}"),
+            Level::Warn => tracing::warn!(target: "guest", actor, context, "{text}"),
+            Level::Error => tracing::error!(target: "guest", actor, context, "{text}"),
+            Level::Critical => tracing::error!(target: "guest", actor, context, critical = true, "{text}"),
+        }
+    }
+}
+
+/// At most [`LINE_BYTES`], cut between characters.
+fn clip(text: &str) -> &str {
+    &text[..text.floor_char_boundary(LINE_BYTES)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_are_cut_between_characters() {
+        let text = format!("{}ä", "x".repeat(LINE_BYTES - 1));
+        assert_eq!(clip(&text).len(), LINE_BYTES - 1);
+        assert_eq!(clip("short"), "short");
+    }
+
+    #[test]
+    fn only_the_six_levels_of_the_contract_are_known() {
+        assert_eq!(Level::parse("critical"), Some(Level::Critical));
+        assert_eq!(Level::parse("fatal"), None);
+        assert_eq!(Level::parse("INFO"), None);
+    }
+}

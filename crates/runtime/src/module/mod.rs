@@ -1,0 +1,256 @@
+//! Core modules: loading them and running one call in a fresh instance (protocol section 5).
+//!
+//! Knows nothing of admission and deadlines. Invariant: an instance serves one call; the outcome of a call is decided in
+//! one place, [`ModuleGuest::outcome`].
+
+mod abi;
+mod builtin;
+mod wasi;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use contracts::CallError;
+use wasmtime::{
+    Engine, ExternType, Instance, InstancePre, Linker, Memory, Module, ModuleExport, Store, TypedFunc, WasmParams,
+    WasmResults,
+};
+use wasmtime_wasi::{I32Exit, p1::WasiP1Ctx};
+
+use crate::{
+    CallContext, LoadError, RuntimeError,
+    call::{Actor, CallState, HasCall, store},
+    error::{Breach, Failed, call_error},
+    load,
+    stdio::Output,
+};
+
+/// Store data of a module.
+pub(crate) struct ModuleState {
+    call: CallState,
+    memory: Option<Memory>,
+    request: Option<(Box<str>, Bytes)>,
+    response: Option<Bytes>,
+    error: Option<String>,
+    host_response: Option<Bytes>,
+    host_error: Option<String>,
+    streams: Option<wasi::Streams>,
+    wasi: Option<Box<WasiP1Ctx>>,
+}
+
+impl ModuleState {
+    fn new(actor: &Arc<Actor>, context: CallContext) -> Self {
+        Self {
+            call: CallState::new(actor.clone(), context),
+            memory: None,
+            request: None,
+            response: None,
+            error: None,
+            host_response: None,
+            host_error: None,
+            streams: None,
+            wasi: None,
+        }
+    }
+}
+
+impl HasCall for ModuleState {
+    fn call(&mut self) -> &mut CallState {
+        &mut self.call
+    }
+}
+
+/// The host functions modules may import; one per engine.
+pub(crate) fn linker(engine: &Engine) -> Result<Linker<ModuleState>, RuntimeError> {
+    let mut linker = Linker::new(engine);
+    let linked = abi::add_to_linker(&mut linker).and_then(|()| wasi::add_to_linker(&mut linker));
+    linked.map_err(|error| RuntimeError::Link { reason: format!("{error:#}") })?;
+    Ok(linker)
+}
+
+/// A loaded module.
+pub(crate) struct ModuleGuest {
+    engine: Engine,
+    pre: InstancePre<ModuleState>,
+    memory: Option<ModuleExport>,
+    /// `_start`, else `_initialize`.
+    start: Option<ModuleExport>,
+    guest_call: Option<ModuleExport>,
+    max_instances: u32,
+}
+
+impl ModuleGuest {
+    /// Compiles, checks and links. Takes as long as compiling takes; never call it on an async thread.
+    pub(crate) fn load(
+        linker: &Linker<ModuleState>,
+        wasm: &[u8],
+        actor: &Arc<Actor>,
+        max_instances: u32,
+    ) -> Result<Self, LoadError> {
+        let engine = linker.engine();
+        let module = Module::from_binary(engine, wasm).map_err(|error| load::invalid(&error))?;
+        load::check_resources(&module.resources_required(), &actor.limits)?;
+        check_imports(linker, &module, actor)?;
+        let guest_call = export(&module, "__guest_call", "a function (i32, i32) -> i32", is_guest_call)?;
+        let start = match export(&module, "_start", "a function without parameters and results", is_command)? {
+            Some(start) => Some(start),
+            // How reactors (for example of Go) spell it. Without `__guest_call` it would be nothing to call.
+            None if guest_call.is_some() => {
+                export(&module, "_initialize", "a function without parameters and results", is_command)?
+            }
+            None => None,
+        };
+        if start.is_none() && guest_call.is_none() {
+            return Err(LoadError::EntryPoint {
+                reason: "the module exports neither `__guest_call` nor `_start`".into(),
+            });
+        }
+        let memory = export(&module, "memory", "a memory", |ty| matches!(ty, ExternType::Memory(_)))?;
+        if memory.is_none() && module.imports().any(|import| import.module() == abi::MODULE) {
+            return Err(LoadError::EntryPoint {
+                reason: "the module imports `wasmbus` but exports no `memory`".into(),
+            });
+        }
+        let pre = linker
+            .instantiate_pre(&module)
+            .map_err(|error| LoadError::ImportMismatch { reason: format!("{error:#}") })?;
+        Ok(Self { engine: engine.clone(), pre, memory, start, guest_call, max_instances })
+    }
+
+    /// Runs one call in a fresh instance.
+    pub(crate) async fn call(
+        &self,
+        actor: &Arc<Actor>,
+        operation: &str,
+        payload: Bytes,
+        context: CallContext,
+    ) -> Result<Bytes, CallError> {
+        let mut store = self.store(actor, operation, &payload, context);
+        let finished = self.run(&mut store, operation, payload).await;
+        match finished {
+            Ok(ended) => Self::outcome(store.data_mut(), ended),
+            Err(error) => {
+                let breach = store.data_mut().call.limiter.breach();
+                let max_instances = self.max_instances;
+                Err(call_error(&error, Failed { actor: actor.id(), operation, breach, max_instances }))
+            }
+        }
+    }
+
+    fn store(&self, actor: &Arc<Actor>, operation: &str, payload: &Bytes, context: CallContext) -> Store<ModuleState> {
+        let streams = self.guest_call.is_none().then(|| wasi::Streams {
+            operation: operation.into(),
+            input: payload.clone(),
+            output: Output::collect(actor.limits.response_bytes),
+        });
+        let mut state = ModuleState::new(actor, context);
+        state.streams = streams;
+        store(&self.engine, state)
+    }
+
+    async fn run(&self, store: &mut Store<ModuleState>, operation: &str, payload: Bytes) -> wasmtime::Result<Ended> {
+        let instance = self.pre.instantiate_async(&mut *store).await?;
+        if let Some(memory) = &self.memory {
+            let memory = instance.get_module_export(&mut *store, memory).and_then(wasmtime::Extern::into_memory);
+            store.data_mut().memory = memory;
+        }
+        if let Some(start) = &self.start {
+            let start: TypedFunc<(), ()> = function(&instance, store, start)?;
+            match start.call_async(&mut *store, ()).await.map_err(exit_code) {
+                // `proc_exit(0)` is how some runtimes return from their main function.
+                Ok(()) | Err(Ok(0)) => {}
+                Err(Ok(code)) => return Ok(Ended::Exited(code)),
+                Err(Err(error)) => return Err(error),
+            }
+        }
+        let Some(guest_call) = &self.guest_call else { return Ok(Ended::Returned(SUCCESS)) };
+        let guest_call: TypedFunc<(u32, u32), u32> = function(&instance, store, guest_call)?;
+        let lengths = (u32::try_from(operation.len())?, u32::try_from(payload.len())?);
+        store.data_mut().request = Some((operation.into(), payload));
+        match guest_call.call_async(&mut *store, lengths).await.map_err(exit_code) {
+            Ok(code) => Ok(Ended::Returned(code)),
+            Err(exit) => exit.map(Ended::Exited),
+        }
+    }
+
+    /// Protocol section 5.2, item 5: what a call that did not trap has come to.
+    fn outcome(state: &mut ModuleState, ended: Ended) -> Result<Bytes, CallError> {
+        if let Some(message) = state.error.take() {
+            return Err(CallError::Reported { message });
+        }
+        if let Some(message) = state.host_error.take() {
+            return Err(CallError::Reported { message });
+        }
+        let code = match ended {
+            Ended::Returned(SUCCESS) => None,
+            Ended::Returned(code) => Some(code.cast_signed()),
+            Ended::Exited(code) => Some(code),
+        };
+        if let Some(code) = code {
+            return Err(CallError::Reported { message: format!("operation failed with exit code `{code}`") });
+        }
+        if let Some(streams) = &state.streams {
+            return Ok(streams.output.take());
+        }
+        Ok(state.response.take().unwrap_or_default())
+    }
+}
+
+/// What `__guest_call` returns when all went well.
+const SUCCESS: u32 = 1;
+
+/// How a call that did not trap came to its end.
+enum Ended {
+    /// `__guest_call` returned this, or `_start` returned where there is nothing else.
+    Returned(u32),
+    /// The guest called `proc_exit`.
+    Exited(i32),
+}
+
+/// Tells `proc_exit` from all that really failed.
+fn exit_code(error: wasmtime::Error) -> wasmtime::Result<i32> {
+    match error.downcast_ref::<I32Exit>() {
+        Some(I32Exit(code)) => Ok(*code),
+        None => Err(error),
+    }
+}
+
+fn is_guest_call(ty: &ExternType) -> bool {
+    let ExternType::Func(ty) = ty else { return false };
+    ty.params().len() == 2 && ty.results().len() == 1 && ty.params().chain(ty.results()).all(|ty| ty.is_i32())
+}
+
+fn is_command(ty: &ExternType) -> bool {
+    matches!(ty, ExternType::Func(ty) if ty.params().len() == 0 && ty.results().len() == 0)
+}
+
+fn function<P: WasmParams, R: WasmResults>(
+    instance: &Instance,
+    store: &mut Store<ModuleState>,
+    export: &ModuleExport,
+) -> wasmtime::Result<TypedFunc<P, R>> {
+    let function = instance.get_module_export(&mut *store, export).and_then(wasmtime::Extern::into_func);
+    let function = function.ok_or_else(|| Breach::Abi("an export is not a function".to_owned()))?;
+    function.typed(&*store)
+}
+
+fn export(
+    module: &Module,
+    name: &str,
+    expected: &str,
+    fits: impl Fn(&ExternType) -> bool,
+) -> Result<Option<ModuleExport>, LoadError> {
+    match module.get_export(name) {
+        None => Ok(None),
+        Some(ty) if fits(&ty) => Ok(module.get_export_index(name)),
+        Some(_) => Err(LoadError::EntryPoint { reason: format!("the export `{name}` is not {expected}") }),
+    }
+}
+
+/// Names every import nobody provides, so that one attempt tells all.
+fn check_imports(linker: &Linker<ModuleState>, module: &Module, actor: &Arc<Actor>) -> Result<(), LoadError> {
+    let mut store = Store::new(linker.engine(), ModuleState::new(actor, load::context_of_nobody()));
+    let unknown = |import: &wasmtime::ImportType<'_>| linker.get(&mut store, import.module(), import.name()).is_err();
+    let names = module.imports().filter(unknown).map(|import| format!("{}.{}", import.module(), import.name()));
+    load::refuse_unknown(names)
+}
