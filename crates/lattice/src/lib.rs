@@ -7,6 +7,8 @@
 pub mod client;
 pub mod control;
 pub mod event;
+pub mod invocation;
+pub mod stored_claims;
 pub mod subject;
 
 mod chunk;

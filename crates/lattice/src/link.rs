@@ -71,8 +71,8 @@ impl<'de> Deserialize<'de> for LinkId {
     }
 }
 
-/// A link definition.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A link definition. `Debug` shows the names of the values only, because values may be passwords.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
     /// The actor that may call the provider, and that the provider may call.
     #[serde(deserialize_with = "member::actor_id")]
@@ -86,9 +86,21 @@ pub struct Link {
     /// The contract.
     #[serde(deserialize_with = "member::contract_id")]
     pub contract_id: ContractId,
-    /// Settings, for the provider to read. They may hold secrets: do not log them.
+    /// Settings, for the provider to read.
     #[serde(deserialize_with = "member::values")]
     pub values: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link")
+            .field("actor_id", &self.actor_id)
+            .field("provider_id", &self.provider_id)
+            .field("link_name", &self.link_name)
+            .field("contract_id", &self.contract_id)
+            .field("values", &self.values.keys())
+            .finish()
+    }
 }
 
 /// Readers of one member each, whose errors name the member.

@@ -91,6 +91,12 @@ fn a_malformed_member_is_named() {
 }
 
 #[test]
+fn debug_shows_the_names_of_values_only() {
+    let shown = format!("{:?}", sample());
+    assert!(shown.contains("URL") && !shown.contains("redis"), "{shown}");
+}
+
+#[test]
 fn members_we_do_not_know_are_ignored() {
     let mut json = serde_json::to_value(sample()).unwrap();
     json["future"] = serde_json::json!({"a": [1, 2]});

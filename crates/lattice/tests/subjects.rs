@@ -9,10 +9,9 @@ use lattice::subject::{
 use lattice::{LatticeId, LinkName};
 use proptest::prelude::*;
 
-fn key<T: TryFrom<PublicKey>>(kind: KeyKind) -> impl Strategy<Value = T>
+fn key<T>(kind: KeyKind) -> impl Strategy<Value = T>
 where
-    T::Error: std::fmt::Debug,
-    T: std::fmt::Debug,
+    T: TryFrom<PublicKey, Error: std::fmt::Debug> + std::fmt::Debug,
 {
     any::<[u8; 32]>().prop_map(move |raw| T::try_from(PublicKey::from_raw(kind, raw)).expect("the kind fits"))
 }
