@@ -26,6 +26,10 @@ pub(crate) const MAX_TOKEN: usize = 1024 * 1024;
 /// `{"typ":"jwt","alg":"Ed25519"}` in base64url.
 const HEADER: &str = "eyJ0eXAiOiJqd3QiLCJhbGciOiJFZDI1NTE5In0";
 
+/// Names of the signature scheme in headers. Lattice peers write the first and take no other; the second is the name JOSE
+/// registered for the same scheme.
+const ALGORITHMS: [&str; 2] = ["Ed25519", "EdDSA"];
+
 /// Encodes and signs `claims`.
 pub(crate) fn sign(claims: &[u8], issuer: &KeyPair) -> Result<String, TokenError> {
     require_backend()?;
@@ -96,7 +100,7 @@ struct Header {
 /// The spelling or order of the members may differ from ours; their values may not.
 fn check_header(json: &[u8]) -> Result<(), TokenError> {
     let header: Header = serde_json::from_slice(json).map_err(|source| TokenError::Json { part: "header", source })?;
-    if header.alg != "Ed25519" && header.alg != "EdDSA" {
+    if !ALGORITHMS.contains(&header.alg.as_str()) {
         return Err(TokenError::WrongAlgorithm { found: excerpt(&header.alg) });
     }
     if header.typ != "jwt" {

@@ -134,8 +134,10 @@ impl<M: Metadata + Serialize> Claims<M> {
 impl<M: Metadata + DeserializeOwned> Claims<M> {
     /// Lays a token open, also when it is forged or its time is over: the verdicts are part of the answer.
     ///
+    /// Whether the issuer may sign for the subject is not among them; [`Claims::verify`] checks it.
+    ///
     /// # Errors
-    /// When the token is not of this kind at all.
+    /// When the text is not a token, or its metadata is not of this kind.
     pub fn inspect(token: &str, now: u64) -> Result<Inspection<M>, TokenError> {
         let envelope = Envelope::open(token)?;
         let claims = Self::parse(&envelope.claims)?;
@@ -169,6 +171,7 @@ impl<M: Metadata + DeserializeOwned> Claims<M> {
         if !envelope.is_signed_by(&claims.issuer)? {
             return Err(TokenError::SignatureInvalid { issuer: claims.issuer });
         }
+        check_kinds::<M>(claims.issuer, &claims.subject)?;
         Ok(claims)
     }
 
@@ -177,7 +180,7 @@ impl<M: Metadata + DeserializeOwned> Claims<M> {
             Ok(unchecked) => unchecked,
             Err(source) => return Err(explain::<M>(json).unwrap_or(TokenError::Json { part: "claims", source })),
         };
-        let issuer = check_entities::<M>(&unchecked.iss, &unchecked.sub)?;
+        let issuer = check_entities(&unchecked.iss, &unchecked.sub)?;
         Ok(Self {
             expires_at: unchecked.exp,
             id: unchecked.jti,
@@ -205,20 +208,17 @@ pub fn subject_kind(token: &str) -> Result<Option<KeyKind>, TokenError> {
 /// Metadata that does not parse usually belongs to a token of another kind; that is the better message then.
 fn explain<M: Metadata>(json: &[u8]) -> Option<TokenError> {
     let unchecked: Unchecked<'_, IgnoredAny> = serde_json::from_slice(json).ok()?;
-    check_entities::<M>(&unchecked.iss, &unchecked.sub).err()
+    check_entities(&unchecked.iss, &unchecked.sub).and_then(|issuer| check_kinds::<M>(issuer, &unchecked.sub)).err()
 }
 
-fn check_entities<M: Metadata>(iss: &str, sub: &str) -> Result<PublicKey, TokenError> {
+fn check_entities(iss: &str, sub: &str) -> Result<PublicKey, TokenError> {
     if iss.is_empty() {
         return Err(TokenError::Missing { member: "iss" });
     }
     if sub.is_empty() {
         return Err(TokenError::Missing { member: "sub" });
     }
-    let issuer: PublicKey =
-        iss.parse().map_err(|source| TokenError::Entity { member: "iss", found: excerpt(iss), source })?;
-    check_kinds::<M>(issuer, sub)?;
-    Ok(issuer)
+    iss.parse().map_err(|source| TokenError::Entity { member: "iss", found: excerpt(iss), source })
 }
 
 fn check_kinds<M: Metadata>(issuer: PublicKey, subject: &str) -> Result<(), TokenError> {

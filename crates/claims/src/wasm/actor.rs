@@ -1,7 +1,7 @@
 //! Signing an actor and deciding whether a binary is one.
 
-use super::canonical::raw_cut_hash;
-use super::{WasmError, canonical_hash, embed, extract, layer};
+use super::canonical::{raw_cut_hash, signed_hash};
+use super::{WasmError, canonical_hash, embed, extract};
 use crate::id::{AccountId, ActorId};
 use crate::key::KeyPair;
 use crate::metadata::ActorMetadata;
@@ -94,9 +94,7 @@ pub fn verify_actor(wasm: &[u8], now: u64) -> Result<SignedActor, ArtifactError>
     let claims = Claims::<ActorMetadata>::verify(&token, now)?;
     let signed = &claims.metadata.as_ref().ok_or(TokenError::NoMetadata)?.hash;
 
-    // The canonical hash says nothing about the version field, which signing sets; whoever changed it did so afterwards.
-    let header_as_signed = wasm.starts_with(&layer(wasm)?.header());
-    let found = if header_as_signed { canonical_hash(wasm)? } else { raw_cut_hash(wasm)? };
+    let found = signed_hash(wasm)?;
     let old = claims.wascap_revision.unwrap_or(0) < REVISION;
     if found != *signed && !(old && raw_cut_hash(wasm)? == *signed) {
         return Err(ArtifactError::HashMismatch { signed: crate::jwt::excerpt(signed), found });

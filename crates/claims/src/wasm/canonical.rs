@@ -17,7 +17,7 @@ const MAX_DEPTH: usize = 32;
 /// When the binary cannot be walked.
 pub fn canonicalize(wasm: &[u8]) -> Result<Vec<u8>, WasmError> {
     let mut canonical = Vec::with_capacity(wasm.len());
-    emit(wasm, 0, &mut |bytes| canonical.extend_from_slice(bytes))?;
+    emit(wasm, 0, Headers::Canonical, &mut |bytes| canonical.extend_from_slice(bytes))?;
     Ok(canonical)
 }
 
@@ -26,8 +26,17 @@ pub fn canonicalize(wasm: &[u8]) -> Result<Vec<u8>, WasmError> {
 /// # Errors
 /// When the binary cannot be walked.
 pub fn canonical_hash(wasm: &[u8]) -> Result<String, WasmError> {
+    hash(wasm, Headers::Canonical)
+}
+
+/// As [`canonical_hash`] for a binary which signing made canonical, but not blind to a header changed afterwards.
+pub(super) fn signed_hash(wasm: &[u8]) -> Result<String, WasmError> {
+    hash(wasm, Headers::AsFound)
+}
+
+fn hash(wasm: &[u8], headers: Headers) -> Result<String, WasmError> {
     let mut hasher = Sha256::new();
-    emit(wasm, 0, &mut |bytes| hasher.update(bytes))?;
+    emit(wasm, 0, headers, &mut |bytes| hasher.update(bytes))?;
     Ok(HEXUPPER.encode(&hasher.finalize()))
 }
 
@@ -46,10 +55,20 @@ pub(super) fn raw_cut_hash(wasm: &[u8]) -> Result<String, WasmError> {
     Ok(HEXUPPER.encode(&hasher.finalize()))
 }
 
+/// What to do with the version fields of the binary and of those nested in it.
+#[derive(Clone, Copy)]
+enum Headers {
+    Canonical,
+    AsFound,
+}
+
 /// Hands the canonical bytes to `sink`, piece by piece.
-fn emit(wasm: &[u8], depth: usize, sink: &mut dyn FnMut(&[u8])) -> Result<(), WasmError> {
+fn emit(wasm: &[u8], depth: usize, headers: Headers, sink: &mut dyn FnMut(&[u8])) -> Result<(), WasmError> {
     let sections = descend(wasm, depth)?;
-    sink(&sections.layer.header());
+    match headers {
+        Headers::Canonical => sink(&sections.layer.header()),
+        Headers::AsFound => sink(&wasm[..8]),
+    }
     for section in sections {
         let section = section?;
         if section.claims()?.is_some() {
@@ -58,7 +77,7 @@ fn emit(wasm: &[u8], depth: usize, sink: &mut dyn FnMut(&[u8])) -> Result<(), Wa
         sink(&[section.id]);
         sink(leb(body_length(&section, depth)?).bytes());
         if section.is_nested() {
-            emit(section.body, depth + 1, sink)?;
+            emit(section.body, depth + 1, headers, sink)?;
         } else {
             sink(section.body);
         }
