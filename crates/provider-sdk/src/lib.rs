@@ -1,4 +1,18 @@
-//! What a capability provider needs (being written).
+//! What a capability provider needs: one trait, two homes.
+//!
+//! A provider is a library with a [`Builtin`]: its description and how to start it. A host embeds it through the
+//! [`Provider`] trait; [`run`] makes a process of it that any 0.82 host can start. The provider sees no difference: it is
+//! told its links, answers calls, and reaches actors through [`Actors`].
+#![forbid(unsafe_code)]
+
+pub mod http_message;
+mod links;
+mod process;
 mod provider;
-pub use provider::{Actors, Builtin, Descriptor, Health, HttpBody, LinkRefused, Provider, ProviderCall, Start, StartError};
+
+pub use links::{LinkChange, LinkTable};
+pub use process::run;
+pub use provider::{
+    Actors, Builtin, Descriptor, Health, HttpBody, LinkRefused, Provider, ProviderCall, Start, StartError,
+};
 pub use {claims, contracts, lattice};

@@ -1,0 +1,268 @@
+//! One listening socket and its connections.
+//!
+//! Speaks HTTP/1.1 and, by prior knowledge, HTTP/2 without TLS. Knows no links beyond its route table. Invariant: every
+//! connection is a task of the accept task, which ends only after the last of them.
+
+use std::{
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
+
+use hyper::{
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use provider_sdk::{Actors, LinkRefused, claims::ActorId};
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::{Notify, oneshot},
+    task::{JoinHandle, JoinSet},
+    time::{Instant, sleep, timeout, timeout_at},
+};
+
+use crate::{
+    limits::Limits,
+    routing::Route,
+    serve::{Shared, serve},
+};
+
+const BACKLOG: u32 = 1024;
+/// Pause after the operating system could not give us a connection (out of file descriptors, for example).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Streams of one HTTP/2 connection that run at once.
+const STREAMS: u32 = 256;
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+
+/// A listener that serves its routes.
+pub struct Ingress {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    closing: CloseOnDrop,
+    released: oneshot::Receiver<()>,
+    accepting: JoinHandle<()>,
+}
+
+/// A closed listener whose last requests run.
+pub struct Draining(JoinHandle<()>);
+
+impl Ingress {
+    /// Opens the socket and starts accepting; the port counts as ours when this returns.
+    pub fn bind(address: SocketAddr, actors: Arc<dyn Actors>, limits: Limits) -> io::Result<Self> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?;
+        let shared = Arc::new(Shared { routes: RwLock::default(), actors, limits });
+        let closing = Arc::new(Closing::default());
+        let (release, released) = oneshot::channel();
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&shared), Arc::clone(&closing), release));
+        Ok(Self { address, shared, closing: CloseOnDrop(closing), released, accepting })
+    }
+
+    /// Serves a route, in place of the one its actor had here.
+    pub fn put(&mut self, route: Arc<Route>) -> Result<(), LinkRefused> {
+        let mut routes = self.shared.routes.write().unwrap_or_else(PoisonError::into_inner);
+        let changed = routes.with(route).map_err(|taken| LinkRefused::Unavailable {
+            reason: format!(
+                "`{}` serves actor `{}` already; give one of them a `host` or `path` of its own, or another address",
+                self.address, taken.by
+            ),
+        })?;
+        *routes = Arc::new(changed);
+        Ok(())
+    }
+
+    /// Stops serving an actor; true when nobody is left.
+    pub fn remove(&mut self, actor: &ActorId) -> bool {
+        let mut routes = self.shared.routes.write().unwrap_or_else(PoisonError::into_inner);
+        *routes = Arc::new(routes.without(actor));
+        routes.is_empty()
+    }
+
+    /// Whether connections are being accepted.
+    pub fn is_listening(&self) -> bool {
+        !self.accepting.is_finished()
+    }
+
+    /// Releases the port, which is free when this returns. Idle connections end; requests that run go on.
+    pub async fn close(self) -> Draining {
+        drop(self.closing);
+        // An error means that the accept task has ended, and the socket with it.
+        let _ = self.released.await;
+        Draining(self.accepting)
+    }
+}
+
+impl Draining {
+    /// Waits for the last connection, at most as long as the limits say.
+    pub async fn wait(self) {
+        if let Err(error) = self.0.await {
+            tracing::error!(%error, "the accept task failed");
+        }
+    }
+}
+
+/// An ingress that is dropped closes like one that is closed, only unobserved.
+struct CloseOnDrop(Arc<Closing>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// Tells every connection once that it should end.
+#[derive(Default)]
+struct Closing {
+    closed: AtomicBool,
+    told: Notify,
+}
+
+impl Closing {
+    fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.told.notify_waiters();
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    async fn closed(&self) {
+        let mut told = pin!(self.told.notified());
+        // Counted from here on, so that a close between the check and the wait is not missed.
+        told.as_mut().enable();
+        if !self.is_closed() {
+            told.await;
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>, closing: Arc<Closing>, release: oneshot::Sender<()>) {
+    let mut connections = JoinSet::new();
+    let mut closed = pin!(closing.closed());
+    loop {
+        let full = connections.len() >= shared.limits.connections;
+        tokio::select! {
+            () = &mut closed => break,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept(), if !full => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(connection(stream, Arc::clone(&shared), Arc::clone(&closing)));
+                }
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    // Nobody waits for it when the ingress was dropped instead of closed.
+    let _ = release.send(());
+    let drain = Instant::now() + shared.limits.drain;
+    while let Ok(Some(_)) = timeout_at(drain, connections.join_next()).await {}
+    if !connections.is_empty() {
+        tracing::warn!(connections = connections.len(), "ending connections that still have requests running");
+    }
+    connections.shutdown().await;
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+    )
+}
+
+/// One connection, to its end. How a client breaks its connection is its own business and not logged as a problem.
+async fn connection(stream: TcpStream, shared: Arc<Shared>, closing: Arc<Closing>) {
+    let limits = shared.limits;
+    let protocol = tokio::select! {
+        protocol = timeout(limits.header_timeout, sniff(&stream)) => protocol,
+        () = closing.closed() => return,
+    };
+    let Ok(Ok(protocol)) = protocol else { return };
+    // Small answers should not wait for an acknowledgement; a socket that refuses works all the same.
+    let _ = stream.set_nodelay(true);
+    let stream = TokioIo::new(stream);
+    let service = service_fn(move |request| serve(Arc::clone(&shared), request));
+    let ended = match protocol {
+        Protocol::Http1 => {
+            let mut server = http1::Builder::new();
+            server
+                .timer(TokioTimer::new())
+                .header_read_timeout(limits.header_timeout)
+                .max_buf_size(limits.header_bytes);
+            let connection = pin!(server.serve_connection(stream, service));
+            until_closing(connection, &closing, |connection| connection.graceful_shutdown()).await
+        }
+        Protocol::Http2 => {
+            let mut server = http2::Builder::new(TokioExecutor::new());
+            server
+                .timer(TokioTimer::new())
+                .keep_alive_interval(PING_INTERVAL)
+                .keep_alive_timeout(limits.header_timeout)
+                .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+                .max_concurrent_streams(STREAMS);
+            let connection = pin!(server.serve_connection(stream, service));
+            until_closing(connection, &closing, |connection| connection.graceful_shutdown()).await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection ended early");
+    }
+}
+
+/// Runs a connection and shuts it down gracefully once when the listener closes. Between, a look at one flag per poll
+/// is all that closing costs: the task's waker is registered for it at the first poll only.
+async fn until_closing<C: Future>(mut connection: Pin<&mut C>, closing: &Closing, shut: fn(Pin<&mut C>)) -> C::Output {
+    let mut closed = pin!(closing.closed());
+    let (mut registered, mut shutting) = (false, false);
+    std::future::poll_fn(|cx| {
+        if !shutting && (!registered || closing.is_closed()) {
+            registered = true;
+            if closed.as_mut().poll(cx).is_ready() {
+                shutting = true;
+                shut(connection.as_mut());
+            }
+        }
+        match connection.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(output),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// Looks at the first bytes without taking them. HTTP/2 is chosen only once its whole preface is there, because that
+/// server would wait for the rest without limit.
+async fn sniff(stream: &TcpStream) -> io::Result<Protocol> {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    loop {
+        let mut first = [0; PREFACE.len()];
+        let length = stream.peek(&mut first).await?;
+        if length == 0 || !PREFACE.starts_with(&first[..length]) {
+            return Ok(Protocol::Http1);
+        }
+        if length == PREFACE.len() {
+            return Ok(Protocol::Http2);
+        }
+        // A part of the preface is rare, and the arrival of the rest behind unread bytes cannot be awaited.
+        sleep(Duration::from_millis(5)).await;
+    }
+}

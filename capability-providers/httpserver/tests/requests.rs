@@ -1,0 +1,256 @@
+//! What happens to a request: routed bodies and headers, limits, failures as status codes, framing.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use http::{Method, Request};
+use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
+use provider_sdk::HttpBody;
+use support::*;
+
+fn full(text: String) -> HttpBody {
+    Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A body whose length the server cannot know, and the end that feeds it.
+fn streamed() -> (tokio::sync::mpsc::Sender<Bytes>, HttpBody) {
+    let (sender, mut receiver) = tokio::sync::mpsc::channel::<Bytes>(4);
+    let data = futures_util::stream::poll_fn(move |cx| receiver.poll_recv(cx));
+    (sender, StreamBody::new(data.map(|data| Ok(http_body::Frame::data(data)))).boxed_unsync())
+}
+
+#[tokio::test]
+async fn a_request_reaches_the_actor_whole_and_its_answer_comes_back() {
+    let world = World::new();
+    let address = world.linked(1, &[]).await;
+    let mut request = request(Method::POST, address, "/a%20b/c?x=1&y=%20").map(|_| full("hello".to_owned()));
+    request.headers_mut().append("x-multi", "1".parse().unwrap());
+    request.headers_mut().append("x-multi", "2".parse().unwrap());
+    let answer = send(address, request).await;
+    assert_eq!((answer.status, answer.headers["x-from"].as_str()), (200, "actor"));
+    assert_eq!(
+        answer.body,
+        format!(
+            "actor {}\ntarget POST /a%20b/c?x=1&y=%20\nheader host: {address}\nheader x-multi: 1\n\
+             header x-multi: 2\nheader content-length: 5\nbody hello\n",
+            actor(1)
+        )
+    );
+}
+
+#[tokio::test]
+async fn bodies_stream_in_both_directions_at_once() {
+    let world = World::new();
+    let address = world.linked(1, &[]).await;
+    let (feed, body) = streamed();
+    let mut client = Client::connect(address).await;
+    let response = client.try_send(request(Method::POST, address, "/stream").map(|_| body)).await.unwrap();
+    let mut body = response.into_body();
+    for part in ["one", "two"] {
+        feed.try_send(Bytes::from(part)).unwrap();
+        let frame = soon(body.frame()).await.unwrap().unwrap();
+        assert_eq!(frame.into_data().unwrap(), part);
+    }
+    drop(feed);
+    assert!(soon(body.frame()).await.is_none());
+}
+
+#[tokio::test]
+async fn http_2_without_tls_is_served_on_the_same_port_and_has_a_host_header() {
+    let world = World::new();
+    let address = world.linked(1, &[]).await;
+    let uri = format!("http://example.org:{}/two?q=1", address.port());
+    let empty = Empty::new().map_err(|never| match never {}).boxed_unsync();
+    let answer = send_http2(address, Request::builder().uri(uri).body(empty).unwrap()).await;
+    assert_eq!(answer.status, 200);
+    let expected = format!("target GET /two?q=1\nheader host: example.org:{}\n", address.port());
+    assert!(answer.body.contains(&expected), "{}", answer.body);
+    assert_eq!(get(address, "/").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_connection_serves_one_request_after_another() {
+    let world = World::new();
+    let address = world.linked(1, &[]).await;
+    let mut client = Client::connect(address).await;
+    for path in ["/1", "/fail/trap", "/2"] {
+        let answer = client.send(request(Method::GET, address, path)).await;
+        assert_eq!(answer.status, if path.starts_with("/fail") { 500 } else { 200 });
+    }
+    // Two requests in one write, the second asking to close.
+    let answers =
+        raw(address, b"GET /3 HTTP/1.1\r\nhost: a\r\n\r\nGET /4 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+            .await;
+    assert!(answers.find("target GET /3") < answers.find("target GET /4"), "{answers}");
+}
+
+#[tokio::test]
+async fn head_has_the_headers_of_get_and_no_body() {
+    let world = World::new();
+    let address = world.linked(1, &[]).await;
+    let answer = raw(address, b"HEAD /x HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("x-from: actor\r\n"), "{answer}");
+    assert!(answer.contains("content-length: ") && answer.ends_with("\r\n\r\n"), "{answer}");
+    // An actor that knows to leave the body out keeps its length.
+    let answer = raw(address, b"HEAD /head-length HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+    assert!(answer.contains("content-length: 1234\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_failed_call_becomes_a_status_and_a_sentence_with_its_code() {
+    let world = World::new();
+    let address = world.linked(1, &[]).await;
+    for (code, status, body) in [
+        ("busy", 503, "busy: `MABC` is busy: all 3 instances are in use and its queue is full\n"),
+        ("deadline_exceeded", 504, "deadline_exceeded: deadline exceeded while running the guest\n"),
+        ("not_running", 503, "not_running: `MABC` is not running on any host of the lattice\n"),
+        ("trap", 500, "trap: guest trapped: unreachable\n"),
+        ("limit_exceeded", 500, "limit_exceeded: limit exceeded: memory of 64 MiB\n"),
+        ("remote_busy", 503, "busy: from elsewhere\n"),
+        ("remote_unreachable", 503, "unreachable: from elsewhere\n"),
+        ("remote_news", 500, "news: from elsewhere\n"),
+    ] {
+        let answer = get(address, &format!("/fail/{code}")).await;
+        assert_eq!((answer.status, answer.body.as_str()), (status, body), "{code}");
+        assert_eq!(answer.headers.contains_key("retry-after"), code.ends_with("busy"), "{code}");
+    }
+}
+
+#[tokio::test]
+async fn an_actor_that_does_not_answer_is_given_up_at_the_timeout() {
+    let world = World::new();
+    let address = world.linked(1, &[("timeout_ms", "50")]).await;
+    let began = Instant::now();
+    let answer = get(address, "/hang").await;
+    assert_eq!(answer.status, 504);
+    assert!(answer.body.starts_with("deadline_exceeded: deadline exceeded while waiting for"), "{}", answer.body);
+    assert!(began.elapsed() < std::time::Duration::from_secs(2), "the link says 50 ms");
+    world.actors.running(0).await;
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_ends_its_call() {
+    let world = World::new();
+    let address = world.linked(1, &[("timeout_ms", "60000")]).await;
+    let client = tokio::spawn(async move { get(address, "/hang").await });
+    world.actors.running(1).await;
+    client.abort();
+    world.actors.running(0).await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused_announced_or_not() {
+    let world = World::new();
+    let address = world.linked(1, &[("max_content_len", "10")]).await;
+    assert_eq!(post(address, "/swallow", full("x".repeat(10))).await.body, "10");
+
+    let answer = post(address, "/swallow", full("x".repeat(11))).await;
+    assert_eq!((answer.status, answer.body.as_str()), (413, "too_large: the body exceeds 10 bytes\n"));
+
+    let (feed, body) = streamed();
+    feed.try_send(Bytes::from(vec![0; 6])).unwrap();
+    feed.try_send(Bytes::from(vec![0; 6])).unwrap();
+    drop(feed);
+    let answer = post(address, "/swallow", body).await;
+    assert_eq!((answer.status, answer.body.as_str()), (413, "too_large: the body exceeds 10 bytes\n"));
+}
+
+#[tokio::test]
+async fn a_request_head_that_is_too_large_is_refused() {
+    let world = World::with_config(Some(r#"{"max_header_bytes":8192}"#));
+    let address = world.linked(1, &[]).await;
+    let head = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "x".repeat(10_000));
+    let answer = raw(address, head.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_finish_its_request_head_is_disconnected() {
+    let world = World::with_config(Some(r#"{"header_timeout_ms":50}"#));
+    let address = world.linked(1, &[]).await;
+    for begun in ["", "P", "PRI", "GET / HTTP/1.1\r\nhost:", "GET / HTTP/1.1\r\nhost: a\r\n\r\n"] {
+        // `raw` returns only when the server has closed.
+        let answer = raw(address, begun.as_bytes()).await;
+        assert_eq!(answer.contains("200 OK"), begun.ends_with("\r\n\r\n"), "{begun:?}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn connections_above_the_limit_wait_for_their_turn() {
+    let world = World::with_config(Some(r#"{"max_connections":1}"#));
+    let address = world.linked(1, &[("timeout_ms", "60000")]).await;
+    let first = tokio::spawn(async move { get(address, "/gate").await });
+    world.actors.running(1).await;
+    let second = tokio::spawn(async move { get(address, "/gate").await });
+    world.actors.gate.add_permits(1);
+    assert_eq!(soon(first).await.unwrap().body, "through");
+    // With the first connection gone, the second request begins.
+    world.actors.running(1).await;
+    world.actors.gate.add_permits(1);
+    assert_eq!(soon(second).await.unwrap().body, "through");
+}
+
+#[tokio::test]
+async fn an_actor_cannot_break_the_framing() {
+    let world = World::new();
+    let address = world.linked(1, &[]).await;
+    let mut client = Client::connect(address).await;
+    for (path, status, body) in [
+        ("/wrong-length", 200, "longer than two"),
+        ("/two-lengths", 200, "abc"),
+        ("/informational", 500, "malformed: the actor answered with status `101`\n"),
+    ] {
+        let answer = client.send(request(Method::GET, address, path)).await;
+        assert_eq!((answer.status, answer.body.as_str()), (status, body), "{path}");
+        assert_eq!(answer.headers["content-length"], body.len().to_string(), "{path}");
+        assert!(!answer.headers.contains_key("transfer-encoding") && !answer.headers.contains_key("connection"));
+    }
+}
+
+#[tokio::test]
+async fn a_response_body_that_fails_ends_the_connection_instead_of_looking_complete() {
+    let world = World::new();
+    let address = world.linked(1, &[]).await;
+    let mut client = Client::connect(address).await;
+    // The head may or may not have left before the body fails.
+    if let Ok(response) = client.try_send(request(Method::GET, address, "/failing-body")).await {
+        assert!(soon(response.into_body().collect()).await.is_err());
+    }
+    assert!(client.try_send(request(Method::GET, address, "/")).await.is_err());
+}
+
+#[tokio::test]
+async fn requests_that_no_actor_should_see_are_refused() {
+    let world = World::new();
+    let address = world.linked(1, &[]).await;
+    for bytes in ["OPTIONS * HTTP/1.1\r\nhost: a\r\n", "GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n"] {
+        let answer = raw(address, format!("{bytes}connection: close\r\n\r\n").as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("bad_request: "), "{answer}");
+    }
+    let answer = raw(address, b"GET http://example.org/x HTTP/1.1\r\nhost: other\r\nconnection: close\r\n\r\n").await;
+    assert!(answer.contains("target GET /x\nheader host: example.org\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn readonly_mode_lets_only_get_and_head_through() {
+    let world = World::new();
+    let address = world.linked(1, &[("readonly_mode", "true")]).await;
+    let answer = post(address, "/", full(String::new())).await;
+    assert_eq!((answer.status, answer.headers["allow"].as_str()), (405, "GET, HEAD"));
+    assert_eq!(answer.body, "readonly: only GET and HEAD are let through\n");
+    assert_eq!(get(address, "/").await.status, 200);
+}
+
+#[tokio::test]
+async fn cache_control_is_added_where_the_actor_says_nothing() {
+    let world = World::new();
+    let address = world.linked(1, &[("cache_control", "max-age=60")]).await;
+    assert_eq!(get(address, "/").await.headers["cache-control"], "max-age=60");
+    assert_eq!(get(address, "/own-cache").await.headers["cache-control"], "no-store");
+    assert!(!get(address, "/fail/trap").await.headers.contains_key("cache-control"));
+    assert!(!post(address, "/", full(String::new())).await.headers.contains_key("cache-control"));
+}

@@ -1,0 +1,67 @@
+//! The way from a provider process to its actors: signed invocations over NATS.
+
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use claims::{ActorId, HostId, KeyPair};
+use contracts::{CallError, TraceContext, httpserver::HANDLE_REQUEST};
+use lattice::{
+    client::RpcClient,
+    invocation::{Entity, Invocation},
+    subject::RpcSubject,
+};
+
+use super::{time_left, unix_time};
+use crate::{Actors, HttpBody, http_message};
+
+/// Calls actors as the provider, signed with the cluster key that the host gave.
+pub struct LatticeActors {
+    /// The way.
+    pub rpc: RpcClient,
+    /// The provider.
+    pub origin: Entity,
+    /// Signs.
+    pub cluster: KeyPair,
+    /// The host that started this process.
+    pub host: HostId,
+}
+
+#[async_trait]
+impl Actors for LatticeActors {
+    async fn call(
+        &self,
+        actor: &ActorId,
+        operation: &str,
+        payload: Bytes,
+        deadline: Instant,
+        trace: TraceContext,
+    ) -> Result<Bytes, CallError> {
+        let expired = || CallError::DeadlineExceeded { step: format!("waiting for the answer of `{actor}`") };
+        let timeout = time_left(deadline);
+        if timeout < Duration::from_millis(1) {
+            return Err(expired());
+        }
+        let (origin, target) = (self.origin.clone(), Entity::actor(actor));
+        let mut invocation =
+            Invocation::issue(origin, target, operation, payload, &self.cluster, &self.host, unix_time())
+                .map_err(|error| CallError::HostFault { message: format!("cannot sign an invocation: {error}") })?;
+        invocation.trace_context = trace.0;
+        let subject = RpcSubject::Actor(*actor);
+        let call = Box::pin(self.rpc.invoke(&subject, invocation, timeout));
+        // The client grants large payloads extra time; who set the deadline did not.
+        tokio::time::timeout_at(deadline.into(), call).await.unwrap_or_else(|_| Err(expired()))
+    }
+
+    async fn handle_http(
+        &self,
+        actor: &ActorId,
+        request: http::Request<HttpBody>,
+        max_body: u64,
+        deadline: Instant,
+    ) -> Result<http::Response<HttpBody>, CallError> {
+        let trace = http_message::trace(request.headers());
+        let message = http_message::encode_request(request, max_body, deadline).await?;
+        http_message::decode_response(&self.call(actor, HANDLE_REQUEST, message, deadline, trace).await?)
+    }
+}
