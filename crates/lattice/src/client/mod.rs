@@ -1,1 +1,28 @@
-//! Clients of the control interface and of RPC.
+//! What sends and receives: NATS, the control socket, calls between entities.
+//!
+//! Owns transports and deadlines; subjects and messages come from the rest of the crate. Invariant: every method ends,
+//! with an answer or with an error that says what was being done.
+
+mod bodies;
+mod connect;
+mod control;
+mod error;
+mod events;
+mod headers;
+mod operations;
+mod replay;
+mod responder;
+mod roll;
+mod rpc;
+mod socket;
+
+pub use self::{
+    connect::{ConnectionEvent, NatsOptions, connect, connect_observed},
+    control::{ControlClient, Gathered},
+    error::{ConnectError, ControlError},
+    events::EventStream,
+    replay::ReplayGuard,
+    responder::{Incoming, Rejected, ReplyTo, RpcResponder},
+    rpc::RpcClient,
+    socket::{ERROR_HEADER as SOCKET_ERROR_HEADER, EVENTS_PATH, SocketClient, SocketError, SocketReply},
+};

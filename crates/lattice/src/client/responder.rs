@@ -1,0 +1,242 @@
+//! The serving side of calls: reading requests and sending answers, with large payloads through the object store.
+//!
+//! Owns envelope, payload and headers of what a host or provider serves; whether a call is allowed is decided by its
+//! caller, between reading the envelope and fetching the payload. Invariants: nothing is fetched for a call that is not
+//! believed, and no more than the limit; a payload that was fetched is believed only with its hash; every request with
+//! a reply subject can be answered, also one that cannot be read.
+
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
+
+use async_nats::{Client, Message, Subject};
+use bytes::Bytes;
+use claims::ClusterId;
+use contracts::CallError;
+
+use super::{
+    ReplayGuard,
+    bodies::{Bodies, BodyError},
+    headers,
+};
+use crate::{
+    CHUNK_EXTRA_TIME, LatticeId,
+    invocation::{Invocation, InvocationResponse, UNKNOWN_INVOCATION, Verified},
+    is_chunked, subject,
+};
+
+/// Largest payload that is fetched unless set otherwise.
+const MAX_BODY: u64 = 256 << 20;
+
+/// Reads calls and answers them. Cheap to clone.
+#[derive(Clone)]
+pub struct RpcResponder {
+    client: Client,
+    bodies: Bodies,
+    max_body: u64,
+}
+
+/// A call as it came in.
+#[derive(Debug, Clone)]
+pub struct Incoming {
+    /// The call. Its `msg` is complete once [`RpcResponder::fetch_body`] has returned.
+    pub invocation: Invocation,
+    /// When the caller stops waiting, if it says so; counted from the arrival here.
+    pub deadline: Option<Instant>,
+    /// Where the answer goes.
+    pub reply_to: ReplyTo,
+}
+
+/// Where the answer to a call goes. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplyTo(Arc<Return>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Return {
+    subject: Option<Subject>,
+    invocation_id: String,
+}
+
+/// A call that is answered with an error before it is carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// Where the answer goes.
+    pub reply_to: ReplyTo,
+    /// What it says.
+    pub error: CallError,
+}
+
+impl RpcResponder {
+    /// Serves over NATS. Large payloads use the object store of `js_domain`.
+    #[must_use]
+    pub fn new(client: Client, lattice: &LatticeId, js_domain: Option<&str>) -> Self {
+        let bodies = Bodies::new(client.clone(), lattice, js_domain);
+        Self { client, bodies, max_body: MAX_BODY }
+    }
+
+    /// The same responder with another limit for payloads that are fetched, in bytes.
+    #[must_use]
+    pub fn with_max_body(self, max_body: u64) -> Self {
+        Self { max_body, ..self }
+    }
+
+    /// Reads a call, checks its signature, that it is no replay, and its payload, which is complete afterwards.
+    /// Whether the target is the receiver and the origin may call it remains to be checked. `now` is in seconds since
+    /// 1970.
+    ///
+    /// # Errors
+    /// [`Rejected`], to be passed to [`RpcResponder::respond`].
+    pub async fn accept(
+        &self,
+        message: &Message,
+        now: u64,
+        trusted: &BTreeSet<ClusterId>,
+        replays: &ReplayGuard,
+    ) -> Result<Incoming, Rejected> {
+        let mut incoming = self.decode_request(message)?;
+        let unauthorized = |reason: String| incoming.reply_to.reject(CallError::Unauthorized { reason });
+        let verified = incoming.invocation.validate(now, trusted).map_err(|error| unauthorized(error.to_string()))?;
+        if !replays.is_first(&incoming.invocation.encoded_claims, Instant::now()) {
+            return Err(unauthorized("this invocation was seen before".to_owned()));
+        }
+        self.fetch_body(&mut incoming, &verified).await?;
+        Ok(incoming)
+    }
+
+    /// Reads the envelope of a call. Does not wait.
+    ///
+    /// # Errors
+    /// [`Rejected`] when it is no invocation.
+    pub fn decode_request(&self, message: &Message) -> Result<Incoming, Rejected> {
+        let reply_to =
+            |id: &str| ReplyTo(Arc::new(Return { subject: message.reply.clone(), invocation_id: id.to_owned() }));
+        let mut invocation = Invocation::decode(&message.payload).map_err(|error| {
+            let what = "invocation".to_owned();
+            reply_to(UNKNOWN_INVOCATION).reject(CallError::Malformed { what, reason: error.to_string() })
+        })?;
+        if invocation.trace_context.is_empty() {
+            invocation.trace_context = headers::trace(message.headers.as_ref());
+        }
+        let deadline = headers::deadline(message.headers.as_ref(), Instant::now());
+        Ok(Incoming { reply_to: reply_to(&invocation.id), invocation, deadline })
+    }
+
+    /// Completes the payload of a call that is believed: fetches one that is in the object store, deletes it there,
+    /// and checks it against the signed hash, as it checks that there is to be none. A payload that came with the call
+    /// was checked with the signature.
+    ///
+    /// # Errors
+    /// [`Rejected`] when it is missing, too large, or not the one that was signed.
+    pub async fn fetch_body(&self, incoming: &mut Incoming, verified: &Verified) -> Result<(), Rejected> {
+        let invocation = &mut incoming.invocation;
+        let length = invocation.content_length;
+        if !invocation.msg.is_empty() {
+            return Ok(());
+        }
+        if length == 0 {
+            return check(verified, &incoming.reply_to, &[]);
+        }
+        if length > self.max_body {
+            let limit = format!("a request payload has at most {} bytes, this one {length}", self.max_body);
+            return Err(incoming.reply_to.reject(CallError::LimitExceeded { limit }));
+        }
+        let ours = Instant::now() + CHUNK_EXTRA_TIME;
+        let deadline = incoming.deadline.map_or(ours, |theirs| theirs.min(ours));
+        let (body, _) = self
+            .bodies
+            .take(subject::request_object(&invocation.id), length, deadline.into())
+            .await
+            .map_err(|error| incoming.reply_to.reject(request_body_error(&error)))?;
+        verified
+            .check_body(&body)
+            .map_err(|error| incoming.reply_to.reject(CallError::Unauthorized { reason: error.to_string() }))?;
+        incoming.invocation.msg = body;
+        Ok(())
+    }
+
+    /// Sends the answer to a call; a large result goes through the object store. Without reply subject there is
+    /// nothing to do.
+    ///
+    /// # Errors
+    /// [`CallError::Unreachable`] when the answer, or at least the news that it could not be stored, did not get out.
+    pub async fn respond(&self, to: &ReplyTo, result: Result<Bytes, CallError>) -> Result<(), CallError> {
+        let Some(subject) = &to.0.subject else { return Ok(()) };
+        let (response, stored) = match result {
+            Ok(body) if is_chunked(body.len() as u64) => self.store_result(to, body).await,
+            Ok(body) => (Ok(InvocationResponse::success(&to.0.invocation_id, body)), None),
+            Err(error) => (Err(error), None),
+        };
+        let published = match response {
+            Ok(response) => self.client.publish(subject.clone(), response.encode()).await,
+            Err(error) => {
+                let payload = InvocationResponse::failure(&to.0.invocation_id, error.to_string()).encode();
+                match headers::of_failure(error.code()) {
+                    Some(headers) => self.client.publish_with_headers(subject.clone(), headers, payload).await,
+                    None => self.client.publish(subject.clone(), payload).await,
+                }
+            }
+        };
+        published.map_err(|error| CallError::Unreachable {
+            target: subject.to_string(),
+            reason: format!("the answer cannot be sent: {error}"),
+        })?;
+        if let Some(stored) = stored {
+            stored.keep();
+        }
+        Ok(())
+    }
+
+    async fn store_result(
+        &self,
+        to: &ReplyTo,
+        body: Bytes,
+    ) -> (Result<InvocationResponse, CallError>, Option<super::bodies::StoredBody>) {
+        let deadline = Instant::now() + CHUNK_EXTRA_TIME;
+        match self.bodies.store(&subject::response_object(&to.0.invocation_id), &body, deadline.into()).await {
+            Ok(stored) => {
+                let content_length = body.len() as u64;
+                let empty = InvocationResponse::success(&to.0.invocation_id, Bytes::new());
+                (Ok(InvocationResponse { content_length, ..empty }), Some(stored))
+            }
+            Err(BodyError::Deadline) => {
+                (Err(CallError::DeadlineExceeded { step: "storing the response payload".to_owned() }), None)
+            }
+            Err(error) => {
+                let message = format!("cannot store the response payload of {} bytes: {error}", body.len());
+                (Err(CallError::HostFault { message }), None)
+            }
+        }
+    }
+}
+
+impl ReplyTo {
+    /// Whether the caller waits for an answer.
+    #[must_use]
+    pub fn is_expected(&self) -> bool {
+        self.0.subject.is_some()
+    }
+
+    /// The id that the answer carries.
+    #[must_use]
+    pub fn invocation_id(&self) -> &str {
+        &self.0.invocation_id
+    }
+
+    /// The answer that the call is not carried out.
+    #[must_use]
+    pub fn reject(&self, error: CallError) -> Rejected {
+        Rejected { reply_to: self.clone(), error }
+    }
+}
+
+/// Without this an empty payload would pass for any: it is not covered when the signature is checked.
+fn check(verified: &Verified, reply_to: &ReplyTo, body: &[u8]) -> Result<(), Rejected> {
+    verified.check_body(body).map_err(|error| reply_to.reject(CallError::Unauthorized { reason: error.to_string() }))
+}
+
+fn request_body_error(error: &BodyError) -> CallError {
+    match error {
+        BodyError::Deadline => CallError::DeadlineExceeded { step: "reading the request payload".to_owned() },
+        BodyError::Store(_) | BodyError::Size { .. } | BodyError::Link => {
+            CallError::Malformed { what: "request payload in the object store".to_owned(), reason: error.to_string() }
+        }
+    }
+}
