@@ -283,7 +283,8 @@ fn only_a_cluster_key_issues() {
 
 #[test]
 fn a_changed_call_is_not_believed() {
-    let cases: [(&str, fn(&mut Invocation)); 13] = [
+    type Change = fn(&mut Invocation);
+    let cases: [(&str, Change); 13] = [
         ("invalid_host_id", |i| i.host_id.clear()),
         ("invalid_host_id", |i| i.host_id = ACTOR.to_owned()),
         ("malformed_token", |i| i.encoded_claims.clear()),
