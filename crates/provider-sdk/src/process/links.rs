@@ -147,3 +147,150 @@ impl State {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use async_trait::async_trait;
+    use bytes::Bytes;
+    use claims::{KeyKind, ProviderId, PublicKey};
+    use contracts::{CallError, LinkValueError};
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::ProviderCall;
+
+    /// Links with the value `wait` need a permit, `later` is refused for now, `never` for good.
+    struct Fake {
+        gate: Semaphore,
+        done: Mutex<Vec<String>>,
+    }
+
+    #[async_trait]
+    impl Provider for Fake {
+        async fn put_link(&self, link: &Link) -> Result<(), LinkRefused> {
+            let value = link.values["value"].as_str();
+            if value == "wait" {
+                self.gate.acquire().await.unwrap().forget();
+            }
+            self.done.lock().unwrap().push(format!("put {value}"));
+            match value {
+                "later" => Err(LinkRefused::Unavailable { reason: "not now".to_owned() }),
+                "never" => Err(LinkValueError::new("value", "never").into()),
+                _ => Ok(()),
+            }
+        }
+
+        async fn delete_link(&self, _: &ActorId) {
+            self.done.lock().unwrap().push("delete".to_owned());
+        }
+
+        async fn call(&self, _: ProviderCall) -> Result<Bytes, CallError> {
+            Ok(Bytes::new())
+        }
+
+        async fn shutdown(&self) {}
+    }
+
+    struct World {
+        provider: Arc<Fake>,
+        table: Arc<LinkTable>,
+        changes: LinkChanges,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let provider = Arc::new(Fake { gate: Semaphore::new(0), done: Mutex::default() });
+            let table = Arc::new(LinkTable::default());
+            let changes = LinkChanges::new(provider.clone(), Arc::clone(&table));
+            Self { provider, table, changes }
+        }
+
+        async fn begin(&mut self, change: Change) -> oneshot::Receiver<Ack> {
+            let (sender, receiver) = oneshot::channel();
+            self.changes.begin(change, |ack| _ = sender.send(ack)).await;
+            receiver
+        }
+
+        async fn retry(&mut self) {
+            self.changes.retry().await;
+            self.changes.settle(Duration::from_secs(10)).await;
+        }
+
+        fn done(&self) -> Vec<String> {
+            std::mem::take(&mut *self.provider.done.lock().unwrap())
+        }
+    }
+
+    fn actor(number: u8) -> ActorId {
+        PublicKey::from_raw(KeyKind::Module, [number; 32]).try_into().unwrap()
+    }
+
+    fn put(number: u8, value: &str) -> Change {
+        Change::Put(Link {
+            actor_id: actor(number),
+            provider_id: ProviderId::well_known("test"),
+            contract_id: "test:links".parse().unwrap(),
+            link_name: "default".parse().unwrap(),
+            values: [("value".to_owned(), value.to_owned())].into(),
+        })
+    }
+
+    #[tokio::test]
+    async fn changes_of_one_actor_come_in_order_and_do_not_hold_up_others() {
+        let mut world = World::new();
+        let first = world.begin(put(1, "wait")).await;
+        let second = world.begin(Change::Delete(actor(1))).await;
+        let third = world.begin(put(1, "a")).await;
+        assert_eq!(world.begin(put(2, "b")).await.await, Ok(Ack::accepted()));
+        assert_eq!(world.done(), ["put b"]);
+        world.provider.gate.add_permits(1);
+        for change in [first, second, third] {
+            assert_eq!(change.await, Ok(Ack::accepted()));
+        }
+        assert_eq!(world.done(), ["put wait", "delete", "put a"]);
+        assert!(world.table.contains(&actor(1)) && world.table.contains(&actor(2)));
+    }
+
+    #[tokio::test]
+    async fn the_same_link_reaches_the_provider_once() {
+        let mut world = World::new();
+        for _ in 0..3 {
+            assert_eq!(world.begin(put(1, "a")).await.await, Ok(Ack::accepted()));
+        }
+        assert_eq!(world.done(), ["put a"]);
+    }
+
+    #[tokio::test]
+    async fn a_link_refused_for_now_is_tried_again_until_it_is_replaced() {
+        let mut world = World::new();
+        assert_eq!(world.begin(put(1, "later")).await.await, Ok(Ack::refused("not now")));
+        assert!(!world.table.contains(&actor(1)));
+        world.retry().await;
+        assert_eq!(world.done(), ["put later", "put later"]);
+        assert_eq!(world.begin(put(1, "a")).await.await, Ok(Ack::accepted()));
+        world.retry().await;
+        assert_eq!(world.done(), ["put a"]);
+    }
+
+    #[tokio::test]
+    async fn a_link_refused_for_good_is_not_tried_again_and_leaves_the_old_one() {
+        let mut world = World::new();
+        assert_eq!(world.begin(put(1, "a")).await.await, Ok(Ack::accepted()));
+        assert_eq!(world.begin(put(1, "never")).await.await, Ok(Ack::refused("link value `value`: never")));
+        world.retry().await;
+        assert_eq!(world.done(), ["put a", "put never"]);
+        assert!(world.table.contains(&actor(1)));
+    }
+
+    #[tokio::test]
+    async fn a_link_taken_back_is_not_tried_again_even_by_a_retry_that_waits_behind() {
+        let mut world = World::new();
+        assert_eq!(world.begin(put(1, "later")).await.await, Ok(Ack::refused("not now")));
+        let _deleted = world.begin(Change::Delete(actor(1))).await;
+        world.retry().await;
+        assert_eq!(world.done(), ["put later", "delete"]);
+        assert!(!world.table.contains(&actor(1)));
+    }
+}
