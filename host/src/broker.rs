@@ -48,7 +48,7 @@ impl Broker {
             Some(domain) => jetstream::with_domain(ctl.client.clone(), domain),
             None => jetstream::new(ctl.client.clone()),
         };
-        let rpc = RpcClient::new(calls.client.clone(), config.lattice.clone(), config.js_domain.clone());
+        let rpc = RpcClient::nats(calls.client.clone(), config.lattice.clone(), config.js_domain.as_deref());
         Ok(Some(Self { ctl, calls, rpc, jetstream }))
     }
 

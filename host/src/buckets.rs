@@ -100,10 +100,6 @@ impl Buckets {
         self.watched.iter_mut().find(|watched| watched.bucket == bucket).expect("both buckets were opened")
     }
 
-    fn store(&self, bucket: Bucket) -> &kv::Store {
-        &self.watched.iter().find(|watched| watched.bucket == bucket).expect("both buckets were opened").store
-    }
-
     /// What a bucket held when the watch began. Call once per bucket, before [`Buckets::next`].
     ///
     /// # Errors
@@ -149,18 +145,18 @@ impl Buckets {
     ///
     /// # Errors
     /// [`BucketError`]; the write may have happened when it is a timeout.
-    pub async fn put(&self, bucket: Bucket, key: &str, value: Bytes) -> Result<u64, BucketError> {
-        bounded("writing a key", self.store(bucket).put(key, value)).await
+    pub async fn put(&mut self, bucket: Bucket, key: &str, value: Bytes) -> Result<u64, BucketError> {
+        bounded("writing a key", self.find(bucket).store.put(key, value)).await
     }
 
     /// Removes a key: links and claims are deleted, configuration is purged (protocol section 3.5).
     ///
     /// # Errors
     /// As [`Buckets::put`].
-    pub async fn delete(&self, bucket: Bucket, key: &str) -> Result<(), BucketError> {
+    pub async fn delete(&mut self, bucket: Bucket, key: &str) -> Result<(), BucketError> {
         match bucket {
-            Bucket::Lattice => bounded("deleting a key", self.store(bucket).delete(key)).await,
-            Bucket::Config => bounded("purging a key", self.store(bucket).purge(key)).await,
+            Bucket::Lattice => bounded("deleting a key", self.find(bucket).store.delete(key)).await,
+            Bucket::Config => bounded("purging a key", self.find(bucket).store.purge(key)).await,
         }
     }
 }

@@ -195,7 +195,7 @@ impl HostArgs {
         config.allow_file_load = self.allow_file_load.unwrap_or(false);
         config.rpc_timeout = Duration::from_millis(self.rpc_timeout_ms);
         config.provider_shutdown_delay = Duration::from_millis(self.provider_shutdown_delay);
-        config.limits.memory_bytes = self.actor_memory_mib as usize * 1024 * 1024;
+        config.limits.memory_bytes = u64::from(self.actor_memory_mib) << 20;
         problems.none_or(config)
     }
 

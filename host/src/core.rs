@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, RwLock},
+    sync::RwLock,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -142,8 +142,8 @@ impl Core {
     /// # Errors
     /// [`StoreError`].
     pub async fn store_claims(&self, claims: StoredClaims) -> Result<(), StoreError> {
-        let Ok(subject) = claims.subject().parse() else { return Ok(()) };
-        if self.tables().claims.get(claims.subject()).as_deref() == Some(&claims) {
+        let subject = claims.subject();
+        if self.tables().claims.get(&subject).as_deref() == Some(&claims) {
             return Ok(());
         }
         let key = LatticeKey::Claims(subject).render();

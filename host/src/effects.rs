@@ -56,7 +56,6 @@ async fn tell(core: &Core, link: &Link, put: bool) {
         core.providers.wake(&id, &link_name);
         return;
     }
-    let subject =
-        if put { RpcSubject::LinkPut { id, link_name } } else { RpcSubject::LinkDel { id, link_name } };
+    let subject = if put { RpcSubject::LinkPut { id, link_name } } else { RpcSubject::LinkDel { id, link_name } };
     core.publish_rpc(&subject, link.to_msgpack().into()).await;
 }

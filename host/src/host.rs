@@ -111,8 +111,12 @@ impl StateLock {
         let unusable = |source| HostError::StateDir { path: directory.to_owned(), source };
         fs::create_dir_all(directory).map_err(unusable)?;
         fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).map_err(unusable)?;
-        let file =
-            fs::OpenOptions::new().create(true).write(true).truncate(false).open(lock_path(directory)).map_err(unusable)?;
+        let file = fs::OpenOptions::new()
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .open(lock_path(directory))
+            .map_err(unusable)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
             Err(fs::TryLockError::WouldBlock) => Err(HostError::StateDirInUse { path: directory.to_owned() }),
@@ -160,14 +164,13 @@ impl Host {
         let labels = labels(&config, &replica).map_err(damaged)?;
         let runtime = Runtime::new(&config.runtime)?;
         let socket = socket_path(&config.state_dir);
-        let listener =
-            socket::open(&socket).map_err(|source| HostError::Socket { path: socket.clone(), source })?;
+        let listener = socket::open(&socket).map_err(|source| HostError::Socket { path: socket.clone(), source })?;
         let broker = Broker::connect(&config, &identity.friendly_name).await?;
 
         let connection = broker.as_ref().map(|broker| broker.ctl.clone());
         let (events, publisher) = events::channel(identity.host_id, config.lattice.clone(), connection);
         let tasks = TaskTracker::new();
-        let inbound = Inbound::new(&config, &identity, broker.as_ref());
+        let inbound = Inbound::new(&config, broker.as_ref());
         let core = Arc::new(Core {
             identity,
             root,

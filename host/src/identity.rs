@@ -79,15 +79,16 @@ const ADJECTIVES: [&str; 24] = [
 ];
 const NOUNS: [&str; 24] = [
     "aspen", "badger", "brook", "cedar", "cliff", "comet", "dune", "falcon", "fjord", "gull", "heron", "island",
-    "juniper", "kestrel", "lagoon", "maple", "meadow", "otter", "pine", "reef", "sparrow", "tundra", "valley", "willow",
+    "juniper", "kestrel", "lagoon", "maple", "meadow", "otter", "pine", "reef", "sparrow", "tundra", "valley",
+    "willow",
 ];
 
 /// A name people can say, the same for a host key every time: `{adjective}-{noun}-{4 digits}`.
 #[must_use]
 pub fn friendly_name(host: &str) -> String {
-    let hash = host.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = host
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     let pick = |words: [&'static str; 24], shift: u32| words[((hash >> shift) % 24) as usize];
     format!("{}-{}-{:04}", pick(ADJECTIVES, 0), pick(NOUNS, 16), (hash >> 32) % 10_000)
 }

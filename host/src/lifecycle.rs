@@ -9,9 +9,7 @@ use bytes::Bytes;
 use claims::{ActorId, ActorMetadata, ArtifactError, Claims, SignedActor, wasm};
 use lattice::{
     control::{ScaleActor, StopActor, UpdateActor},
-    event::{
-        ActorClaims, ActorScaleFailed, ActorScaled, ActorsStartFailed, ActorsStarted, ActorsStopped, EventData,
-    },
+    event::{ActorClaims, ActorScaleFailed, ActorScaled, ActorsStartFailed, ActorsStarted, ActorsStopped, EventData},
     stored_claims::{StoredActor, StoredClaims},
 };
 use runtime::{Identity, LoadError};
@@ -41,7 +39,9 @@ pub enum ActorError {
         source: ArtifactError,
     },
     /// Its issuer is not trusted.
-    #[error("actor `{actor}` is signed by `{issuer}`, which this host does not trust; allow it with `--allowed-issuer`")]
+    #[error(
+        "actor `{actor}` is signed by `{issuer}`, which this host does not trust; allow it with `--allowed-issuer`"
+    )]
     UntrustedIssuer {
         /// The actor.
         actor: ActorId,
@@ -214,8 +214,7 @@ fn lower(core: &Core, actor: &RunningActor, annotations: &Annotations, removed: 
 pub async fn stop(core: &Core, command: StopActor) -> Result<(), String> {
     let _guard = core.actors.change(&command.actor_id).await;
     let actor = core.actors.get(&command.actor_id).ok_or("actor is not running on this host")?;
-    let matching: Vec<_> =
-        actor.instances().into_iter().filter(|(set, _)| covers(set, &command.annotations)).collect();
+    let matching: Vec<_> = actor.instances().into_iter().filter(|(set, _)| covers(set, &command.annotations)).collect();
     if matching.is_empty() {
         return Err("no actors with matching annotations found to stop".to_owned());
     }
@@ -303,14 +302,13 @@ async fn load(
     signed: SignedActor,
 ) -> Result<Arc<RunningActor>, ActorError> {
     let shown = shown_claims(&signed);
-    let identity =
-        Identity { id: signed.id, name: shown.name.clone(), grants: shown.caps.iter().cloned().collect() };
+    let identity = Identity { id: signed.id, name: shown.name.clone(), grants: shown.caps.iter().cloned().collect() };
     let guest = core
         .runtime
         .load(bytes, identity, core.config.limits.clone())
         .await
         .map_err(|source| ActorError::Load { reference: reference.as_str().to_owned(), source })?;
-    core.store_claims(stored_claims(&signed, &shown)).await?;
+    core.store_claims(StoredClaims::Actor(StoredActor::new(signed.id, signed.issuer, &signed.claims))).await?;
     let outbound = ActorOutbound::new(core, signed.id);
     Ok(Arc::new(RunningActor::new(signed, shown, reference.as_str().to_owned(), guest, outbound)))
 }
@@ -319,19 +317,6 @@ fn shown_claims(signed: &SignedActor) -> ActorClaims {
     Claims::<ActorMetadata>::inspect(&signed.token, unix_now())
         .map(|inspection| ActorClaims::from(&inspection))
         .expect("a verified token can be read again")
-}
-
-fn stored_claims(signed: &SignedActor, shown: &ActorClaims) -> StoredClaims {
-    StoredClaims::Actor(StoredActor {
-        call_alias: shown.call_alias.clone().unwrap_or_default(),
-        capabilities: shown.caps.clone(),
-        issuer: shown.issuer.clone(),
-        name: shown.name.clone(),
-        revision: shown.revision.to_string(),
-        subject: signed.id.to_string(),
-        tags: shown.tags.clone().unwrap_or_default(),
-        version: shown.version.clone(),
-    })
 }
 
 fn report_scaled(core: &Core, id: ActorId, claims: ActorClaims, command: &ScaleActor) {

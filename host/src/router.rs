@@ -13,15 +13,12 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use claims::{ActorId, ProviderId};
-use contracts::{
-    CallError, TraceContext,
-    httpserver::{self, HttpRequest, HttpResponse},
-};
+use contracts::{CallError, TraceContext, httpserver};
 use lattice::{Link, LinkName, invocation::Entity, subject::RpcSubject};
-use provider_sdk::{Actors as ActorHandle, HttpBody, ProviderCall};
+use provider_sdk::{Actors as ActorHandle, HttpBody, ProviderCall, http_message};
 use runtime::{CallContext, Outbound, OutboundCall, OutboundTarget};
 
-use crate::{actors::RunningActor, core::Core, http_message, providers::Home};
+use crate::{actors::RunningActor, core::Core, providers::Home};
 
 /// The way out of one actor.
 pub struct ActorOutbound {
@@ -89,9 +86,7 @@ fn linked(core: &Core, caller: &ActorId, contract: &str, link_name: &str) -> Res
 
 fn actor_named(core: &Core, name: &str) -> Result<ActorId, CallError> {
     let by_key = name.parse::<ActorId>().ok();
-    by_key
-        .or_else(|| core.tables().claims.alias(name))
-        .ok_or_else(|| CallError::UnknownActor { name: name.to_owned() })
+    by_key.or_else(|| core.tables().claims.alias(name)).ok_or_else(|| CallError::UnknownActor { name: name.to_owned() })
 }
 
 impl Core {
@@ -144,10 +139,10 @@ impl Core {
         if remaining.is_zero() {
             return Err(CallError::DeadlineExceeded { step: "preparing the call".to_owned() });
         }
-        let mut invocation =
-            self.identity.issue_invocation(origin, target, operation, payload).map_err(|error| CallError::HostFault {
-                message: format!("cannot sign an invocation: {error}"),
-            })?;
+        let mut invocation = self
+            .identity
+            .issue_invocation(origin, target, operation, payload)
+            .map_err(|error| CallError::HostFault { message: format!("cannot sign an invocation: {error}") })?;
         invocation.trace_context = trace.0;
         broker.rpc.invoke(subject, invocation, remaining).await
     }
@@ -224,7 +219,7 @@ impl ActorHandle for EmbeddedActors {
     ) -> Result<http::Response<HttpBody>, CallError> {
         let core = self.core.upgrade().ok_or_else(stopping)?;
         let link = self.check(&core, actor)?;
-        let trace = http_message::trace_context(request.headers());
+        let trace = http_message::trace(request.headers());
         if let Some(local) = core.actors.get(actor) {
             let context = CallContext { deadline, trace, outbound: local.outbound.clone() };
             return local.guest.handle_http(request, max_body, context).await;
@@ -257,14 +252,11 @@ impl Core {
         deadline: Instant,
         trace: TraceContext,
     ) -> Result<http::Response<HttpBody>, CallError> {
-        let message: HttpRequest = http_message::request(request, max_body).await?;
-        let payload = Bytes::from(contracts::codec::encode(&message)?);
+        let payload = http_message::encode_request(request, max_body, deadline).await?;
         let subject = RpcSubject::Actor(actor);
         let operation = httpserver::HANDLE_REQUEST.to_owned();
-        let answer =
-            self.invoke(&subject, origin, Entity::actor(&actor), operation, payload, deadline, trace).await?;
-        let response: HttpResponse = contracts::codec::decode("HTTP response of the actor", &answer)?;
-        http_message::response(response)
+        let answer = self.invoke(&subject, origin, Entity::actor(&actor), operation, payload, deadline, trace).await?;
+        http_message::decode_response(&answer)
     }
 
     /// The deadline of a call that brings none.

@@ -146,12 +146,7 @@ async fn answer(core: Arc<Core>, actor: Arc<RunningActor>, message: Message) {
     }
 }
 
-async fn run(
-    core: &Core,
-    actor: &RunningActor,
-    invocation: Invocation,
-    deadline: Instant,
-) -> Result<Bytes, CallError> {
+async fn run(core: &Core, actor: &RunningActor, invocation: Invocation, deadline: Instant) -> Result<Bytes, CallError> {
     check_target(actor, &invocation)?;
     check_origin(core, actor, &invocation)?;
     let trace = TraceContext(invocation.trace_context);
@@ -179,8 +174,7 @@ fn check_origin(core: &Core, actor: &RunningActor, invocation: &Invocation) -> R
         return Err(CallError::NotGranted { caller, contract });
     }
     let linked = core.tables().links.find(&actor.id, &origin.contract_id, &origin.link_name);
-    let by_this_provider =
-        |id: ProviderId| linked.is_some_and(|link| link.provider_id == id);
+    let by_this_provider = |id: ProviderId| linked.is_some_and(|link| link.provider_id == id);
     match origin.public_key.parse::<ProviderId>() {
         Ok(provider) if by_this_provider(provider) => Ok(()),
         _ => Err(CallError::NotLinked {

@@ -160,7 +160,7 @@ pub fn open(replica: Replica) -> Result<(Store, Owner, mpsc::UnboundedReceiver<E
 impl Owner {
     /// Serves writes and follows the buckets until `stop`. `ready` turns true after the first merge, or at once when
     /// there is no broker.
-    pub async fn run(mut self, source: Option<BucketSource>, ready: watch::Sender<bool>, stop: CancellationToken) {
+    pub async fn run(self, source: Option<BucketSource>, ready: watch::Sender<bool>, stop: CancellationToken) {
         match source {
             None => {
                 ready.send_replace(true);
@@ -224,9 +224,8 @@ impl Owner {
             let same = self.replica.incarnation(bucket)?.as_deref() == Some(&snapshot.incarnation);
             let mut changes = Vec::new();
             for (key, action) in merge(&self.known[&bucket], &snapshot.entries, same) {
-                if let Some(change) = self.act(&buckets, bucket, &key, action).await? {
-                    changes.push((key, change));
-                }
+                let change = self.act(&mut buckets, bucket, &key, action).await?;
+                changes.push((key, change));
             }
             self.take_all(bucket, changes).await?;
             let (replica, incarnation) = (self.replica.clone(), snapshot.incarnation);
@@ -239,13 +238,13 @@ impl Owner {
 
     /// Does what the merge decided on the bucket's side; returns what must change here.
     async fn act(
-        &self,
-        buckets: &Buckets,
+        &mut self,
+        buckets: &mut Buckets,
         bucket: Bucket,
         key: &str,
         action: Action,
-    ) -> Result<Option<Change>, BucketError> {
-        let known = self.known[&bucket].get(key);
+    ) -> Result<Change, BucketError> {
+        let known = self.known[&bucket].get(key).cloned();
         let change = match action {
             Action::Push(value) => {
                 let revision = buckets.put(bucket, key, value.clone()).await?;
@@ -269,7 +268,7 @@ impl Owner {
             }
             Action::Forget => Change { entry: None, applied: true },
         };
-        Ok(Some(change))
+        Ok(change)
     }
 
     /// Keeps what a merge changed in one transaction, then lets it take effect.
@@ -300,7 +299,7 @@ impl Owner {
 
     /// Sends a write to the bucket; none when the broker did not confirm it.
     async fn send(&mut self, bucket: Bucket, key: &str, value: Option<Bytes>) -> Option<u64> {
-        let buckets = self.buckets.as_ref()?;
+        let buckets = self.buckets.as_mut()?;
         let outcome = match value {
             Some(value) => buckets.put(bucket, key, value).await,
             None => buckets.delete(bucket, key).await.map(|()| 0),
@@ -328,7 +327,10 @@ impl Owner {
         let (bucket, update) = match update {
             Ok(update) => update,
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "lost sight of lattice state; comparing again");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "lost sight of lattice state; comparing again"
+                );
                 self.buckets = None;
                 return;
             }
@@ -382,13 +384,13 @@ impl Owner {
             },
             (Some(LatticeKey::Link(id)), None) => self.effect(self.tables.links.delete(&id), replayed),
             (Some(LatticeKey::Claims(subject)), Some(value)) => match StoredClaims::from_json(value) {
-                Ok(claims) if claims.subject() == subject.as_str() => {
+                Ok(claims) if claims.subject() == subject => {
                     self.tables.claims.put(claims);
                 }
                 Ok(_) => tracing::error!(%key, "ignoring claims whose key does not match their subject"),
                 Err(error) => tracing::error!(%key, %error, "ignoring undecodable claims"),
             },
-            (Some(LatticeKey::Claims(subject)), None) => self.tables.claims.delete(subject.as_str()),
+            (Some(LatticeKey::Claims(subject)), None) => self.tables.claims.delete(&subject),
             (None, _) => tracing::debug!(%key, "lattice state of a kind this host does not know"),
         }
     }

@@ -13,7 +13,8 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub fn summary(core: &Core) -> HostSummary {
     let seconds = core.identity.started.elapsed().as_secs();
     let issuers: Vec<&str> = core.identity.trusted_issuers.iter().map(|issuer| issuer.as_str()).collect();
-    let url = |options: Option<&lattice::client::NatsOptions>| options.map(|nats| nats.shown_urls()).unwrap_or_default();
+    let url =
+        |options: Option<&lattice::client::NatsOptions>| options.map(|nats| nats.shown_urls()).unwrap_or_default();
     HostSummary {
         id: core.identity.host_id,
         issuer: core.identity.cluster_id.to_string(),

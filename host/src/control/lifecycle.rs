@@ -84,10 +84,7 @@ pub fn stop_host(core: &Arc<Core>, body: &Bytes) -> Ack {
     })
 }
 
-fn accept<T: ControlRequest>(
-    command: Result<T, lattice::control::DecodeError>,
-    run: impl FnOnce(T) -> Ack,
-) -> Ack {
+fn accept<T: ControlRequest>(command: Result<T, lattice::control::DecodeError>, run: impl FnOnce(T) -> Ack) -> Ack {
     command.map_or_else(Ack::refused, run)
 }
 

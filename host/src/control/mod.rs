@@ -8,8 +8,8 @@ mod auction;
 mod config;
 mod inventory;
 mod labels;
-mod links;
 mod lifecycle;
+mod links;
 mod registries;
 mod serve;
 

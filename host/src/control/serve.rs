@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_nats::{Client, Message, Subscriber};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use lattice::subject::Subscription;
 
 use super::dispatch;
@@ -26,7 +26,7 @@ pub async fn subscribe(client: &Client, subscription: Subscription) -> Result<Su
 /// Serves one subscription until the host stops. Replies are sent as soon as they are known; requests are *begun* in
 /// the order they came, which is what keeps commands in order.
 pub async fn serve(core: Arc<Core>, client: Client, mut requests: Subscriber) {
-    let mut answering = futures_util::stream::FuturesUnordered::new();
+    let mut answering = FuturesUnordered::new();
     loop {
         tokio::select! {
             biased;
@@ -36,7 +36,7 @@ pub async fn serve(core: Arc<Core>, client: Client, mut requests: Subscriber) {
                 Some(request) => {
                     let mut answer = Box::pin(answer(core.clone(), client.clone(), request));
                     // Polled once here so that commands take their place in line in the order they came.
-                    if futures_util::poll!(&mut answer).is_pending() {
+                    if (&mut answer).now_or_never().is_none() {
                         answering.push(answer);
                     }
                 }

@@ -19,9 +19,6 @@ pub enum ArchiveError {
     /// Not an archive, or not what its claims say.
     #[error("provider archive: {0}")]
     Archive(#[from] archive::ArchiveError),
-    /// The token is expired, not yet valid or badly signed.
-    #[error("claims of the provider archive: {0}")]
-    Claims(#[from] claims::TokenError),
     /// No binary for this machine.
     #[error("the archive has no binary for `{target}`; it has: {}", .present.join(", "))]
     NoTarget {
@@ -54,7 +51,7 @@ pub struct Unpacked {
 /// [`ArchiveError`].
 pub fn unpack(bytes: &Bytes, directory: &Path, now: u64) -> Result<Unpacked, ArchiveError> {
     let mut archive = archive::read(bytes)?;
-    claims::Claims::<claims::ProviderMetadata>::verify(&archive.token, now)?;
+    archive.check_times(now)?;
     let target = archive::native_target();
     let present: Vec<String> = archive.targets.keys().cloned().collect();
     let binary =

@@ -9,8 +9,8 @@ use std::{
 };
 
 use lattice::{
+    HealthResponse,
     event::{EventData, HealthCheck},
-    health::HealthResponse,
     subject::RpcSubject,
 };
 use provider_sdk::Health;
@@ -50,8 +50,7 @@ pub async fn ask(core: &Core, provider: &RunningProvider) -> Option<Health> {
             let spec = &provider.spec;
             let subject = RpcSubject::Health { id: spec.id, link_name: spec.link_name.clone() };
             let broker = core.broker.as_ref()?;
-            let answer =
-                broker.ask(subject.render(&core.config.lattice), bytes::Bytes::new(), ANSWER_WITHIN).await?;
+            let answer = broker.ask(subject.render(&core.config.lattice), bytes::Bytes::new(), ANSWER_WITHIN).await?;
             let HealthResponse { healthy, message } = HealthResponse::decode(&answer).ok()?;
             Some(Health { healthy, message })
         }
@@ -61,11 +60,8 @@ pub async fn ask(core: &Core, provider: &RunningProvider) -> Option<Health> {
 /// Turns an answer into the flag and the event.
 pub fn record(core: &Core, provider: &RunningProvider, health: &Health) {
     let spec = &provider.spec;
-    let check = HealthCheck {
-        public_key: spec.id,
-        link_name: spec.link_name.clone(),
-        contract_id: spec.contract.clone(),
-    };
+    let check =
+        HealthCheck { public_key: spec.id, link_name: spec.link_name.clone(), contract_id: spec.contract.clone() };
     core.emit(match (health.healthy, provider.set_healthy(health.healthy)) {
         (true, true) => EventData::HealthCheckPassed(check),
         (false, true) => EventData::HealthCheckFailed(check),

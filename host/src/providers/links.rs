@@ -61,7 +61,8 @@ async fn reconcile(core: &Core, provider: &RunningProvider, seen: &mut HashMap<A
     }
     for (actor, link) in wanted {
         let before = seen.get(&actor);
-        let settled = |entry: &&Seen| entry.link == link && !matches!(entry.outcome, Outcome::Refused { retry: true, .. });
+        let settled =
+            |entry: &&Seen| entry.link == link && !matches!(entry.outcome, Outcome::Refused { retry: true, .. });
         if before.filter(settled).is_some() {
             continue;
         }
@@ -117,25 +118,12 @@ async fn delete(core: &Core, provider: &RunningProvider, link: &Link) {
 fn report(core: &Core, provider: &RunningProvider, link: &Link, outcome: &Outcome, told: Option<Option<String>>) {
     let spec = &provider.spec;
     match outcome {
-        Outcome::Served if told != Some(None) => core.emit(EventData::LinkdefApplied(LinkApplied {
-            id: link.id(),
-            host_id: core.identity.host_id,
-            actor_id: link.actor_id,
-            provider_id: spec.id,
-            link_name: spec.link_name.clone(),
-            contract_id: link.contract_id.clone(),
-        })),
+        Outcome::Served if told != Some(None) => {
+            core.emit(EventData::LinkdefApplied(LinkApplied::new(core.identity.host_id, link)));
+        }
         Outcome::Refused { reason, .. } if told.as_ref().and_then(Option::as_ref) != Some(reason) => {
             tracing::warn!(actor = %link.actor_id, provider = %spec.id, error = %reason, "provider does not serve a link");
-            core.emit(EventData::LinkdefFailed(LinkFailed {
-                id: link.id(),
-                host_id: core.identity.host_id,
-                actor_id: link.actor_id,
-                provider_id: spec.id,
-                link_name: spec.link_name.clone(),
-                contract_id: link.contract_id.clone(),
-                error: reason.clone(),
-            }));
+            core.emit(EventData::LinkdefFailed(LinkFailed::new(core.identity.host_id, link, reason.clone())));
         }
         _ => {}
     }

@@ -156,9 +156,7 @@ impl Providers {
     #[must_use]
     pub fn all(&self) -> Vec<Arc<RunningProvider>> {
         let mut all: Vec<_> = self.running.iter().map(|entry| entry.value().clone()).collect();
-        all.sort_by(|a, b| {
-            (&a.spec.id, a.spec.link_name.as_str()).cmp(&(&b.spec.id, b.spec.link_name.as_str()))
-        });
+        all.sort_by(|a, b| (&a.spec.id, a.spec.link_name.as_str()).cmp(&(&b.spec.id, b.spec.link_name.as_str())));
         all
     }
 

@@ -14,9 +14,8 @@ use std::{
 };
 
 use lattice::{
+    HostData, OtelConfig, Secret, ShutdownRequest,
     event::{EventData, ProviderStopped},
-    host_data::{HostData, OtelConfig, Secret},
-    shutdown::ShutdownRequest,
     subject::RpcSubject,
 };
 use tokio::{io::AsyncWriteExt, process::Child, sync::watch};
@@ -142,7 +141,8 @@ impl Supervisor {
             .envs(std::env::var("RUST_LOG").map(|filter| ("RUST_LOG", filter)))
             .stdout(Stdio::inherit())
             .stderr(Stdio::inherit());
-        let mut child = launcher::spawn(command).await.map_err(|error| format!("cannot start the provider: {error}"))?;
+        let mut child =
+            launcher::spawn(command).await.map_err(|error| format!("cannot start the provider: {error}"))?;
         let line = self.host_data().to_stdin_line();
         if let Some(mut stdin) = child.stdin.take() {
             // A child that does not read its stdin is noticed by its exit or its health, not here.

@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use claims::ProviderId;
+use claims::{AccountId, KeyKind, ProviderId, PublicKey};
 use lattice::{
     ContractId,
     control::{StartProvider, StopProvider},
@@ -52,7 +52,9 @@ pub enum StartProviderError {
         issuer: String,
     },
     /// A process cannot be reached without NATS.
-    #[error("`{reference}` runs as a process, which needs NATS; this host runs without: use a `builtin://` provider, or start NATS and the host again")]
+    #[error(
+        "`{reference}` runs as a process, which needs NATS; this host runs without: use a `builtin://` provider, or start NATS and the host again"
+    )]
     NeedsNats {
         /// As written.
         reference: String,
@@ -76,10 +78,8 @@ pub async fn start(core: Arc<Core>, command: StartProvider) {
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, %reference, "cannot start provider");
             core.emit(EventData::ProviderStartFailed(ProviderStartFailed {
-                provider_ref: reference.clone(),
-                image_ref: reference,
+                provider_ref: reference,
                 link_name,
-                host_id: core.identity.host_id,
                 error: error.to_string(),
             }));
         }
@@ -131,9 +131,8 @@ async fn start_embedded(
     refuse_second(core, &spec)?;
     let actors = EmbeddedActors::new(core, id, spec.link_name.clone());
     let start = Start { actors, link_name: spec.link_name.clone(), config: spec.config.clone() };
-    let provider =
-        (builtin.start)(start).map_err(|error| StartProviderError::Failed { reason: error.to_string() })?;
-    let stored = stored_claims(&spec, descriptor.version, id.as_str());
+    let provider = (builtin.start)(start).map_err(|error| StartProviderError::Failed { reason: error.to_string() })?;
+    let stored = stored_claims(&spec, descriptor.version, own_issuer(&id));
     announce(core, RunningProvider::new(spec, Home::Embedded(provider)), stored).await
 }
 
@@ -170,7 +169,7 @@ async fn start_process(
         config: command.configuration,
     };
     refuse_second(core, &spec)?;
-    let stored = stored_claims(&spec, &version, archive.issuer.as_str());
+    let stored = stored_claims(&spec, &version, archive.issuer);
     let stop = tokio_util::sync::CancellationToken::new();
     let child = process::start(core, spec.clone(), unpacked.executable, stop.clone()).await;
     let child = child.map_err(|reason| StartProviderError::Failed { reason })?;
@@ -286,14 +285,20 @@ fn provider_claims(issuer: &str, name: &str, version: &str) -> ProviderClaims {
     }
 }
 
-fn stored_claims(spec: &ProviderSpec, version: &str, issuer: &str) -> StoredClaims {
+fn stored_claims(spec: &ProviderSpec, version: &str, issuer: AccountId) -> StoredClaims {
     StoredClaims::Provider(StoredProvider {
-        contract_id: spec.contract.to_string(),
-        issuer: issuer.to_owned(),
+        id: spec.id,
+        issuer,
         name: spec.name.clone(),
-        revision: spec.revision.to_string(),
-        subject: spec.id.to_string(),
+        contract_id: spec.contract.to_string(),
+        revision: spec.revision.into(),
         version: version.to_owned(),
         config_schema: None,
     })
+}
+
+/// The issuer shown for a compiled-in provider, which nobody signed: its own key, as an account.
+fn own_issuer(id: &ProviderId) -> AccountId {
+    let key = PublicKey::from_raw(KeyKind::Account, id.public_key().to_raw());
+    AccountId::try_from(key).expect("an account key has an account id")
 }

@@ -4,14 +4,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use claims::ActorId;
+use claims::{ActorId, PublicKey};
 use dashmap::DashMap;
 use lattice::stored_claims::StoredClaims;
 
 /// The claims cache.
 #[derive(Default)]
 pub struct ClaimsCache {
-    by_subject: DashMap<String, Arc<StoredClaims>>,
+    by_subject: DashMap<PublicKey, Arc<StoredClaims>>,
     aliases: DashMap<String, ActorId>,
 }
 
@@ -19,16 +19,15 @@ impl ClaimsCache {
     /// Records claims. Returns whether anything changed.
     pub fn put(&self, claims: StoredClaims) -> bool {
         if let StoredClaims::Actor(actor) = &claims {
-            self.register_alias(actor.call_alias.as_str(), actor.subject.as_str());
+            self.register_alias(actor.call_alias.as_deref().unwrap_or_default(), actor.id);
         }
-        let subject = claims.subject().to_owned();
+        let subject = claims.subject();
         let claims = Arc::new(claims);
         let previous = self.by_subject.insert(subject, claims.clone());
         previous.as_ref() != Some(&claims)
     }
 
-    fn register_alias(&self, alias: &str, subject: &str) {
-        let Ok(actor) = subject.parse::<ActorId>() else { return };
+    fn register_alias(&self, alias: &str, actor: ActorId) {
         if alias.is_empty() {
             return;
         }
@@ -40,16 +39,17 @@ impl ClaimsCache {
     }
 
     /// Forgets claims and the alias they brought.
-    pub fn delete(&self, subject: &str) {
+    pub fn delete(&self, subject: &PublicKey) {
         let Some((_, claims)) = self.by_subject.remove(subject) else { return };
         if let StoredClaims::Actor(actor) = claims.as_ref() {
-            self.aliases.remove_if(&actor.call_alias, |_, id| id.as_str() == subject);
+            let alias = actor.call_alias.as_deref().unwrap_or_default();
+            self.aliases.remove_if(alias, |_, id| *id == actor.id);
         }
     }
 
     /// Claims of a public key.
     #[must_use]
-    pub fn get(&self, subject: &str) -> Option<Arc<StoredClaims>> {
+    pub fn get(&self, subject: &PublicKey) -> Option<Arc<StoredClaims>> {
         self.by_subject.get(subject).map(|claims| claims.clone())
     }
 
@@ -62,7 +62,7 @@ impl ClaimsCache {
     /// Whether an actor's claims are known to lack a contract. Unknown actors are not judged here.
     #[must_use]
     pub fn lacks(&self, actor: &ActorId, contract: &str) -> bool {
-        match self.get(actor.as_str()).as_deref() {
+        match self.get(&actor.public_key()).as_deref() {
             Some(StoredClaims::Actor(claims)) => !claims.capabilities.iter().any(|granted| granted == contract),
             _ => false,
         }
@@ -71,9 +71,8 @@ impl ClaimsCache {
     /// Every entry as the flat map of `get.claims`, sorted by subject.
     #[must_use]
     pub fn listing(&self) -> Vec<BTreeMap<String, String>> {
-        let mut entries: Vec<_> =
-            self.by_subject.iter().map(|entry| (entry.key().clone(), entry.value().clone())).collect();
+        let mut entries: Vec<_> = self.by_subject.iter().map(|entry| (*entry.key(), entry.value().clone())).collect();
         entries.sort_by(|a, b| a.0.cmp(&b.0));
-        entries.into_iter().map(|(_, claims)| claims.to_string_map()).collect()
+        entries.into_iter().map(|(_, claims)| claims.to_row()).collect()
     }
 }

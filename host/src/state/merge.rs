@@ -58,7 +58,9 @@ pub fn merge(
     same_bucket: bool,
 ) -> Vec<(String, Action)> {
     let keys: BTreeSet<&String> = local.keys().chain(remote.keys()).collect();
-    keys.into_iter().filter_map(|key| Some((key.clone(), decide(local.get(key), remote.get(key), same_bucket)?))).collect()
+    keys.into_iter()
+        .filter_map(|key| Some((key.clone(), decide(local.get(key), remote.get(key), same_bucket)?)))
+        .collect()
 }
 
 fn decide(local: Option<&Local>, remote: Option<&Remote>, same_bucket: bool) -> Option<Action> {

@@ -92,8 +92,10 @@ mod tests {
     #[test]
     fn an_unbounded_set_saturates_the_total() {
         let instance = |max| Instance { instance_id: String::new(), max_instances: max };
-        let sets =
-            BTreeMap::from([(Annotations::new(), instance(u32::MAX)), ([("a".into(), "b".into())].into(), instance(3))]);
+        let sets = BTreeMap::from([
+            (Annotations::new(), instance(u32::MAX)),
+            ([("a".into(), "b".into())].into(), instance(3)),
+        ]);
         assert_eq!(total(&sets), u32::MAX);
     }
 
