@@ -1,0 +1,14 @@
+//! The providers compiled into `wash up`. Chosen here, by the binary; the host library knows none.
+
+use host::{Host, HostConfig, HostError};
+
+/// Names of all of them, as in `builtin://{name}`.
+pub const NAMES: &[&str] = &[provider_httpserver::BUILTIN.descriptor.name];
+
+/// Starts a host in this process with all of them.
+///
+/// # Errors
+/// The host does not start.
+pub async fn start_host(config: HostConfig) -> Result<Host, HostError> {
+    Host::start(config, &[provider_httpserver::BUILTIN]).await
+}

@@ -1,0 +1,104 @@
+//! The commands, one file per verb. Each takes its arguments and the [`Context`], and returns what is to be shown.
+
+pub mod call;
+pub mod claims;
+pub mod completions;
+pub mod down;
+pub mod events;
+pub mod get;
+pub mod inspect;
+pub mod keys;
+pub mod label;
+pub mod link;
+pub mod par;
+pub mod scale;
+pub mod start;
+pub mod stop;
+pub mod up;
+pub mod update;
+
+use clap::{CommandFactory, Subcommand};
+
+use crate::{cli::Cli, context::Context, failure::Result, output::Output};
+
+/// Every command.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start a host on this machine, and NATS for it if need be
+    ///
+    /// Example: wash up --detached --label zone=edge
+    Up(Box<up::UpArgs>),
+    /// Stop hosts of this machine, and NATS when no host needs it
+    Down(down::DownArgs),
+    /// Show hosts, inventories, claims and links
+    #[command(subcommand)]
+    Get(get::GetCommand),
+    /// Start an actor or a provider
+    #[command(subcommand)]
+    Start(start::StartCommand),
+    /// Stop an actor, a provider or a host
+    #[command(subcommand)]
+    Stop(stop::StopCommand),
+    /// Set how many instances of an actor may run
+    #[command(subcommand)]
+    Scale(scale::ScaleCommand),
+    /// Replace a running actor by another version
+    #[command(subcommand)]
+    Update(update::UpdateCommand),
+    /// Link actors to providers
+    #[command(subcommand)]
+    Link(link::LinkCommand),
+    /// Label a host
+    ///
+    /// Example: wash label quiet-sea zone=edge
+    #[command(alias = "tag")]
+    Label(label::LabelArgs),
+    /// Call an operation of an actor
+    ///
+    /// Example: wash call echo HttpServer.HandleRequest '{"method":"GET","path":"/","queryString":"","header":{},"body":[]}'
+    Call(Box<call::CallArgs>),
+    /// Show what happens in the lattice, as it happens
+    Events(events::EventsArgs),
+    /// Make and show keys
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Sign actors, make tokens, show claims
+    #[command(subcommand)]
+    Claims(claims::ClaimsCommand),
+    /// Make and show provider archives
+    #[command(subcommand)]
+    Par(par::ParCommand),
+    /// Show what an actor or provider archive claims
+    Inspect(inspect::InspectArgs),
+    /// Print what a shell needs to complete command lines
+    ///
+    /// Example: wash completions -d ~/.local/share/bash-completion/completions bash
+    Completions(completions::CompletionsArgs),
+}
+
+impl Command {
+    /// Runs it.
+    ///
+    /// # Errors
+    /// Whatever the command reports.
+    pub async fn run(self, context: &Context) -> Result<Output> {
+        match self {
+            Self::Up(args) => Box::pin(up::run(*args, context)).await,
+            Self::Down(args) => Box::pin(down::run(&args, context)).await,
+            Self::Get(command) => Box::pin(get::run(command, context)).await,
+            Self::Start(command) => Box::pin(start::run(command, context)).await,
+            Self::Stop(command) => Box::pin(stop::run(command, context)).await,
+            Self::Scale(command) => Box::pin(scale::run(command, context)).await,
+            Self::Update(command) => Box::pin(update::run(command, context)).await,
+            Self::Link(command) => Box::pin(link::run(command, context)).await,
+            Self::Label(args) => Box::pin(label::run(&args, context)).await,
+            Self::Call(args) => Box::pin(call::run(&args, context)).await,
+            Self::Events(args) => Box::pin(events::run(&args, context)).await,
+            Self::Keys(command) => keys::run(command, context),
+            Self::Claims(command) => claims::run(command, context),
+            Self::Par(command) => par::run(command, context),
+            Self::Inspect(args) => inspect::run(&args, context),
+            Self::Completions(args) => completions::run(&args, Cli::command()),
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! `wash par`: provider archives, which hold a provider's signed claims and its binaries.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use claims::{Claims, KeyKind, ProviderMetadata, archive};
+use clap::{Args, Subcommand};
+
+use crate::{
+    commands::inspect::{self, InspectArgs},
+    context::Context,
+    failure::{OrFail, Result},
+    files, keystore,
+    output::Output,
+    signing::{KeyArgs, now},
+};
+
+/// `wash par`.
+#[derive(Debug, Subcommand)]
+pub enum ParCommand {
+    /// Make an archive from one binary
+    ///
+    /// Example: wash par create -c wasmcloud:keyvalue -v Acme -n "Acme KV" -b ./kv
+    Create(Box<CreateArgs>),
+    /// Add or replace the binary of one target
+    Insert(Box<InsertArgs>),
+    /// Show what an archive claims
+    Inspect(InspectArgs),
+}
+
+/// Options of `wash par create`.
+#[derive(Debug, Args)]
+pub struct CreateArgs {
+    /// Contract it serves
+    #[arg(short = 'c', long)]
+    capid: String,
+    /// Who made it
+    #[arg(short = 'v', long)]
+    vendor: String,
+    /// Name
+    #[arg(short = 'n', long)]
+    name: String,
+    /// Revision, a number that grows
+    #[arg(short = 'r', long)]
+    revision: Option<i32>,
+    /// Version
+    #[arg(long)]
+    version: Option<String>,
+    /// JSON schema of its link values
+    #[arg(short = 'j', long, value_name = "FILE")]
+    schema: Option<PathBuf>,
+    /// Target of the binary
+    #[arg(short = 'a', long, default_value = "x86_64-linux")]
+    arch: String,
+    /// Binary
+    #[arg(short = 'b', long, value_name = "FILE")]
+    binary: PathBuf,
+    /// Where the archive goes [default: `{name}.par` here]
+    #[arg(long, value_name = "FILE")]
+    destination: Option<PathBuf>,
+    /// Compress it with gzip; adds `.gz` to the file name
+    #[arg(long)]
+    compress: bool,
+    /// Short form of `--directory`
+    #[arg(short = 'd', hide = true, id = "key_directory")]
+    short_directory: Option<PathBuf>,
+    #[command(flatten)]
+    keys: KeyArgs,
+}
+
+/// Options of `wash par insert`.
+#[derive(Debug, Args)]
+pub struct InsertArgs {
+    /// Archive; rewritten in place
+    archive: PathBuf,
+    /// Target of the binary
+    #[arg(short = 'a', long)]
+    arch: String,
+    /// Binary
+    #[arg(short = 'b', long, value_name = "FILE")]
+    binary: PathBuf,
+    /// Short form of `--directory`
+    #[arg(short = 'd', hide = true, id = "key_directory")]
+    short_directory: Option<PathBuf>,
+    #[command(flatten)]
+    keys: KeyArgs,
+}
+
+/// Runs `wash par`.
+///
+/// # Errors
+/// A file or key is missing or unusable.
+pub fn run(command: ParCommand, context: &Context) -> Result<Output> {
+    match command {
+        ParCommand::Create(args) => create(*args, context),
+        ParCommand::Insert(args) => insert(*args, context),
+        ParCommand::Inspect(args) => inspect::run(&args, context),
+    }
+}
+
+fn create(mut args: CreateArgs, context: &Context) -> Result<Output> {
+    let binary = read(&args.binary)?;
+    let config_schema = args.schema.as_deref().map(read_schema).transpose()?;
+    args.keys.directory = args.keys.directory.or(args.short_directory);
+    let store = args.keys.store(context);
+    let account = keystore::account_name();
+    let printer = &context.printer;
+    let issuer = store.find_or_generate(args.keys.issuer.as_deref(), KeyKind::Account, &account, printer)?;
+    let subject = store.find_or_generate(args.keys.subject.as_deref(), KeyKind::Service, &args.name, printer)?;
+    let metadata = ProviderMetadata {
+        name: Some(args.name.clone()),
+        capid: args.capid,
+        vendor: args.vendor,
+        rev: args.revision,
+        ver: args.version,
+        target_hashes: BTreeMap::new(),
+        config_schema,
+    };
+    let claims = Claims::new(issuer.public(), subject.public().to_string(), metadata, now());
+    let targets = BTreeMap::from([(args.arch.clone(), binary)]);
+    let archive = archive::create(claims, targets, &issuer).while_doing(|| "cannot make the archive".to_owned())?;
+
+    let named = args.destination.unwrap_or_else(|| PathBuf::from(format!("{}.par", args.name.replace('/', "_"))));
+    let file = if args.compress { with_gz(named) } else { named };
+    files::replace(&file, &archive::write(&archive, args.compress)?)?;
+    Ok(Output::text(format!(
+        "Wrote {}\n  provider  {} ({})\n  issuer    {}\n  targets   {}",
+        file.display(),
+        archive.id,
+        args.name,
+        archive.issuer,
+        args.arch
+    ))
+    .with("file", file.to_string_lossy())
+    .with("provider_id", archive.id.to_string()))
+}
+
+fn insert(mut args: InsertArgs, context: &Context) -> Result<Output> {
+    let shown = args.archive.display().to_string();
+    let bytes = read(&args.archive)?;
+    let compressed = bytes.starts_with(&[0x1f, 0x8b]);
+    let archive = archive::read(&bytes).while_doing(|| format!("`{shown}` is no provider archive"))?;
+    let binary = read(&args.binary)?;
+    args.keys.directory = args.keys.directory.or(args.short_directory);
+    let account = keystore::account_name();
+    let store = args.keys.store(context);
+    let given = args.keys.issuer.as_deref();
+    let issuer = store.find_or_generate(given, KeyKind::Account, &account, &context.printer)?;
+    let archive = archive::insert(archive, &args.arch, binary, &issuer, now())
+        .while_doing(|| format!("cannot insert into `{shown}`"))?;
+    files::replace(&args.archive, &archive::write(&archive, compressed)?)?;
+    let targets: Vec<String> = archive.targets.keys().cloned().collect();
+    Ok(Output::text(format!("Wrote {shown}\n  targets  {}", targets.join(", "))).with("file", shown))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).while_doing(|| format!("cannot read `{}`", path.display()))
+}
+
+fn read_schema(path: &Path) -> Result<serde_json::Value> {
+    serde_json::from_slice(&read(path)?).while_doing(|| format!("the schema `{}` is no JSON", path.display()))
+}
+
+fn with_gz(path: PathBuf) -> PathBuf {
+    if path.extension().is_some_and(|extension| extension == "gz") {
+        return path;
+    }
+    let mut name = path.into_os_string();
+    name.push(".gz");
+    name.into()
+}

@@ -1,0 +1,108 @@
+//! `wash scale actor`: how many instances of an actor may run on a host.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use lattice::control::{ScaleActor, UNBOUNDED};
+
+use crate::{
+    actor_events::{self, Scaling},
+    connection::ConnectionArgs,
+    context::Context,
+    failure::{OrFail, Result},
+    lattice_view::Lattice,
+    output::Output,
+    pairs, reference,
+    watch::{Watch, timed_out},
+};
+
+const USUAL_PATIENCE: Duration = Duration::from_secs(30);
+
+/// `wash scale`.
+#[derive(Debug, Subcommand)]
+pub enum ScaleCommand {
+    /// Set how many instances of an actor may run on a host; zero stops it
+    ///
+    /// Example: wash scale actor quiet-sea ./echo_s.wasm --max-instances 100
+    Actor(ScaleArgs),
+}
+
+/// Options of `wash scale actor`.
+#[derive(Debug, Args)]
+pub struct ScaleArgs {
+    /// Host: id, its beginning, or part of the friendly name
+    host_id: String,
+    /// Signed actor: a file, or a reference that the host understands
+    actor_ref: String,
+    /// How many instances may run at once [default: unbounded]
+    #[arg(
+        short = 'c',
+        long,
+        visible_aliases = ["max-concurrent", "max", "count"],
+        default_value_t = UNBOUNDED,
+        hide_default_value = true
+    )]
+    max_instances: u32,
+    /// Note on these instances; repeatable
+    #[arg(short = 'a', long = "annotations", alias = "annotation", value_name = "KEY=VALUE", value_parser = pairs::parse)]
+    annotations: Vec<(String, String)>,
+    /// Return as soon as the host has the request, without waiting for the outcome
+    #[arg(long)]
+    skip_wait: bool,
+    #[command(flatten)]
+    connection: ConnectionArgs,
+}
+
+/// Runs `wash scale`.
+///
+/// # Errors
+/// The host is not found, reports why it does not scale the actor, or reports nothing in time.
+pub async fn run(ScaleCommand::Actor(args): ScaleCommand, context: &Context) -> Result<Output> {
+    let reference = reference::parse(&args.actor_ref)?;
+    let annotations = pairs::to_map(&args.annotations)?;
+    let lattice = Lattice::reach(args.connection.resolve(context)?, context).await?;
+    let host = lattice.host(&args.host_id).await?;
+    let control = &lattice.reached.control;
+    let mut watch = Watch::open(control, lattice.connection.patience(USUAL_PATIENCE)).await?;
+    let request = ScaleActor {
+        actor_ref: reference.clone(),
+        max_instances: args.max_instances,
+        annotations,
+        ..ScaleActor::default()
+    };
+    let doing = format!("host `{host}` does not scale `{reference}`");
+    control.scale_actor(&host, &request).await.while_doing(|| doing.clone())?;
+    if args.skip_wait {
+        let text = format!("Asked host `{host}` to scale `{reference}` to {}", shown(args.max_instances));
+        return Ok(Output::text(text.clone()).with("result", text));
+    }
+    let scaling = Scaling { host, reference: &reference, max_instances: args.max_instances };
+    let scaled = match watch.until(&host, &doing, |event| scaling.judge(event)).await? {
+        Some(scaled) => Some(scaled),
+        None if args.max_instances == 0 => None,
+        None => Some(
+            actor_events::as_running(control, &scaling)
+                .await
+                .ok_or_else(|| timed_out(&format!("the new scale of `{reference}`"), &host, watch.patience()))?,
+        ),
+    };
+    let actor = scaled.as_ref().map_or_else(|| format!("`{reference}`"), actor_events::Scaled::shown);
+    let text = match args.max_instances {
+        0 => format!("Stopped {actor} on host `{host}`"),
+        max => format!("Scaled {actor} on host `{host}` to {}", shown(max)),
+    };
+    Ok(Output::text(text.clone())
+        .with("result", text)
+        .with("actor_ref", reference)
+        .with("actor_id", scaled.map(|scaled| scaled.id.to_string()))
+        .with("host_id", host.to_string())
+        .with("max_instances", args.max_instances))
+}
+
+fn shown(max_instances: u32) -> String {
+    match max_instances {
+        UNBOUNDED => "any number of instances".to_owned(),
+        1 => "at most 1 instance".to_owned(),
+        max => format!("at most {max} instances"),
+    }
+}

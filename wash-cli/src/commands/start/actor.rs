@@ -1,0 +1,73 @@
+//! `wash start actor`.
+
+use std::time::Duration;
+
+use clap::Args;
+use lattice::control::ScaleActor;
+use serde_json::Value;
+
+use super::PlaceArgs;
+use crate::{
+    actor_events::{self, Scaling},
+    context::Context,
+    failure::{Failure, OrFail, Result},
+    lattice_view::Lattice,
+    output::Output,
+    placement::{self, Workload},
+    reference,
+    watch::{Watch, timed_out},
+};
+
+/// Fetching and compiling take time; a host of ours reports every outcome, so this is rarely waited out.
+const USUAL_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Options of `wash start actor`.
+#[derive(Debug, Args)]
+pub struct ActorArgs {
+    /// Signed actor: a file, or a reference that the host understands
+    actor_ref: String,
+    /// How many instances may run at once
+    #[arg(long, visible_aliases = ["max-concurrent", "max", "count"], default_value_t = 1)]
+    max_instances: u32,
+    #[command(flatten)]
+    place: PlaceArgs,
+}
+
+/// Runs `wash start actor`.
+///
+/// # Errors
+/// No host can be chosen, the host reports why it does not run the actor, or it reports nothing in time.
+pub async fn run(args: &ActorArgs, context: &Context) -> Result<Output> {
+    if args.max_instances == 0 {
+        return Err(Failure::usage("`--max-instances 0` starts nothing").hint("stop an actor with `wash stop actor`"));
+    }
+    let reference = reference::parse(&args.actor_ref)?;
+    let constraints = args.place.constraints()?;
+    let lattice = Lattice::reach(args.place.connection.resolve(context)?, context).await?;
+    let workload = Workload::Actor { reference: reference.clone() };
+    let host =
+        placement::choose(&lattice, args.place.host_id.as_deref(), &constraints, &workload, args.place.auction_time())
+            .await?;
+
+    let control = &lattice.reached.control;
+    let mut watch = Watch::open(control, lattice.connection.patience(USUAL_PATIENCE)).await?;
+    let request =
+        ScaleActor { actor_ref: reference.clone(), max_instances: args.max_instances, ..ScaleActor::default() };
+    let doing = format!("host {} does not start `{reference}`", host.shown());
+    control.scale_actor(&host.id, &request).await.while_doing(|| doing.clone())?;
+    let result = Output::default().with("actor_ref", reference.clone()).with("host_id", host.id.to_string());
+    if args.place.skip_wait {
+        let text = format!("Asked host {} to start `{reference}`", host.shown());
+        return Ok(result.with_text(&text).with("actor_id", Value::Null).with("result", text));
+    }
+    let scaling = Scaling { host: host.id, reference: &reference, max_instances: args.max_instances };
+    let scaled = match watch.until(&host.id, &doing, |event| scaling.judge(event)).await? {
+        Some(scaled) => scaled,
+        // Hosts of the 0.82 line say nothing when the actor has run like this all along.
+        None => actor_events::as_running(control, &scaling)
+            .await
+            .ok_or_else(|| timed_out(&format!("the start of `{reference}`"), &host.id, watch.patience()))?,
+    };
+    let text = format!("Started {} on host {}", scaled.shown(), host.shown());
+    Ok(result.with_text(&text).with("actor_id", scaled.id.to_string()).with("result", text))
+}

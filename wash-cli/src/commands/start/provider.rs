@@ -1,0 +1,98 @@
+//! `wash start provider`.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use clap::Args;
+use lattice::{LinkName, control::StartProvider, event::EventData};
+
+use super::PlaceArgs;
+use crate::{
+    context::Context,
+    failure::{OrFail, Result},
+    lattice_view::Lattice,
+    output::Output,
+    placement::{self, Workload},
+    reference,
+    watch::{Verdict, Watch, timed_out},
+};
+
+const USUAL_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Options of `wash start provider`.
+#[derive(Debug, Args)]
+pub struct ProviderArgs {
+    /// Provider: `builtin://NAME`, an archive file, or a reference that the host understands
+    provider_ref: String,
+    /// Link name
+    #[arg(short = 'l', long, default_value = "default")]
+    link_name: LinkName,
+    /// File whose text the provider gets as its configuration
+    #[arg(long, value_name = "FILE")]
+    config_json: Option<PathBuf>,
+    #[command(flatten)]
+    place: PlaceArgs,
+}
+
+/// Runs `wash start provider`.
+///
+/// # Errors
+/// No host can be chosen, the host reports why it does not run the provider, or it reports nothing in time.
+pub async fn run(args: &ProviderArgs, context: &Context) -> Result<Output> {
+    let reference = reference::parse(&args.provider_ref)?;
+    let constraints = args.place.constraints()?;
+    let configuration = args
+        .config_json
+        .as_ref()
+        .map(|path| fs::read_to_string(path).while_doing(|| format!("cannot read `{}`", path.display())))
+        .transpose()?;
+    let lattice = Lattice::reach(args.place.connection.resolve(context)?, context).await?;
+    let link_name = &args.link_name;
+    let workload = Workload::Provider { reference: reference.clone(), link_name: link_name.clone() };
+    let host =
+        placement::choose(&lattice, args.place.host_id.as_deref(), &constraints, &workload, args.place.auction_time())
+            .await?;
+
+    let control = &lattice.reached.control;
+    let mut watch = Watch::open(control, lattice.connection.patience(USUAL_PATIENCE)).await?;
+    let request = StartProvider {
+        provider_ref: reference.clone(),
+        link_name: link_name.clone(),
+        configuration,
+        ..StartProvider::default()
+    };
+    let doing = format!("host {} does not start `{reference}`", host.shown());
+    control.start_provider(&host.id, &request).await.while_doing(|| doing.clone())?;
+    let result = Output::default()
+        .with("provider_ref", reference.clone())
+        .with("link_name", link_name.to_string())
+        .with("host_id", host.id.to_string());
+    if args.place.skip_wait {
+        let text = format!("Asked host {} to start `{reference}`", host.shown());
+        return Ok(result.with_text(&text).with("result", text));
+    }
+    let started = watch.until(&host.id, &doing, |event| match &event.data {
+        EventData::ProviderStarted(started)
+            if started.host_id == host.id && started.image_ref == reference && started.link_name == *link_name =>
+        {
+            Verdict::Done(started.clone())
+        }
+        // The failure names no host; the source of the event does.
+        EventData::ProviderStartFailed(failed)
+            if event.source == host.id.as_str()
+                && failed.provider_ref == reference
+                && failed.link_name == *link_name =>
+        {
+            Verdict::Failed(failed.error.clone())
+        }
+        _ => Verdict::Unrelated,
+    });
+    let started =
+        started.await?.ok_or_else(|| timed_out(&format!("the start of `{reference}`"), &host.id, watch.patience()))?;
+    let name = if started.claims.name.is_empty() { reference.as_str() } else { started.claims.name.as_str() };
+    let text = format!("Started `{name}` ({}) on host {}", started.public_key, host.shown());
+    Ok(result
+        .with_text(&text)
+        .with("provider_id", started.public_key.to_string())
+        .with("contract_id", started.contract_id.to_string())
+        .with("result", text))
+}

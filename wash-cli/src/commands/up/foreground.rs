@@ -1,0 +1,77 @@
+//! The host in this process, until a signal or an operator stops it.
+
+use std::future::Future;
+
+use host::{Host, LogFormat, init_logging};
+use lattice::subject::ControlRoot;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Plan, UpArgs, announce, broker::Broker, control_root, host_config};
+use crate::{
+    builtins,
+    context::Context,
+    failure::{Failure, OrFail, Result},
+    nats_cleanup,
+    output::Output,
+};
+
+/// Starts the host and says so.
+///
+/// # Errors
+/// A setting is unusable, or the host does not start.
+pub async fn start(args: UpArgs, plan: &Plan, context: &Context) -> Result<Host> {
+    let (host, root) = start_host(args, plan, context).await?;
+    let id = host.id().to_string();
+    context.printer.data(&announce(host.friendly_name(), &id, &root, plan, None, "Ctrl-C, or `wash down`"));
+    Ok(host)
+}
+
+/// Runs the host to its end, then stops the NATS server that nobody needs any more.
+///
+/// # Errors
+/// The NATS server does not end.
+pub async fn run(host: Host, broker: &Broker, context: &Context) -> Result<Output> {
+    let lattice = host.lattice().clone();
+    host.run(until_signal()?).await;
+    if broker.url().is_some() {
+        nats_cleanup::stop_unused(&context.home, &lattice).await?;
+    }
+    context.printer.note("Host stopped");
+    Ok(Output::silent())
+}
+
+/// Runs the host as the process in the background: everything is settled, and stderr is the log.
+///
+/// # Errors
+/// The host does not start.
+pub async fn run_as_background(args: UpArgs, plan: Plan, context: &Context) -> Result<Output> {
+    // Away from the terminal, whose end would end this process as well. Fails only for leaders of a process group.
+    let _ = rustix::process::setsid();
+    let (host, _) = start_host(args, &plan, context).await?;
+    host.run(until_signal()?).await;
+    Ok(Output::silent())
+}
+
+async fn start_host(args: UpArgs, plan: &Plan, context: &Context) -> Result<(Host, ControlRoot)> {
+    let format = if args.host.enable_structured_logging { LogFormat::Json } else { LogFormat::Text };
+    init_logging(&args.host.log_level, format).map_err(|error| Failure::usage(error.to_string()))?;
+    let config = host_config(args, plan, context)?;
+    let root = control_root(&config)?;
+    let host = builtins::start_host(config).await.while_doing(|| "the host does not start".to_owned())?;
+    tracing::info!(host = %host.id(), name = host.friendly_name(), lattice = %host.lattice(), "host started");
+    Ok((host, root))
+}
+
+/// Resolves at the first signal to end.
+fn until_signal() -> Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hang_up.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,256 @@
+//! Keys in files: looked up where the user says or in the key directory, made on first use.
+//!
+//! Knows file names and permissions (protocol section 9.4), nothing of claims. Invariants: a key file is never
+//! overwritten, is 0600 from the moment it exists, and its seed is shown by `wash keys` only.
+
+use std::{
+    fs,
+    io::{ErrorKind, Write},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use claims::{KeyKind, KeyPair};
+
+use crate::{
+    failure::{Failure, OrFail, Result},
+    files::create_private_dir,
+    output::Printer,
+};
+
+const EXTENSION: &str = "nk";
+
+/// A directory of seeds.
+#[derive(Debug, Clone)]
+pub struct KeyStore {
+    directory: PathBuf,
+    may_generate: bool,
+}
+
+impl KeyStore {
+    /// Keys in `directory`; with `may_generate`, missing ones are made.
+    pub fn new(directory: impl Into<PathBuf>, may_generate: bool) -> Self {
+        Self { directory: directory.into(), may_generate }
+    }
+
+    /// The key for a signature: `given` (a seed, or the path of a seed file) if there is one, else the file
+    /// `{name}_{kind}.nk` of this directory.
+    ///
+    /// # Errors
+    /// The seed is malformed or of another kind, a file cannot be read, or the key is missing and none may be made.
+    pub fn find_or_generate(
+        &self,
+        given: Option<&str>,
+        kind: KeyKind,
+        name: &str,
+        printer: &Printer,
+    ) -> Result<KeyPair> {
+        if let Some(given) = given {
+            return from_argument(given, kind);
+        }
+        let path = self.path(&format!("{}_{}", file_name(name), file_word(kind)));
+        match read_seed(&path, kind) {
+            Ok(Some(key)) => Ok(key),
+            Ok(None) if self.may_generate => {
+                let key = KeyPair::generate(kind);
+                if let Some(existing) = self.create(&path, &key)? {
+                    return Ok(existing);
+                }
+                printer.note(format!("no {kind} key yet: made `{}` in {}", key.public(), path.display()));
+                Ok(key)
+            }
+            Ok(None) => Err(Failure::new(format!("no {kind} key in `{}`", path.display()))
+                .hint("name one with `--issuer` or `--subject`, or leave out `--disable-keygen` to have it made")),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// The key of the file `{name}.nk`, made on first use without asking.
+    ///
+    /// # Errors
+    /// The file cannot be read or written, or holds no key of this kind.
+    pub fn shared(&self, name: &str, kind: KeyKind) -> Result<KeyPair> {
+        let path = self.path(name);
+        if let Some(key) = read_seed(&path, kind)? {
+            return Ok(key);
+        }
+        let key = KeyPair::generate(kind);
+        Ok(self.create(&path, &key)?.unwrap_or(key))
+    }
+
+    /// The key of the file `{name}.nk`, if there is one.
+    ///
+    /// # Errors
+    /// The file cannot be read, or holds no key of this kind.
+    pub fn existing(&self, name: &str, kind: KeyKind) -> Result<Option<KeyPair>> {
+        read_seed(&self.path(name), kind)
+    }
+
+    /// Names of all key files, sorted, without their extension.
+    ///
+    /// # Errors
+    /// The directory exists but cannot be read.
+    pub fn names(&self) -> Result<Vec<String>> {
+        let entries = match fs::read_dir(&self.directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => {
+                return Err(Failure::from(error).while_doing(format!("cannot read `{}`", self.directory.display())));
+            }
+        };
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|extension| extension == EXTENSION))
+            .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// The key pair of the file `{name}.nk`, whatever its kind.
+    ///
+    /// # Errors
+    /// There is no such file, or it holds no seed.
+    pub fn by_name(&self, name: &str) -> Result<KeyPair> {
+        if name.contains('/') {
+            return Err(Failure::usage(format!("`{name}` is not the name of a key: it contains `/`")));
+        }
+        let path = self.path(name.strip_suffix(".nk").unwrap_or(name));
+        let text = read(&path)?.ok_or_else(|| {
+            Failure::new(format!("no key `{name}` in `{}`", self.directory.display()))
+                .hint("list them with `wash keys list`")
+        })?;
+        KeyPair::from_seed(text.trim()).while_doing(|| format!("`{}` does not hold a seed", path.display()))
+    }
+
+    /// The directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(format!("{name}.{EXTENSION}"))
+    }
+
+    /// Writes a new file. When another process was faster, its key is returned and ours is forgotten.
+    fn create(&self, path: &Path, key: &KeyPair) -> Result<Option<KeyPair>> {
+        create_private_dir(&self.directory)?;
+        // Written aside and linked into place, so that nobody ever reads half a seed.
+        let mut file = tempfile::Builder::new()
+            .permissions(fs::Permissions::from_mode(0o600))
+            .tempfile_in(&self.directory)
+            .while_doing(|| format!("cannot write a key to `{}`", self.directory.display()))?;
+        file.write_all(key.seed().expose().as_bytes())
+            .and_then(|()| file.as_file().sync_all())
+            .while_doing(|| format!("cannot write `{}`", path.display()))?;
+        match file.persist_noclobber(path) {
+            Ok(_) => Ok(None),
+            Err(error) if error.error.kind() == ErrorKind::AlreadyExists => read_seed(path, key.kind()),
+            Err(error) => Err(Failure::from(error.error).while_doing(format!("cannot write `{}`", path.display()))),
+        }
+    }
+}
+
+/// A name as part of a file name of this directory.
+fn file_name(name: &str) -> String {
+    let plain = |c: char| if c.is_alphanumeric() || "-_. ".contains(c) { c } else { '_' };
+    name.chars().map(plain).collect()
+}
+
+/// The word that key files carry for a kind.
+fn file_word(kind: KeyKind) -> &'static str {
+    match kind {
+        KeyKind::Server => "host",
+        KeyKind::Module => "module",
+        KeyKind::Service => "service",
+        KeyKind::Account => "account",
+        KeyKind::Operator => "operator",
+        KeyKind::Cluster => "cluster",
+        KeyKind::User => "user",
+    }
+}
+
+/// The name under which this user's account key is kept.
+pub fn account_name() -> String {
+    std::env::var("USER").ok().filter(|user| !user.is_empty()).unwrap_or_else(|| "user".to_owned())
+}
+
+/// A seed given on the command line, or the path of a file that holds one.
+///
+/// # Errors
+/// It is neither, or of another kind.
+pub fn from_argument(given: &str, kind: KeyKind) -> Result<KeyPair> {
+    if Path::new(given).is_file() {
+        return read_seed(Path::new(given), kind)?
+            .ok_or_else(|| Failure::new(format!("the key file `{given}` has just been removed")));
+    }
+    // What was given may be a mistyped secret: it is not repeated.
+    let key = KeyPair::from_seed(given.trim())
+        .while_doing(|| format!("the given {kind} key is neither a file nor a seed"))
+        .hint(|| "make one with `wash keys gen`, or give the path of a `.nk` file".to_owned())?;
+    of_kind(key, kind, "the given seed")
+}
+
+fn read_seed(path: &Path, kind: KeyKind) -> Result<Option<KeyPair>> {
+    let Some(text) = read(path)? else { return Ok(None) };
+    let shown = format!("`{}`", path.display());
+    let key = KeyPair::from_seed(text.trim()).while_doing(|| format!("{shown} does not hold a seed"))?;
+    of_kind(key, kind, &shown).map(Some)
+}
+
+fn of_kind(key: KeyPair, kind: KeyKind, what: &str) -> Result<KeyPair> {
+    if key.kind() == kind {
+        return Ok(key);
+    }
+    Err(Failure::new(format!("{what} is a key of kind `{}`, expected `{kind}`", key.kind())))
+}
+
+fn read(path: &Path) -> Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Failure::from(error).while_doing(format!("cannot read the key file `{}`", path.display()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::output::Format;
+
+    fn printer() -> Printer {
+        Printer::new(Format::Text, false)
+    }
+
+    #[test]
+    fn a_key_is_made_once_and_found_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = KeyStore::new(dir.path().join("keys"), true);
+        let first = store.find_or_generate(None, KeyKind::Module, "echo", &printer()).unwrap();
+        let again = store.find_or_generate(None, KeyKind::Module, "echo", &printer()).unwrap();
+        assert_eq!(first.public(), again.public());
+        let file = dir.path().join("keys/echo_module.nk");
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_to_string(file).unwrap().len(), 58, "the seed and nothing else");
+        assert_eq!(store.names().unwrap(), ["echo_module"]);
+    }
+
+    #[test]
+    fn without_permission_to_make_keys_a_missing_one_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = KeyStore::new(dir.path(), false);
+        let failure = store.find_or_generate(None, KeyKind::Account, "user", &printer()).unwrap_err();
+        assert!(failure.message().contains("user_account.nk"), "{failure}");
+        assert!(store.names().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_given_seed_of_the_wrong_kind_is_refused_without_being_repeated() {
+        let seed = KeyPair::generate(KeyKind::Account).seed();
+        let failure = from_argument(seed.expose(), KeyKind::Module).unwrap_err();
+        assert_eq!(failure.message(), "the given seed is a key of kind `account`, expected `actor`");
+        let typo = format!("{}X", seed.expose());
+        assert!(!from_argument(&typo, KeyKind::Account).unwrap_err().to_string().contains(&typo));
+    }
+}

@@ -1,0 +1,229 @@
+//! What a command has to say, and the only place which says it to the terminal.
+//!
+//! Data goes to stdout, conversation to stderr, and `--output json` shows the same facts under stable names; there, what
+//! is said on the way becomes the member `notes`, so that stdout and stderr stay JSON. Invariant: no other file of this
+//! crate writes to stdout or stderr (logs of a host running in this process excepted).
+
+use std::{
+    io::{self, IsTerminal, Write},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::{Map, Value, json};
+
+use crate::failure::Failure;
+
+/// How results are shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: one object with `success`.
+    Json,
+}
+
+/// The result of a command, in both forms.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Output {
+    text: Vec<u8>,
+    members: Map<String, Value>,
+    silent: bool,
+}
+
+impl Output {
+    /// A result whose text is `text`; its JSON members are added with [`Output::with`].
+    pub fn text(text: impl Into<String>) -> Self {
+        Self { text: text.into().into_bytes(), ..Self::default() }
+    }
+
+    /// A result whose text form is bytes which need not be UTF-8.
+    pub fn raw(bytes: Vec<u8>) -> Self {
+        Self { text: bytes, ..Self::default() }
+    }
+
+    /// A result which has been shown already, record by record.
+    pub fn silent() -> Self {
+        Self { silent: true, ..Self::default() }
+    }
+
+    /// Sets the text form.
+    #[must_use]
+    pub fn with_text(self, text: &str) -> Self {
+        Self { text: text.as_bytes().to_vec(), ..self }
+    }
+
+    /// Adds a JSON member.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.members.insert(name.to_owned(), value.into());
+        self
+    }
+
+    fn json(&self, notes: Vec<String>) -> Value {
+        let mut members = self.members.clone();
+        members.insert("success".to_owned(), Value::Bool(true));
+        if !notes.is_empty() {
+            members.insert("notes".to_owned(), notes.into());
+        }
+        Value::Object(members)
+    }
+}
+
+/// The way to the terminal. Clones share what has been said.
+#[derive(Debug, Clone)]
+pub struct Printer {
+    format: Format,
+    verbose: bool,
+    notes: Arc<Mutex<Vec<String>>>,
+}
+
+impl Printer {
+    /// A printer for this format; `verbose` lets [`Printer::detail`] through.
+    pub fn new(format: Format, verbose: bool) -> Self {
+        Self { format, verbose, notes: Arc::default() }
+    }
+
+    /// Shows a result. A reader which has gone away is no failure.
+    pub fn data(&self, output: &Output) {
+        if output.silent {
+            return;
+        }
+        let mut stdout = io::stdout().lock();
+        let mut bytes = match self.format {
+            Format::Text => output.text.clone(),
+            Format::Json => format!("{:#}", output.json(self.take_notes())).into_bytes(),
+        };
+        if !bytes.is_empty() && bytes.last() != Some(&b'\n') {
+            bytes.push(b'\n');
+        }
+        let _ = stdout.write_all(&bytes).and_then(|()| stdout.flush());
+    }
+
+    /// Shows one record of a stream: a line of text, or one compact JSON object per line.
+    ///
+    /// # Errors
+    /// The reader of stdout has gone away, so there is nobody left to write for.
+    pub fn record(&self, text: &str, record: &Value) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        match self.format {
+            Format::Text => writeln!(stdout, "{text}")?,
+            Format::Json => writeln!(stdout, "{record}")?,
+        }
+        stdout.flush()
+    }
+
+    /// Says something to the person at the terminal, on stderr.
+    pub fn note(&self, text: impl Into<String>) {
+        let text = text.into();
+        match self.format {
+            Format::Text => drop(writeln!(io::stderr().lock(), "{text}")),
+            Format::Json => self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(text),
+        }
+    }
+
+    fn take_notes(&self) -> Vec<String> {
+        std::mem::take(&mut *self.notes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Says something only wanted with `--verbose`.
+    pub fn detail(&self, text: impl FnOnce() -> String) {
+        if self.verbose {
+            self.note(text());
+        }
+    }
+
+    /// Shows a failure, on stderr.
+    pub fn failure(&self, failure: &Failure) {
+        let mut stderr = io::stderr().lock();
+        let text = match self.format {
+            Format::Text => render_text(failure, styled()),
+            Format::Json => format!("{:#}\n", render_json(failure, self.take_notes())),
+        };
+        let _ = stderr.write_all(text.as_bytes());
+    }
+}
+
+/// Whether stderr takes color: a terminal, and nobody said otherwise.
+fn styled() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+fn render_text(failure: &Failure, styled: bool) -> String {
+    let (error, cause, hint) = if styled {
+        ("\u{1b}[1;31merror:\u{1b}[0m", "\u{1b}[2mcaused by:\u{1b}[0m", "\u{1b}[1;36mhint:\u{1b}[0m")
+    } else {
+        ("error:", "caused by:", "hint:")
+    };
+    let mut text = format!("{error} {}\n", failure.message());
+    for line in failure.causes() {
+        text.push_str(&format!("  {cause} {line}\n"));
+    }
+    if let Some(step) = failure.next_step() {
+        text.push_str(&format!("  {hint} {step}\n"));
+    }
+    text
+}
+
+fn render_json(failure: &Failure, notes: Vec<String>) -> Value {
+    let mut object = json!({ "success": false, "error": failure.message() });
+    if !failure.causes().is_empty() {
+        object["error_chain"] = failure.causes().into();
+    }
+    if let Some(hint) = failure.next_step() {
+        object["hint"] = hint.into();
+    }
+    if !notes.is_empty() {
+        object["notes"] = notes.into();
+    }
+    object
+}
+
+/// A table without frames: columns two spaces apart, titles in capitals.
+pub fn table(titles: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(titles.iter().map(|title| title.to_uppercase()));
+    for row in rows {
+        table.add_row(row);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_reads_as_error_causes_and_hint() {
+        let failure = Failure::new("no such file").while_doing("cannot sign `a.wasm`").hint("build it first");
+        assert_eq!(
+            render_text(&failure, false),
+            "error: cannot sign `a.wasm`\n  caused by: no such file\n  hint: build it first\n"
+        );
+        assert_eq!(
+            render_json(&failure, Vec::new()),
+            json!({"success": false, "error": "cannot sign `a.wasm`", "error_chain": ["no such file"], "hint": "build it first"})
+        );
+    }
+
+    #[test]
+    fn json_results_carry_success_and_their_members() {
+        let output = Output::text("done").with("result", "done").with("host_id", Value::Null);
+        assert_eq!(output.json(Vec::new()), json!({"success": true, "result": "done", "host_id": null}));
+        assert_eq!(output.json(vec!["by the way".to_owned()])["notes"], json!(["by the way"]));
+    }
+
+    #[test]
+    fn tables_have_no_trailing_blanks() {
+        let text = table(
+            &["Host ID", "Name"],
+            [vec!["N1".to_owned(), "quiet-sea".to_owned()], vec!["N22".into(), "x".into()]],
+        );
+        assert_eq!(text, "HOST ID  NAME\nN1       quiet-sea\nN22      x");
+    }
+}

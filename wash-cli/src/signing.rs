@@ -1,0 +1,83 @@
+//! What every signing command shares: which keys sign, and from when until when the claims hold.
+//!
+//! Knows options and the key directory; what is signed is up to the commands.
+
+use std::{
+    path::PathBuf,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use clap::Args;
+
+use crate::{context::Context, keystore::KeyStore};
+
+const SECONDS_PER_DAY: u64 = 86_400;
+
+/// Which keys sign.
+#[derive(Debug, Clone, Args)]
+pub struct KeyArgs {
+    /// Key that signs: a seed, or a file that holds one. Default: this user's key of the key directory
+    #[arg(short = 'i', long, env = "WASH_ISSUER_KEY", value_name = "SEED|FILE", hide_env_values = true)]
+    pub issuer: Option<String>,
+    /// Key of what is signed: a seed, or a file that holds one. Default: the key directory, by name
+    #[arg(short = 's', long, env = "WASH_SUBJECT_KEY", value_name = "SEED|FILE", hide_env_values = true)]
+    pub subject: Option<String>,
+    /// Key directory [default: ~/.wash/keys]
+    #[arg(long, env = "WASH_KEYS", value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+    /// Fail when a key is missing instead of making it
+    #[arg(long)]
+    pub disable_keygen: bool,
+}
+
+impl KeyArgs {
+    /// The key directory to look in.
+    pub fn store(&self, context: &Context) -> KeyStore {
+        KeyStore::new(self.directory.clone().unwrap_or_else(|| context.home.keys()), !self.disable_keygen)
+    }
+}
+
+/// From when until when the claims hold.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct ValidityArgs {
+    /// Days until the claims expire. Default: never
+    #[arg(short = 'x', long, value_name = "DAYS")]
+    pub expires: Option<u64>,
+    /// Days until the claims become valid. Default: at once
+    #[arg(short = 'b', long, value_name = "DAYS")]
+    pub nbf: Option<u64>,
+}
+
+impl ValidityArgs {
+    /// When the claims expire, in seconds since 1970.
+    pub fn expires_at(&self, now: u64) -> Option<u64> {
+        in_days(self.expires, now)
+    }
+
+    /// When they become valid.
+    pub fn not_before(&self, now: u64) -> Option<u64> {
+        in_days(self.nbf, now)
+    }
+}
+
+fn in_days(days: Option<u64>, now: u64) -> Option<u64> {
+    days.map(|days| now.saturating_add(days.saturating_mul(SECONDS_PER_DAY)))
+}
+
+/// Seconds since 1970.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_count_from_now() {
+        let validity = ValidityArgs { expires: Some(2), nbf: None };
+        assert_eq!(validity.expires_at(1000), Some(1000 + 172_800));
+        assert_eq!(validity.not_before(1000), None);
+        assert_eq!(ValidityArgs { expires: Some(u64::MAX), nbf: None }.expires_at(1), Some(u64::MAX));
+    }
+}

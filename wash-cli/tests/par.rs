@@ -1,0 +1,73 @@
+//! `wash par` as a user meets it.
+
+mod support;
+
+use serde_json::json;
+use support::Wash;
+
+#[test]
+fn an_archive_is_made_extended_and_shown() {
+    let wash = Wash::new();
+    wash.write("kv", "#!/bin/sh\n");
+    insta::assert_snapshot!(wash.run("par create -c wasmcloud:keyvalue -v Acme -n AcmeKV -b kv -r 3 --version 1.0.0"), @r"
+    exit: 0
+    stdout:
+    Wrote AcmeKV.par
+      provider  [V] (AcmeKV)
+      issuer    [A]
+      targets   x86_64-linux
+    stderr:
+    no account key yet: made `[A]` in [DIR]/wash/keys/ada_account.nk
+    no provider key yet: made `[V]` in [DIR]/wash/keys/AcmeKV_service.nk
+    ");
+    assert_eq!(wash.json("par insert AcmeKV.par -a aarch64-linux -b kv")["file"], json!("AcmeKV.par"));
+    insta::assert_snapshot!(wash.run("par inspect AcmeKV.par"), @r"
+    exit: 0
+    stdout:
+    AcmeKV, a provider
+      provider  [V]
+      issuer    [A]
+      contract  wasmcloud:keyvalue
+      vendor    Acme
+      version   1.0.0, revision 3
+      targets   aarch64-linux, x86_64-linux
+      expires   never
+      usable    immediately
+    ");
+    let shown = wash.json("inspect AcmeKV.par");
+    assert_eq!((&shown["capability_contract_id"], &shown["revision"]), (&json!("wasmcloud:keyvalue"), &json!("3")));
+}
+
+#[test]
+fn a_compressed_archive_says_its_real_name() {
+    let wash = Wash::new();
+    wash.write("kv", "binary");
+    let made = wash.json("par create -c acme:kv -v Acme -n kv -b kv --compress --destination out.par");
+    assert_eq!(made["file"], json!("out.par.gz"));
+    assert_eq!(wash.json("par inspect out.par.gz")["targets"], json!(["x86_64-linux"]));
+}
+
+#[test]
+fn a_damaged_archive_is_refused() {
+    let wash = Wash::new();
+    wash.write("kv", "the binary of the provider");
+    wash.json("par create -c acme:kv -v Acme -n kv -b kv");
+    let archive = std::fs::read(wash.path("kv.par")).expect("the archive");
+    let at = archive.windows(6).position(|bytes| bytes == b"binary").expect("the binary is in there");
+    let mut damaged = archive;
+    damaged[at] = b'B';
+    wash.write("kv.par", damaged);
+    let (code, failure) = wash.json_failure("par inspect kv.par");
+    assert_eq!(code, Some(1));
+    assert!(failure["error_chain"][0].as_str().is_some_and(|cause| cause.contains("changed after signing")), "{failure}");
+}
+
+#[test]
+fn a_schema_that_is_no_json_is_named_before_a_key_is_made() {
+    let wash = Wash::new();
+    wash.write("kv", "binary");
+    wash.write("schema.json", "{");
+    let (_, failure) = wash.json_failure("par create -c acme:kv -v Acme -n kv -b kv -j schema.json");
+    assert_eq!(failure["error"], json!("the schema `schema.json` is no JSON"));
+    assert!(!wash.path("wash").exists());
+}

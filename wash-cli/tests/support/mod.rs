@@ -1,0 +1,107 @@
+//! Runs the real `wash` with a home of its own and no lattice, and renders what happened as one text.
+#![allow(dead_code, reason = "each test file is a crate of its own and uses a part of this")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+/// The smallest core module: a header and nothing else.
+pub const EMPTY_MODULE: &[u8] = b"\0asm\x01\0\0\0";
+
+/// `wash` with a home and a working directory of its own.
+pub struct Wash {
+    home: tempfile::TempDir,
+}
+
+impl Wash {
+    pub fn new() -> Self {
+        Self { home: tempfile::tempdir().expect("a temporary directory") }
+    }
+
+    /// The working directory of the commands, with `WASH_HOME` below it.
+    pub fn directory(&self) -> &Path {
+        self.home.path()
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory().join(name)
+    }
+
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        fs::write(self.path(name), content).expect("a file in a temporary directory");
+    }
+
+    pub fn output(&self, args: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_wash"))
+            .args(args)
+            .current_dir(self.directory())
+            .env_clear()
+            .env("PATH", "/nonexistent")
+            .env("HOME", self.directory())
+            .env("WASH_HOME", self.path("wash"))
+            .env("USER", "ada")
+            .output()
+            .expect("wash runs")
+    }
+
+    /// Runs a command line, split at blanks, and renders exit code, stdout and stderr with what differs from run to
+    /// run replaced.
+    pub fn run(&self, line: &str) -> String {
+        self.run_args(&line.split_whitespace().collect::<Vec<_>>())
+    }
+
+    pub fn run_args(&self, args: &[&str]) -> String {
+        let output = self.output(args);
+        let mut text = format!("exit: {}\n", output.status.code().map_or("none".to_owned(), |code| code.to_string()));
+        for (name, bytes) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
+            if !bytes.is_empty() {
+                text.push_str(&format!("{name}:\n{}", String::from_utf8_lossy(bytes)));
+            }
+        }
+        self.neutral(&text)
+    }
+
+    /// Runs a command that must succeed and returns its JSON.
+    pub fn json(&self, line: &str) -> serde_json::Value {
+        let mut args = vec!["--output", "json"];
+        args.extend(line.split_whitespace());
+        let output = self.output(&args);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "`wash {line}` failed: {stderr}");
+        serde_json::from_slice(&output.stdout).expect("JSON on stdout")
+    }
+
+    /// Runs a command that must fail and returns its exit code and the JSON on stderr.
+    pub fn json_failure(&self, line: &str) -> (Option<i32>, serde_json::Value) {
+        let mut args = vec!["--output", "json"];
+        args.extend(line.split_whitespace());
+        let output = self.output(&args);
+        assert!(output.stdout.is_empty(), "a failure writes nothing to stdout");
+        let failure = serde_json::from_slice(&output.stderr)
+            .unwrap_or_else(|_| panic!("JSON on stderr, not {}", String::from_utf8_lossy(&output.stderr)));
+        (output.status.code(), failure)
+    }
+
+    fn neutral(&self, text: &str) -> String {
+        let text = text.replace(&self.directory().display().to_string(), "[DIR]");
+        let mut neutral = String::new();
+        let mut word = String::new();
+        for c in text.chars().chain(['\n']) {
+            if c.is_ascii_uppercase() || ('2'..='7').contains(&c) {
+                word.push(c);
+                continue;
+            }
+            match (word.len(), word.chars().next()) {
+                (56, Some(kind)) => neutral.push_str(&format!("[{kind}]")),
+                (58, Some('S')) => neutral.push_str(&format!("[{}]", &word[..2])),
+                _ => neutral.push_str(&word),
+            }
+            word.clear();
+            neutral.push(c);
+        }
+        neutral.pop();
+        neutral
+    }
+}
