@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use claims::{ActorId, SignedActor};
+use claims::ActorId;
 use dashmap::DashMap;
 use lattice::{
     control::{ActorDescription, ActorInstance},
@@ -23,8 +23,6 @@ use crate::state::scale::{self, Annotations, Instance};
 pub struct RunningActor {
     /// Its key.
     pub id: ActorId,
-    /// Verified claims.
-    pub signed: SignedActor,
     /// Claims as events show them.
     pub shown: ActorClaims,
     /// The reference it runs from, as the client wrote it.
@@ -41,17 +39,10 @@ pub struct RunningActor {
 impl RunningActor {
     /// An actor with its first instance.
     #[must_use]
-    pub fn new(
-        signed: SignedActor,
-        shown: ActorClaims,
-        image_ref: String,
-        guest: Guest,
-        outbound: Arc<dyn Outbound>,
-    ) -> Self {
+    pub fn new(id: ActorId, shown: ActorClaims, image_ref: String, guest: Guest, outbound: Arc<dyn Outbound>) -> Self {
         let serving = CancellationToken::new();
         Self {
-            id: signed.id,
-            signed,
+            id,
             shown,
             image_ref,
             guest,

@@ -52,12 +52,6 @@ impl Broker {
         Ok(Some(Self { ctl, calls, rpc, jetstream }))
     }
 
-    /// Whether the control connection is up now.
-    #[must_use]
-    pub fn is_up(&self) -> bool {
-        *self.ctl.connected.borrow()
-    }
-
     /// One request on the RPC connection; none when nobody answered in time or the broker is away.
     pub async fn ask(&self, subject: String, payload: Bytes, within: Duration) -> Option<Bytes> {
         if !*self.calls.connected.borrow() {

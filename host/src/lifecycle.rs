@@ -310,7 +310,7 @@ async fn load(
         .map_err(|source| ActorError::Load { reference: reference.as_str().to_owned(), source })?;
     core.store_claims(StoredClaims::Actor(StoredActor::new(signed.id, signed.issuer, &signed.claims))).await?;
     let outbound = ActorOutbound::new(core, signed.id);
-    Ok(Arc::new(RunningActor::new(signed, shown, reference.as_str().to_owned(), guest, outbound)))
+    Ok(Arc::new(RunningActor::new(signed.id, shown, reference.as_str().to_owned(), guest, outbound)))
 }
 
 fn shown_claims(signed: &SignedActor) -> ActorClaims {

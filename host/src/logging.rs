@@ -1,5 +1,7 @@
 //! Logs of a host process: to stderr, filtered by level or directive, as text or JSON.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::{EnvFilter, filter::ParseError, fmt};
 
 /// How log lines look.
@@ -18,7 +20,7 @@ pub enum LogFormat {
 pub fn init_logging(filter: &str, format: LogFormat) -> Result<(), ParseError> {
     let directives = std::env::var("RUST_LOG").unwrap_or_else(|_| filter.to_lowercase());
     let filter = EnvFilter::builder().parse(directives)?;
-    let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true);
+    let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     match format {
         LogFormat::Text => lines.try_init().ok(),
         LogFormat::Json => lines.json().try_init().ok(),

@@ -97,12 +97,6 @@ impl RunningProvider {
         self.wake.notified().await;
     }
 
-    /// Whether the last health check was answered well.
-    #[must_use]
-    pub fn is_healthy(&self) -> bool {
-        self.healthy.load(Ordering::Relaxed)
-    }
-
     /// Records health; whether it was otherwise before.
     fn set_healthy(&self, healthy: bool) -> bool {
         self.healthy.swap(healthy, Ordering::Relaxed) != healthy

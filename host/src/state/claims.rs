@@ -72,7 +72,7 @@ impl ClaimsCache {
     #[must_use]
     pub fn listing(&self) -> Vec<BTreeMap<String, String>> {
         let mut entries: Vec<_> = self.by_subject.iter().map(|entry| (*entry.key(), entry.value().clone())).collect();
-        entries.sort_by(|a, b| a.0.cmp(&b.0));
+        entries.sort_by_key(|(subject, _)| *subject);
         entries.into_iter().map(|(_, claims)| claims.to_row()).collect()
     }
 }
