@@ -16,6 +16,7 @@ use std::{
 
 use async_nats::{ConnectErrorKind, ConnectOptions, Event, ServerAddr};
 use claims::{KeyKind, KeyPair};
+use data_encoding::HEXLOWER_PERMISSIVE;
 
 use super::ConnectError;
 
@@ -29,7 +30,8 @@ const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// How to reach NATS and who to be there.
 #[derive(Clone)]
 pub struct NatsOptions {
-    /// Addresses, `nats://host:port` or `host:port`; any of them will do.
+    /// Addresses, `nats://host:port` or `host:port`; any of them will do. `user:password@` or `token@` before the host
+    /// counts when no other credentials are given.
     pub urls: Vec<String>,
     /// User JWT; needs [`NatsOptions::seed`].
     pub jwt: Option<String>,
@@ -127,7 +129,7 @@ pub async fn connect_observed(
 ) -> Result<async_nats::Client, ConnectError> {
     let addresses = addresses(options)?;
     let observer = Arc::new(observer);
-    let settings = credentials(ConnectOptions::new(), options)
+    let settings = credentials(ConnectOptions::new(), options, &addresses)
         .await?
         .name(&options.name)
         .custom_inbox_prefix(&options.inbox_prefix)
@@ -164,7 +166,11 @@ fn addresses(options: &NatsOptions) -> Result<Vec<ServerAddr>, ConnectError> {
     options.urls.iter().map(parse).collect()
 }
 
-async fn credentials(settings: ConnectOptions, options: &NatsOptions) -> Result<ConnectOptions, ConnectError> {
+async fn credentials(
+    settings: ConnectOptions,
+    options: &NatsOptions,
+    addresses: &[ServerAddr],
+) -> Result<ConnectOptions, ConnectError> {
     if let Some(path) = &options.creds_file {
         return settings
             .credentials_file(path)
@@ -172,7 +178,7 @@ async fn credentials(settings: ConnectOptions, options: &NatsOptions) -> Result<
             .map_err(|source| ConnectError::CredentialsFile { path: path.clone(), source });
     }
     match (&options.jwt, &options.seed) {
-        (None, None) => Ok(settings),
+        (None, None) => Ok(credentials_of_address(settings, addresses)),
         (Some(_), None) => Err(ConnectError::SeedMissing),
         (None, Some(seed)) => {
             user_key(seed)?;
@@ -186,6 +192,39 @@ async fn credentials(settings: ConnectOptions, options: &NatsOptions) -> Result<
             }))
         }
     }
+}
+
+/// The client library does not look at what stands before the `@` of an address: user and password, or a token.
+fn credentials_of_address(settings: ConnectOptions, addresses: &[ServerAddr]) -> ConnectOptions {
+    let named = addresses.iter().find_map(|address| Some((address.username()?, address.password())));
+    match named {
+        Some((user, Some(password))) => settings.user_and_password(unescape(user), unescape(password)),
+        Some((token, None)) => settings.token(unescape(token)),
+        None => settings,
+    }
+}
+
+/// Undoes percent-encoding; what is none stays as it is.
+fn unescape(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let escaped = match rest {
+            [b'%', high, low, ..] => HEXLOWER_PERMISSIVE.decode(&[*high, *low]).ok(),
+            _ => None,
+        };
+        match escaped {
+            Some(decoded) => {
+                bytes.extend(decoded);
+                rest = &rest[3..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn user_key(seed: &str) -> Result<KeyPair, ConnectError> {
@@ -260,6 +299,13 @@ mod tests {
         let delay = back_off(2);
         assert_eq!((delay(1), delay(2)), (Duration::ZERO, Duration::ZERO));
         assert!(delay(1) >= FIRST_RECONNECT_DELAY / 2, "the first attempt after a loss waits");
+    }
+
+    #[test]
+    fn passwords_in_addresses_may_be_escaped() {
+        for (escaped, plain) in [("p%40ss%2fw", "p@ss/w"), ("100%", "100%"), ("%zz%4", "%zz%4"), ("", "")] {
+            assert_eq!(unescape(escaped), plain);
+        }
     }
 
     #[test]
