@@ -6,12 +6,19 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use lattice::{
     control::HostSummary,
-    event::{Event, EventData},
+    event::{Event, EventData, HostStarted},
     subject::{ControlSubject, events},
 };
-use tokio::time::{MissedTickBehavior, interval_at};
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval_at},
+};
 
-use crate::{broker::Broker, control::inventory, core::Core};
+use crate::{
+    broker::Broker,
+    control::{VERSION, inventory},
+    core::Core,
+};
 
 /// Emits a heartbeat at every interval until the host stops; the first one after one interval.
 pub async fn beat(core: Arc<Core>) {
@@ -52,15 +59,20 @@ pub async fn follow_peers(core: Arc<Core>, broker: &Broker) {
     }
 }
 
-/// Asks who is there after every connect; the answers come as they come.
+/// Asks who is there and says that this host is, after every connect; the answers come as they come.
 pub async fn greet_peers(core: Arc<Core>, broker: &Broker) {
     let inbox = broker.ctl.client.new_inbox();
     let Ok(mut answers) = broker.ctl.client.subscribe(inbox.clone()).await else { return };
     let mut connected = broker.ctl.connected.clone();
     let ping = ControlSubject::PingHosts.render(&core.root);
+    let mut first = true;
     loop {
         if *connected.borrow_and_update() {
             broker.ctl.client.publish_with_reply(ping.clone(), inbox.clone(), Bytes::new()).await.ok();
+            if !std::mem::take(&mut first) {
+                // The first connect is announced by `host_started`; after an outage the heartbeat says we are back.
+                core.emit(EventData::HostHeartbeat(inventory(&core)));
+            }
         }
         loop {
             tokio::select! {
@@ -76,6 +88,20 @@ pub async fn greet_peers(core: Arc<Core>, broker: &Broker) {
             }
         }
     }
+}
+
+/// Tells the lattice that this host is there, once its state is the lattice's: before that its answers would be wrong.
+pub async fn announce(core: Arc<Core>, mut synced: watch::Receiver<bool>) {
+    tokio::select! {
+        () = core.stop.cancelled() => return,
+        synced = synced.wait_for(|synced| *synced) => if synced.is_err() { return },
+    }
+    core.emit(EventData::HostStarted(HostStarted {
+        friendly_name: core.identity.friendly_name.clone(),
+        labels: core.labels(),
+        uptime_seconds: 0,
+        version: VERSION.to_owned(),
+    }));
 }
 
 fn hear(core: &Core, answer: &[u8]) {

@@ -18,7 +18,7 @@ use claims::{ClusterId, HostId, KeyKind};
 use lattice::{
     LatticeId,
     client::ConnectError,
-    event::{EventData, HostStarted, HostStopped},
+    event::{EventData, HostStopped},
     subject::ControlRoot,
 };
 use provider_sdk::Builtin;
@@ -45,6 +45,9 @@ use crate::{
 
 /// How long a stop may take unless the request says otherwise.
 pub const STOP_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long a start waits for lattice state before it goes on without.
+pub const SYNC_WITHIN: Duration = Duration::from_secs(1);
 
 /// Why a host does not start.
 #[derive(Debug, thiserror::Error)]
@@ -145,8 +148,8 @@ pub fn socket_path(state_dir: &Path) -> PathBuf {
 }
 
 impl Host {
-    /// Starts a host. When it returns, the control socket answers and calls between local parties work; NATS and
-    /// lattice state follow as soon as the broker does. `builtins` are the providers compiled in.
+    /// Starts a host. When it returns, the control socket answers and calls between local parties work. Lattice state
+    /// is complete by then if NATS answers within [`SYNC_WITHIN`]; otherwise it follows when the broker does. `builtins` are the providers compiled in.
     ///
     /// # Errors
     /// [`HostError`]; nothing is left running then.
@@ -200,18 +203,17 @@ impl Host {
         });
         core.tasks.spawn(owner.run(source, synced_in, core.publishing.clone()));
         core.tasks.spawn(effects::follow(core.clone(), effects_in));
-        core.tasks.spawn(socket::serve(core.clone(), listener, socket.clone()));
         core.tasks.spawn(heartbeat::beat(core.clone()));
         if let Some(publisher) = publisher {
             core.tasks.spawn(publisher.run(core.publishing.clone()));
         }
         serve_lattice(&core).await;
-        core.emit(EventData::HostStarted(HostStarted {
-            friendly_name: core.identity.friendly_name.clone(),
-            labels: core.labels(),
-            uptime_seconds: 0,
-            version: control::VERSION.to_owned(),
-        }));
+        let mut first_sync = synced.clone();
+        core.tasks.spawn(heartbeat::announce(core.clone(), synced.clone()));
+        if tokio::time::timeout(SYNC_WITHIN, first_sync.wait_for(|synced| *synced)).await.is_err() {
+            tracing::warn!("NATS is not there yet; this host serves what it has and joins the lattice when it is");
+        }
+        core.tasks.spawn(socket::serve(core.clone(), listener, socket.clone()));
         Ok(Self { core, socket, synced, _lock: lock })
     }
 
