@@ -5,13 +5,14 @@
 
 use std::error::Error;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use contracts::{
     CallError, codec,
     httpserver::{Headers, HttpRequest, HttpResponse},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body::Body;
+use http_body_util::{BodyExt, Full};
 
 use crate::HttpBody;
 
@@ -97,12 +98,20 @@ pub(crate) async fn encode_response(response: Response<HttpBody>, limit: u32) ->
 }
 
 /// The whole body, or none when it is larger than `limit`.
-async fn collect(body: HttpBody, limit: u64) -> Result<Option<Bytes>, CallError> {
-    match Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX)).collect().await {
-        Ok(collected) => Ok(Some(collected.to_bytes())),
-        Err(error) if error.is::<LengthLimitError>() => Ok(None),
-        Err(error) => Err(malformed("HTTP body", chain(&*error))),
+async fn collect(mut body: HttpBody, limit: u64) -> Result<Option<Bytes>, CallError> {
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| malformed("HTTP body", chain(&*error)))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if (all.len() + data.len()) as u64 > limit {
+            return Ok(None);
+        }
+        if all.is_empty() && body.is_end_stream() {
+            return Ok(Some(data));
+        }
+        all.extend_from_slice(&data);
     }
+    Ok(Some(all.freeze()))
 }
 
 fn chain(error: &(dyn Error + 'static)) -> String {

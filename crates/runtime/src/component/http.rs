@@ -156,11 +156,10 @@ impl ComponentGuest {
     ) -> Result<Bytes, CallError> {
         let request = http_message::decode_request(&message)?;
         let until = context.deadline;
-        let exchange = async {
-            let answer = self.stream(actor, request, u64::MAX, context, admitted).await?;
-            http_message::encode_response(answer, actor.limits.response_bytes).await
-        };
-        timeout_at(until.into(), exchange).await.map_err(|_| deadline(actor.id(), HANDLE_REQUEST))?
+        let answer = self.stream(actor, request, u64::MAX, context, admitted).await?;
+        let limit = actor.limits.response_bytes;
+        let message = timeout_at(until.into(), http_message::encode_response(answer, limit)).await;
+        message.map_err(|_| deadline(actor.id(), HANDLE_REQUEST))?
     }
 }
 

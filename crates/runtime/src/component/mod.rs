@@ -9,7 +9,7 @@ mod http;
 mod logging;
 mod wasi;
 
-use std::sync::Arc;
+use std::{any::Any, mem, sync::Arc};
 
 use bytes::Bytes;
 use contracts::CallError;
@@ -18,7 +18,13 @@ use wasmtime::{
     component::{Component, ComponentExportIndex, InstancePre, Linker, ResourceTable, types::ComponentItem},
 };
 use wasmtime_wasi::{I32Exit, WasiCtx};
-use wasmtime_wasi_http::{WasiHttpCtx, p2::bindings::ProxyPre};
+use wasmtime_wasi_http::{
+    WasiHttpCtx,
+    p2::{
+        bindings::ProxyPre,
+        body::{HostOutgoingBody, StreamContext},
+    },
+};
 
 use crate::{
     CallContext, LoadError, RuntimeError,
@@ -45,6 +51,18 @@ impl ComponentState {
         table.set_max_capacity(actor.limits.component_handles as usize);
         let hooks = http::Outgoing { logs: call.logs().clone() };
         Self { call, table, wasi: None, http: WasiHttpCtx::new(), hooks, streams: None }
+    }
+}
+
+impl Drop for ComponentState {
+    /// A body the guest did not finish, because it failed, was stopped or forgot, must not look like a complete one.
+    fn drop(&mut self) {
+        for entry in self.table.iter_mut() {
+            if let Some(body) = (entry as &mut dyn Any).downcast_mut::<HostOutgoingBody>() {
+                let (nothing, _) = HostOutgoingBody::new(StreamContext::Response, None, 1, 1);
+                mem::replace(body, nothing).abort();
+            }
+        }
     }
 }
 

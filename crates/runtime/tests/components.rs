@@ -1,0 +1,257 @@
+//! Components: messages through `wasmcloud:bus/guest`, HTTP as a stream, and components that do harm.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use contracts::{
+    CallError, codec,
+    httpserver::{HANDLE_REQUEST, HttpRequest, HttpResponse},
+};
+use http::{Request, Response};
+use http_body_util::{BodyExt, Empty, Full, StreamBody};
+use runtime::{CallContext, Guest, GuestKind, GuestLimits, HttpBody, OutboundTarget};
+use support::{answering, context, limits, neighbour_answers, runtime, within};
+
+async fn vectors_component() -> Guest {
+    let wasm = &include_bytes!("guests/component_actor.wasm")[..];
+    runtime().load(wasm.into(), support::identity(), limits()).await.unwrap()
+}
+
+async fn http_guest_with(limits: GuestLimits) -> Guest {
+    let wasm = &include_bytes!("guests/http.wasm")[..];
+    runtime().load(wasm.into(), support::identity(), limits).await.unwrap()
+}
+
+async fn http_guest() -> Guest {
+    http_guest_with(limits()).await
+}
+
+fn empty() -> HttpBody {
+    Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
+
+fn full(bytes: impl Into<Bytes>) -> HttpBody {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+fn request(path: &str, body: HttpBody) -> Request<HttpBody> {
+    Request::post(path).header("host", "test").body(body).unwrap()
+}
+
+async fn ask_within(guest: &Guest, path: &str, context: CallContext) -> Result<Response<HttpBody>, CallError> {
+    guest.handle_http(request(path, empty()), 1000, context).await
+}
+
+async fn ask(guest: &Guest, path: &str) -> Result<Response<HttpBody>, CallError> {
+    ask_within(guest, path, context()).await
+}
+
+async fn text(response: Response<HttpBody>) -> Bytes {
+    response.into_body().collect().await.unwrap().to_bytes()
+}
+
+/// Until the guest's task has noticed that nobody wants it any more.
+async fn ends(guest: &Guest) {
+    let over = async {
+        while guest.running() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), over).await.expect("the guest ends");
+}
+
+#[tokio::test]
+async fn the_vectors_component_takes_messages_and_calls_out() {
+    let guest = vectors_component().await;
+    assert_eq!(guest.kind(), GuestKind::Component);
+    assert!(!guest.serves_http());
+    let seen = Arc::new(Mutex::new(None));
+    let context = answering({
+        let seen = seen.clone();
+        move |call| {
+            *seen.lock().unwrap() = Some(call);
+            Ok("value".into())
+        }
+    });
+    assert_eq!(guest.call("Anything.Goes", "key".into(), context).await.unwrap(), "value");
+    let seen = seen.lock().unwrap().take().unwrap();
+    let target = OutboundTarget::Link { contract: "wasmcloud:keyvalue".to_owned(), link_name: "default".to_owned() };
+    assert_eq!((seen.target, seen.operation.as_str(), seen.payload), (target, "KeyValue.Get", Bytes::from("key")));
+}
+
+#[tokio::test]
+async fn what_a_component_reports_arrives_verbatim() {
+    let guest = vectors_component().await;
+    let failing = answering(|_| Err(CallError::Reported { message: "boom".to_owned() }));
+    let error = guest.call("Anything.Goes", "key".into(), failing).await.unwrap_err();
+    assert_eq!(error, CallError::Reported { message: "boom".to_owned() });
+}
+
+#[tokio::test]
+async fn a_component_without_http_says_so() {
+    let guest = vectors_component().await;
+    assert_eq!(ask(&guest, "/h").await.err().unwrap().code(), "unsupported");
+}
+
+#[tokio::test]
+async fn a_component_answers_http_as_a_stream() {
+    let guest = http_guest().await;
+    assert!(guest.serves_http());
+    let answer = ask(&guest, "/h?query").await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(text(answer).await, "hello");
+    ends(&guest).await;
+}
+
+#[tokio::test]
+async fn bodies_flow_both_ways_while_the_guest_runs() {
+    let guest = http_guest().await;
+    let (send, receive) = tokio::sync::mpsc::channel::<Bytes>(1);
+    let chunks = futures_util::stream::unfold(receive, |mut receive| async move {
+        let chunk = receive.recv().await?;
+        Some((Ok(http_body::Frame::data(chunk)), receive))
+    });
+    let echo = request("/e", StreamBody::new(chunks).boxed_unsync());
+    let mut answer = guest.handle_http(echo, 1000, context()).await.unwrap().into_body();
+    for chunk in ["one", "two", "three"] {
+        send.send(chunk.into()).await.unwrap();
+        assert_eq!(answer.frame().await.unwrap().unwrap().into_data().unwrap(), chunk);
+    }
+    drop(send);
+    assert!(answer.frame().await.is_none());
+    ends(&guest).await;
+}
+
+#[tokio::test]
+async fn a_request_body_has_a_bound() {
+    let guest = http_guest().await;
+    let announced = Request::post("/e").header("content-length", "1001").body(full("")).unwrap();
+    let error = guest.handle_http(announced, 1000, context()).await.err().unwrap();
+    assert_eq!(error, CallError::LimitExceeded { limit: "request body of more than 1000 bytes".to_owned() });
+    // Not announced, so the guest has begun: it sees a broken stream, and its answer stays incomplete.
+    let answer = guest.handle_http(request("/e", full(vec![1; 1001])), 1000, context()).await.unwrap();
+    assert!(answer.into_body().collect().await.is_err());
+    ends(&guest).await;
+}
+
+#[tokio::test]
+async fn a_request_may_come_as_a_message() {
+    let guest = http_guest().await;
+    let message = HttpRequest { method: "POST".into(), path: "/e".into(), body: b"body".into(), ..Default::default() };
+    let answer = guest.call(HANDLE_REQUEST, codec::encode(&message).unwrap().into(), context()).await.unwrap();
+    let answer: HttpResponse = codec::decode("response", &answer).unwrap();
+    assert_eq!((answer.status_code, &answer.body[..]), (200, &b"body"[..]));
+
+    let large = HttpRequest { body: vec![0; 2000], ..message };
+    let guest = http_guest_with(GuestLimits { response_bytes: 1000, ..limits() }).await;
+    let error = guest.call(HANDLE_REQUEST, codec::encode(&large).unwrap().into(), context()).await.unwrap_err();
+    assert_eq!(error.code(), "limit_exceeded");
+    assert_eq!(guest.call(HANDLE_REQUEST, "nonsense".into(), context()).await.unwrap_err().code(), "malformed");
+    ends(&guest).await;
+}
+
+#[tokio::test]
+async fn a_module_gets_http_as_a_message() {
+    let wasm = &include_bytes!("guests/wapc_actor.wasm")[..];
+    let guest = runtime().load(wasm.into(), support::identity(), limits()).await.unwrap();
+    let answer = ask(&guest, "/").await.unwrap();
+    assert_eq!(answer.headers()["content-type"], "text/plain");
+    assert_eq!(text(answer).await, "hello from wapc\n");
+    let error = guest.handle_http(request("/", full(vec![0; 1001])), 1000, context()).await.err().unwrap();
+    assert_eq!(error.code(), "limit_exceeded");
+}
+
+#[tokio::test]
+async fn nothing_is_granted_to_a_component() {
+    let guest = http_guest().await;
+    assert_eq!(text(ask(&guest, "/v").await.unwrap()).await, "hello", "no environment");
+    assert_eq!(text(ask(&guest, "/o").await.unwrap()).await, "denied", "no outgoing HTTP");
+}
+
+#[tokio::test]
+async fn what_ends_before_the_head_is_a_typed_error() {
+    let guest = http_guest().await;
+    match ask(&guest, "/t").await.err().unwrap() {
+        CallError::Trap { message } => assert!(message.contains("unreachable"), "{message}"),
+        other => panic!("expected a trap, got {other:?}"),
+    }
+    let silent = CallError::Reported { message: "the guest ended without an answer".to_owned() };
+    assert_eq!(ask(&guest, "/n").await.err().unwrap(), silent);
+    let memory = CallError::LimitExceeded { limit: "`memory_bytes` of 8388608".to_owned() };
+    assert_eq!(ask(&guest, "/m").await.err().unwrap(), memory);
+    let handles = CallError::LimitExceeded { limit: "`component_handles`".to_owned() };
+    assert_eq!(ask(&guest, "/r").await.err().unwrap(), handles);
+    assert_eq!(guest.running(), 0);
+    neighbour_answers().await;
+}
+
+#[tokio::test]
+async fn neither_computing_nor_sleeping_outlasts_the_deadline() {
+    let guest = http_guest().await;
+    for path in ["/s", "/p"] {
+        let error = ask_within(&guest, path, within(Duration::from_millis(100))).await.err().unwrap();
+        assert_eq!(error.code(), "deadline_exceeded", "{path}");
+    }
+    assert_eq!(guest.running(), 0);
+    neighbour_answers().await;
+}
+
+#[tokio::test]
+async fn a_guest_that_fails_after_its_head_breaks_the_body_off() {
+    let guest = http_guest().await;
+    for path in ["/l", "/w"] {
+        let answer = ask_within(&guest, path, within(Duration::from_millis(200))).await.unwrap();
+        let mut body = answer.into_body();
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "first", "{path}");
+        assert!(body.frame().await.unwrap().is_err(), "{path}");
+    }
+    ends(&guest).await;
+}
+
+#[tokio::test]
+async fn a_body_nobody_reads_ends_the_guest() {
+    let guest = http_guest().await;
+    let answer = ask(&guest, "/w").await.unwrap();
+    assert_eq!(guest.running(), 1);
+    drop(answer);
+    ends(&guest).await;
+}
+
+#[tokio::test]
+async fn a_guest_may_go_on_after_its_answer_is_complete_until_the_deadline() {
+    let guest = http_guest().await;
+    let answer = ask_within(&guest, "/a", within(Duration::from_millis(300))).await.unwrap();
+    assert_eq!(text(answer).await, "hello");
+    assert_eq!(guest.running(), 1, "still at work");
+    ends(&guest).await;
+}
+
+#[tokio::test]
+async fn a_component_that_logs_without_end_is_only_cut_short() {
+    let guest = http_guest_with(GuestLimits { log_lines_per_call: 10, ..limits() }).await;
+    assert_eq!(text(ask(&guest, "/g").await.unwrap()).await, "hello");
+}
+
+#[tokio::test]
+async fn an_http_call_can_be_spawned() {
+    let guest = http_guest().await;
+    let call = tokio::spawn(async move { guest.handle_http(request("/h", empty()), 1000, context()).await });
+    assert_eq!(text(call.await.unwrap().unwrap()).await, "hello");
+}
+
+#[tokio::test]
+async fn standard_output_is_bounded() {
+    let guest = {
+        let wasm = &include_bytes!("guests/component_actor.wasm")[..];
+        let limits = GuestLimits { response_bytes: 10, ..limits() };
+        runtime().load(wasm.into(), support::identity(), limits).await.unwrap()
+    };
+    let answer = answering(|_| Ok("ten bytes.".into()));
+    assert_eq!(guest.call("x", Bytes::new(), answer).await.unwrap(), "ten bytes.");
+}
