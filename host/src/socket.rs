@@ -26,6 +26,7 @@ use lattice::{
     client::{EVENTS_PATH, SOCKET_ERROR_HEADER},
     subject::{ControlSubject, RpcSubject},
 };
+use percent_encoding::percent_decode_str;
 use tokio::{
     net::{UnixListener, UnixStream},
     sync::broadcast::error::RecvError,
@@ -92,7 +93,9 @@ async fn connection(core: Arc<Core>, stream: UnixStream) {
 }
 
 async fn answer(core: Arc<Core>, request: Request<Incoming>) -> Response<Body> {
-    let path = request.uri().path().to_owned();
+    let Ok(path) = percent_decode_str(request.uri().path()).decode_utf8().map(std::borrow::Cow::into_owned) else {
+        return text(StatusCode::BAD_REQUEST, "the subject is not UTF-8");
+    };
     match *request.method() {
         Method::GET if path == EVENTS_PATH => events(&core),
         Method::POST => {
