@@ -68,7 +68,7 @@ impl<'a> Lattice<'a> {
             Err(error @ ControlError::NoHost { .. }) => {
                 let failure = self.explain(error).await;
                 if let Some(hint) = failure.next_step() {
-                    self.context.printer.note(hint);
+                    self.context.printer.note(format!("hint: {hint}"));
                 }
                 Ok(Vec::new())
             }

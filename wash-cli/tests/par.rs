@@ -59,7 +59,10 @@ fn a_damaged_archive_is_refused() {
     wash.write("kv.par", damaged);
     let (code, failure) = wash.json_failure("par inspect kv.par");
     assert_eq!(code, Some(1));
-    assert!(failure["error_chain"][0].as_str().is_some_and(|cause| cause.contains("changed after signing")), "{failure}");
+    assert!(
+        failure["error_chain"][0].as_str().is_some_and(|cause| cause.contains("changed after signing")),
+        "{failure}"
+    );
 }
 
 #[test]

@@ -24,6 +24,8 @@ use crate::{
 };
 
 const USUAL_PATIENCE: Duration = Duration::from_secs(10);
+/// Hosts need not say again what they have said about the very same link.
+const PATIENCE_FOR_NEWS: Duration = Duration::from_secs(1);
 
 /// Options of `wash link put`.
 #[derive(Debug, Args)]
@@ -65,7 +67,8 @@ pub async fn run(args: &PutArgs, context: &Context) -> Result<Output> {
 
     let serving = hosts_serving(&lattice, &link).await?;
     let mut outcome = Outcome { waiting: serving.reporting.clone(), applied: Vec::new() };
-    let deadline = Instant::now() + lattice.connection.patience(USUAL_PATIENCE);
+    let patience = lattice.connection.patience(USUAL_PATIENCE);
+    let deadline = Instant::now() + if was_there { patience.min(PATIENCE_FOR_NEWS) } else { patience };
     let complete = outcome.collect(&mut events, &link, deadline, was_there).await?;
     let text = describe(&link, &serving, &outcome, complete);
     Ok(Output::text(text)
@@ -177,7 +180,9 @@ fn describe(link: &Link, serving: &Serving, outcome: &Outcome, complete: bool) -
         format!("Linked actor `{}` to provider `{}` for `{}`", link.actor_id, link.provider_id, link.contract_id);
     let hosts = |hosts: &[HostId]| hosts.iter().map(|host| format!("`{host}`")).collect::<Vec<_>>().join(", ");
     let state = match (outcome.applied.as_slice(), serving.silent) {
-        ([], 0) if !complete => "the link was there already, with these values".to_owned(),
+        ([], 0) if !complete => {
+            "the link was there already with these values, and no host had news about it".to_owned()
+        }
         ([], 0) => "no host runs this provider yet; it gets the link when it starts".to_owned(),
         ([], _) => "the host that runs the provider does not say whether it serves the link".to_owned(),
         (applied, _) => format!("served on host {}", hosts(applied)),
