@@ -252,11 +252,12 @@ impl Core {
         deadline: Instant,
         trace: TraceContext,
     ) -> Result<http::Response<HttpBody>, CallError> {
-        let payload = http_message::encode_request(request, max_body, deadline).await?;
+        let head_only = request.method() == http::Method::HEAD;
+        let payload = http_message::encode_request(request, max_body).await?;
         let subject = RpcSubject::Actor(actor);
         let operation = httpserver::HANDLE_REQUEST.to_owned();
         let answer = self.invoke(&subject, origin, Entity::actor(&actor), operation, payload, deadline, trace).await?;
-        http_message::decode_response(&answer)
+        http_message::decode_response(&answer, head_only)
     }
 
     /// The deadline of a call that brings none.

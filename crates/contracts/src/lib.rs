@@ -6,6 +6,8 @@
 
 pub mod call;
 pub mod codec;
+#[cfg(feature = "http")]
+pub mod http_message;
 pub mod httpserver;
 pub mod link_values;
 

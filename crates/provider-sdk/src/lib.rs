@@ -5,7 +5,6 @@
 //! told its links, answers calls, and reaches actors through [`Actors`].
 #![forbid(unsafe_code)]
 
-pub mod http_message;
 mod links;
 mod process;
 mod provider;
@@ -15,4 +14,8 @@ pub use process::run;
 pub use provider::{
     Actors, Builtin, Descriptor, Health, HttpBody, LinkRefused, Provider, ProviderCall, Start, StartError,
 };
-pub use {claims, contracts, lattice};
+pub use {
+    claims,
+    contracts::{self, http_message},
+    lattice,
+};

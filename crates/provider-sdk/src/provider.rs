@@ -6,11 +6,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use claims::ActorId;
 use contracts::{CallError, TraceContext};
-use http_body_util::combinators::UnsyncBoxBody;
 use lattice::{Link, LinkName};
 
 /// Body of an HTTP request or response that streams through the host.
-pub type HttpBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+pub use contracts::http_message::HttpBody;
 
 /// Who a provider is, known at compile time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use contracts::{CallError, httpserver::HANDLE_REQUEST};
+use contracts::{CallError, http_message, httpserver::HANDLE_REQUEST};
 use futures_util::FutureExt;
 use tokio::time::timeout_at;
 
@@ -22,7 +22,6 @@ use crate::{
     call::Actor,
     component::ComponentGuest,
     error::deadline,
-    http_message,
     module::ModuleGuest,
     runtime::Shared,
 };
@@ -161,12 +160,12 @@ impl Guest {
         context: CallContext,
     ) -> Result<http::Response<HttpBody>, CallError> {
         let head_only = request.method() == http::Method::HEAD;
-        let message = timeout_at(context.deadline.into(), http_message::request(request, max_body));
+        let message = timeout_at(context.deadline.into(), http_message::encode_request(request, max_body));
         let message = message.await.map_err(|_| CallError::DeadlineExceeded {
             step: "the body of the request was being received".to_owned(),
         })??;
         let answer = self.call(HANDLE_REQUEST, message, context).await?;
-        http_message::response(&answer, head_only)
+        http_message::decode_response(&answer, head_only)
     }
 
     fn with_deadline(&self, mut context: CallContext) -> CallContext {

@@ -31,7 +31,6 @@ mod config;
 mod engine;
 mod error;
 mod guest;
-mod http_message;
 mod limits;
 mod load;
 mod logs;
@@ -50,4 +49,4 @@ pub use outbound::{CallContext, Denied, Outbound, OutboundCall, OutboundTarget};
 pub use runtime::{Identity, Runtime};
 
 /// A streamed body; the same concrete type as everywhere in the workspace.
-pub type HttpBody = http_body_util::combinators::UnsyncBoxBody<bytes::Bytes, Box<dyn std::error::Error + Send + Sync>>;
+pub use contracts::http_message::HttpBody;

@@ -61,7 +61,12 @@ impl Actors for LatticeActors {
         deadline: Instant,
     ) -> Result<http::Response<HttpBody>, CallError> {
         let trace = http_message::trace(request.headers());
-        let message = http_message::encode_request(request, max_body, deadline).await?;
-        http_message::decode_response(&self.call(actor, HANDLE_REQUEST, message, deadline, trace).await?)
+        let head_only = request.method() == http::Method::HEAD;
+        let reading = http_message::encode_request(request, max_body);
+        let message = tokio::time::timeout_at(deadline.into(), reading)
+            .await
+            .map_err(|_| CallError::DeadlineExceeded { step: "reading the request body".to_owned() })??;
+        let answer = self.call(actor, HANDLE_REQUEST, message, deadline, trace).await?;
+        http_message::decode_response(&answer, head_only)
     }
 }

@@ -6,7 +6,7 @@
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use bytes::Bytes;
-use contracts::{CallError, httpserver::HANDLE_REQUEST};
+use contracts::{CallError, http_message, httpserver::HANDLE_REQUEST};
 use futures_util::FutureExt;
 use http_body_util::{BodyExt, Limited};
 use tokio::{sync::oneshot, task::JoinHandle, time::timeout_at};
@@ -26,7 +26,6 @@ use crate::{
     call::{Actor, HasCall, store},
     error::deadline,
     guest::{Admitted, panic_text},
-    http_message,
     logs::{Level, Logs},
 };
 

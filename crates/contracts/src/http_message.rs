@@ -1,38 +1,54 @@
-//! HTTP as the message `HttpServer.HandleRequest` and back, for guests that do not take a stream.
+//! HTTP as the message `HttpServer.HandleRequest` and back, for actors that cannot take a stream: modules, and actors
+//! on other hosts. The time all this may take is the caller's business.
 //!
 //! Invariant: names of headers are lower-case in messages, the query stays as it came, and a body above its bound is
 //! refused before it is held in memory.
 
 use std::error::Error;
 
-use bytes::{Bytes, BytesMut};
-use contracts::{
-    CallError, codec,
+use crate::{
+    CallError, TraceContext, codec,
     httpserver::{Headers, HttpRequest, HttpResponse},
 };
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 
-use crate::HttpBody;
+/// Body of an HTTP request or response that streams.
+pub type HttpBody = UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>;
+
+const TRACE_HEADERS: [&str; 2] = ["traceparent", "tracestate"];
 
 /// What belongs to one connection and not to the message; the server that sends the answer sets its own.
 const CONNECTION_HEADERS: [HeaderName; 4] =
     [header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE, HeaderName::from_static("keep-alive")];
 
 /// The refusal of a request body that is too large, which servers answer with 413.
-pub(crate) fn body_too_large(max_body: u64) -> CallError {
+#[must_use]
+pub fn body_too_large(max_body: u64) -> CallError {
     CallError::LimitExceeded { limit: format!("request body of more than {max_body} bytes") }
 }
 
 /// Whether the request announces a body above the bound.
-pub(crate) fn announces_more_than(headers: &HeaderMap, max_body: u64) -> bool {
+#[must_use]
+pub fn announces_more_than(headers: &HeaderMap, max_body: u64) -> bool {
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     length.is_some_and(|length| length > max_body)
 }
 
-/// Reads the body and encodes the whole request.
-pub(crate) async fn request(request: Request<HttpBody>, max_body: u64) -> Result<Bytes, CallError> {
+/// The trace context that came with a request.
+#[must_use]
+pub fn trace(headers: &HeaderMap) -> TraceContext {
+    let value = |name: &str| Some((name.to_owned(), headers.get(name)?.to_str().ok()?.to_owned()));
+    TraceContext(TRACE_HEADERS.into_iter().filter_map(value).collect())
+}
+
+/// Reads the body and encodes the whole request. Header values that are not UTF-8 are replaced where they are not.
+///
+/// # Errors
+/// [`CallError::LimitExceeded`] for a body of more than `max_body` bytes, [`CallError::Malformed`] when it breaks off.
+pub async fn encode_request(request: Request<HttpBody>, max_body: u64) -> Result<Bytes, CallError> {
     let (parts, body) = request.into_parts();
     if announces_more_than(&parts.headers, max_body) {
         return Err(body_too_large(max_body));
@@ -49,7 +65,10 @@ pub(crate) async fn request(request: Request<HttpBody>, max_body: u64) -> Result
 }
 
 /// Decodes a guest's answer. `head_only` is for the answer to HEAD, whose length header speaks of another body.
-pub(crate) fn response(message: &[u8], head_only: bool) -> Result<Response<HttpBody>, CallError> {
+///
+/// # Errors
+/// [`CallError::Malformed`] when it is no HTTP response: not decodable, or with an impossible status or header.
+pub fn decode_response(message: &[u8], head_only: bool) -> Result<Response<HttpBody>, CallError> {
     let message: HttpResponse = codec::decode("HTTP response", message)?;
     let status = StatusCode::from_u16(message.status_code)
         .map_err(|_| malformed("HTTP response", format!("status code {}", message.status_code)))?;
@@ -68,7 +87,10 @@ pub(crate) fn response(message: &[u8], head_only: bool) -> Result<Response<HttpB
 }
 
 /// The request in a message, as a stream for a component.
-pub(crate) fn decode_request(message: &[u8]) -> Result<Request<HttpBody>, CallError> {
+///
+/// # Errors
+/// [`CallError::Malformed`] when it is none.
+pub fn decode_request(message: &[u8]) -> Result<Request<HttpBody>, CallError> {
     const WHAT: &str = "HTTP request";
     let message: HttpRequest = codec::decode(WHAT, message)?;
     let path = if message.path.is_empty() { "/" } else { message.path.as_str() };
@@ -87,7 +109,10 @@ pub(crate) fn decode_request(message: &[u8]) -> Result<Request<HttpBody>, CallEr
 }
 
 /// The answer of a component as a message; `limit` bounds its body.
-pub(crate) async fn encode_response(response: Response<HttpBody>, limit: u32) -> Result<Bytes, CallError> {
+///
+/// # Errors
+/// [`CallError::LimitExceeded`] for a larger body, [`CallError::Malformed`] when it breaks off.
+pub async fn encode_response(response: Response<HttpBody>, limit: u32) -> Result<Bytes, CallError> {
     let (parts, body) = response.into_parts();
     let body = collect(body, u64::from(limit))
         .await?
@@ -155,6 +180,8 @@ fn malformed(what: &str, reason: String) -> CallError {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
+    use http_body_util::StreamBody;
+
     use super::*;
 
     fn body(bytes: &'static str) -> HttpBody {
@@ -165,7 +192,7 @@ mod tests {
     async fn a_request_survives_the_message_with_its_raw_query() {
         let request =
             Request::post("/a/b?x=%20y&z").header("X-One", "1").header("x-one", "2").body(body("hi")).unwrap();
-        let message = super::request(request, 10).await.unwrap();
+        let message = encode_request(request, 10).await.unwrap();
         let decoded: HttpRequest = codec::decode("request", &message).unwrap();
         assert_eq!((decoded.method.as_str(), decoded.path.as_str()), ("POST", "/a/b"));
         assert_eq!(decoded.query_string, "x=%20y&z");
@@ -177,7 +204,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_above_the_bound_is_refused_whether_announced_or_not() {
-        let refused = |request| async { super::request(request, 3).await.unwrap_err() };
+        let refused = |request| async { encode_request(request, 3).await.unwrap_err() };
         let announced = Request::post("/").header("content-length", "4").body(body("")).unwrap();
         assert_eq!(refused(announced).await, body_too_large(3));
         let streamed = Request::post("/").body(body("1234")).unwrap();
@@ -190,20 +217,43 @@ mod tests {
         let header = header.map(|(name, value)| (name.to_owned(), vec![value.to_owned()])).into();
         let message = HttpResponse { status_code: 204, header, body: Vec::new() };
         let message = codec::encode(&message).unwrap();
-        let answer = response(&message, false).unwrap();
+        let answer = decode_response(&message, false).unwrap();
         assert_eq!(answer.headers().len(), 1);
         assert_eq!(answer.status(), 204);
-        assert_eq!(response(&message, true).unwrap().headers()["content-length"], "99");
+        assert_eq!(decode_response(&message, true).unwrap().headers()["content-length"], "99");
     }
 
     #[test]
     fn impossible_answers_are_malformed() {
         let answer = |status_code, name: &str| {
             let header = [(name.to_owned(), vec![String::new()])].into();
-            response(&codec::encode(&HttpResponse { status_code, header, body: Vec::new() }).unwrap(), false)
+            decode_response(&codec::encode(&HttpResponse { status_code, header, body: Vec::new() }).unwrap(), false)
         };
         assert_eq!(answer(42, "x").unwrap_err().code(), "malformed");
         assert_eq!(answer(200, "no good").unwrap_err().code(), "malformed");
-        assert_eq!(response(b"\xc3", false).unwrap_err().code(), "malformed");
+        assert_eq!(decode_response(b"\xc3", false).unwrap_err().code(), "malformed");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_is_malformed() {
+        let broken = StreamBody::new(futures_util::stream::iter([Err("lost".into())])).boxed_unsync();
+        assert_eq!(encode_request(Request::new(broken), 10).await.unwrap_err().code(), "malformed");
+    }
+
+    #[tokio::test]
+    async fn values_that_are_not_text_are_replaced() {
+        let value = HeaderValue::from_bytes(b"a\xff").unwrap();
+        let request = Request::post("/").header("x-bytes", value).body(body("")).unwrap();
+        let message: HttpRequest = codec::decode("request", &encode_request(request, 10).await.unwrap()).unwrap();
+        assert_eq!(message.header["x-bytes"], ["a\u{fffd}"]);
+    }
+
+    #[test]
+    fn the_trace_context_of_a_request_is_taken_along() {
+        let mut headers = HeaderMap::new();
+        headers.insert("traceparent", HeaderValue::from_static("00-1-2-01"));
+        headers.insert("x-other", HeaderValue::from_static("1"));
+        let only = [("traceparent".to_owned(), "00-1-2-01".to_owned())].into();
+        assert_eq!(trace(&headers), TraceContext(only));
     }
 }
