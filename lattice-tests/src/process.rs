@@ -18,7 +18,7 @@ use crate::eventually_within;
 
 /// Runs `"$@"` into the file `$LOG`; prints its pid; ends after it, or ends it when standard input closes.
 const GUARD: &str = r#"
-exec 3<&0
+exec 3<&0 2>/dev/null
 "$@" 3<&- </dev/null >>"$LOG" 2>&1 &
 program=$!
 ( read -r _ <&3; kill -9 "$program" ) >/dev/null 2>&1 &
