@@ -1,0 +1,87 @@
+//! `bench`: what someone waits for, each beside a raw baseline measured in the same run. `cargo xtask bench` builds and
+//! starts it.
+//!
+//! This file is a table of contents: options, rows in order, the report. Needs `wash-host` and `wash` beside itself, so
+//! that everything measured has the same profile. Invariant: what is compared is sampled in turns, so that a machine
+//! that gets busier does so for both.
+
+mod http_load;
+mod machine;
+mod measure;
+mod report;
+mod rows;
+mod servers;
+mod world;
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::{machine::Machine, measure::Plan, report::Report};
+
+/// Measures what someone waits for, beside raw baselines.
+#[derive(Parser)]
+#[command(name = "bench", max_term_width = 120)]
+struct Cli {
+    /// Only these rows.
+    #[arg(long, value_enum, value_name = "ROW", value_delimiter = ',')]
+    only: Vec<rows::Group>,
+    /// Time for measuring each group of rows, seconds.
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    seconds: u64,
+    /// Samples of each figure; the table shows their median, lowest and highest.
+    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    samples: u32,
+    /// Also write everything, every sample included, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    #[command(subcommand)]
+    baseline: Option<Baseline>,
+}
+
+/// The other half of a baseline, in a process of its own as the other host is.
+#[derive(Subcommand)]
+enum Baseline {
+    /// Answers requests on a NATS subject with their payload.
+    #[command(hide = true)]
+    AnswerNats { url: String, subject: String },
+    /// Answers HTTP with fixed bytes.
+    #[command(hide = true)]
+    AnswerHttp { address: SocketAddr, body: String },
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    rustls_provider();
+    let cli = Cli::parse();
+    match &cli.baseline {
+        Some(Baseline::AnswerNats { url, subject }) => return servers::answer_nats(url, subject).await,
+        Some(Baseline::AnswerHttp { address, body }) => return servers::answer_http(*address, body).await,
+        None => {}
+    }
+    let plan = Plan { samples: cli.samples, time: Duration::from_secs(cli.seconds) };
+    let mut report = Report::new(Machine::look(), plan);
+    print!("{}", report.header());
+    for &group in rows::Group::value_variants() {
+        if !cli.only.is_empty() && !cli.only.contains(&group) {
+            continue;
+        }
+        let name = group.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+        eprintln!("measuring {name} …");
+        let rows = group.run(plan).await.with_context(|| format!("cannot measure `{name}`"))?;
+        rows.iter().for_each(|row| print!("{}", report::table(row)));
+        report.rows.extend(rows);
+    }
+    println!("{}", report.closing_line());
+    if let Some(path) = &cli.json {
+        std::fs::write(path, format!("{:#}\n", report.json()))
+            .with_context(|| format!("cannot write `{}`", path.display()))?;
+    }
+    Ok(())
+}
+
+/// As in every program of the workspace: whoever speaks TLS needs one, and it is this one.
+fn rustls_provider() {
+    rustls::crypto::ring::default_provider().install_default().ok();
+}

@@ -1,0 +1,42 @@
+//! The rows, in groups that share what they are measured on. To add one: a file, a variant and an arm.
+
+mod bare;
+mod host;
+mod http;
+mod local_call;
+mod relay;
+mod remote_call;
+mod start_actor;
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+use crate::{measure::Plan, report::Row};
+
+/// Rows that are measured together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Group {
+    /// Actor to actor on one host.
+    LocalCall,
+    /// Actor to actor on two hosts.
+    RemoteCall,
+    /// HTTP to an actor on the same host.
+    Http,
+    /// `wash start actor` until the first answer.
+    StartActor,
+    /// Start, memory and size of `wash-host`.
+    Host,
+}
+
+impl Group {
+    /// Measures it.
+    pub async fn run(self, plan: Plan) -> Result<Vec<Row>> {
+        match self {
+            Self::LocalCall => local_call::run(plan).await,
+            Self::RemoteCall => remote_call::run(plan).await,
+            Self::Http => http::run(plan).await,
+            Self::StartActor => start_actor::run(plan).await,
+            Self::Host => host::run(plan).await,
+        }
+    }
+}

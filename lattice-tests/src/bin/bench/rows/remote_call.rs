@@ -1,0 +1,150 @@
+//! Actor to actor on two hosts over NATS, beside request and reply of async-nats between two processes.
+//!
+//! The calling host is in this process, so that the load begins at the calling actor; the other is a `wash-host`.
+
+use std::{hint::black_box, time::Duration};
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use claims::{ClusterId, HostId, KeyKind, KeyPair};
+use lattice::invocation::{Entity, Invocation};
+use lattice_tests::{Actor, Guarded, NatsServer, eventually, now};
+
+use super::{
+    local_call::start,
+    relay::{ECHO, PAYLOAD, RELAY, check, request},
+};
+use crate::{
+    measure::{Contender, Plan, calls_per_second, in_turns, median_seconds},
+    report::{Baseline, Budget, Row, Unit},
+    world::{Driver, World},
+};
+
+const IN_FLIGHT: usize = 64;
+const SUBJECT: &str = "bench.echo";
+
+/// Measures the group.
+pub async fn run(plan: Plan) -> Result<Vec<Row>> {
+    let world = World::with_nats().await?;
+    let (caller, callee) = (world.actor(Actor::Echo), world.actor(Actor::Echo));
+    let (there, there_id) = world.start_host("there").await?;
+    let here = world.start_here().await?;
+    start(&here.operator, &here.id, &caller.reference()).await?;
+    start(&there.operator, &there_id, &callee.reference()).await?;
+    let driver = here.drive(caller.id).await?;
+    let relay = request(&callee.id)?;
+    eventually("a call to the other host", || driver.call(RELAY, relay.clone())).await;
+
+    let _answering = start_answering(&world).await?;
+    let client = world.nats()?.client().await;
+    let half = Plan { time: plan.time / 2, ..plan };
+    let mut many = [many_calls(driver.clone(), relay.clone()), many_requests(client.clone())];
+    let rates = pair(in_turns(half, &mut many).await?)?;
+    let mut single = [single_call(driver, relay), single_request(client)];
+    let times = pair(in_turns(half, &mut single).await?)?;
+
+    here.stop().await?;
+    there.stop().await?;
+    let row = |name, title, unit, (ours, theirs), budget, notes| Row {
+        name,
+        title,
+        unit,
+        samples: ours,
+        limit: None,
+        baselines: vec![Baseline { name: "async-nats request/reply", samples: Ok(theirs), budget: Some(budget) }],
+        notes,
+    };
+    let title = "actor → actor on another host over NATS, module, fresh instances, 256 B, 64 in flight";
+    let title_single = "the same, one in flight, median";
+    Ok(vec![
+        row("remote-call-64", title, Unit::PerSecond, rates, Budget::AtLeast(0.8), vec![signatures()?]),
+        row("remote-call-1", title_single, Unit::Seconds, times, Budget::AtMost(1.25), Vec::new()),
+    ])
+}
+
+fn pair<T>(both: Vec<T>) -> Result<(T, T)> {
+    let [ours, theirs] = <[T; 2]>::try_from(both).ok().context("samples of both")?;
+    Ok((ours, theirs))
+}
+
+/// The answering half of the baseline, as soon as it answers.
+async fn start_answering(world: &World) -> Result<Guarded> {
+    let program = std::env::current_exe().context("the path of this program")?;
+    let nats: &NatsServer = world.nats()?;
+    let args = ["answer-nats", &nats.url(), SUBJECT];
+    let process = Guarded::start(&program, &args, &[], &world.dir.path().join("answer-nats.log"));
+    let client = nats.client().await;
+    eventually("an answer over NATS", || client.request(SUBJECT, Bytes::new())).await;
+    Ok(process)
+}
+
+async fn call(driver: Driver, relay: Bytes) -> Result<()> {
+    check(&driver.call(RELAY, relay).await?)
+}
+
+async fn ask(client: async_nats::Client) -> Result<()> {
+    check(&client.request(SUBJECT, Bytes::from_static(PAYLOAD)).await?.payload)
+}
+
+fn many_calls(driver: Driver, relay: Bytes) -> Contender {
+    Contender::new("remote calls", move |slice| {
+        let (driver, relay) = (driver.clone(), relay.clone());
+        calls_per_second(slice, IN_FLIGHT, move || call(driver.clone(), relay.clone()))
+    })
+}
+
+fn many_requests(client: async_nats::Client) -> Contender {
+    Contender::new("async-nats", move |slice| {
+        let client = client.clone();
+        calls_per_second(slice, IN_FLIGHT, move || ask(client.clone()))
+    })
+}
+
+fn single_call(driver: Driver, relay: Bytes) -> Contender {
+    Contender::new("one remote call", move |slice| {
+        let (driver, relay) = (driver.clone(), relay.clone());
+        in_task(median_seconds(slice, move || call(driver.clone(), relay.clone())))
+    })
+}
+
+fn single_request(client: async_nats::Client) -> Contender {
+    Contender::new("one async-nats request", move |slice| {
+        let client = client.clone();
+        in_task(median_seconds(slice, move || ask(client.clone())))
+    })
+}
+
+async fn in_task(measuring: impl Future<Output = Result<f64>> + Send + 'static) -> Result<f64> {
+    tokio::spawn(measuring).await.context("the load ended early")?
+}
+
+/// What the protocol's signature costs by itself: every invocation is signed by one host and verified by the other.
+fn signatures() -> Result<String> {
+    let cluster = KeyPair::generate(KeyKind::Cluster);
+    let trusted = [ClusterId::try_from(cluster.public())?].into();
+    let host = HostId::try_from(KeyPair::generate(KeyKind::Server).public())?;
+    let actor = || anyhow::Ok(Entity::actor(&KeyPair::generate(KeyKind::Module).public().try_into()?));
+    let (origin, target, time) = (actor()?, actor()?, now());
+    let issue =
+        || Invocation::issue(origin.clone(), target.clone(), ECHO, Bytes::from_static(PAYLOAD), &cluster, &host, time);
+    let invocation = issue()?;
+    let issuing = average(|| drop(black_box(issue())));
+    let validating = average(|| drop(black_box(invocation.validate(time, &trusted))));
+    let shown = |seconds| Unit::Seconds.shown(seconds);
+    Ok(format!(
+        "of each call, on one core: signing {} (caller), verifying {} (callee)",
+        shown(issuing),
+        shown(validating)
+    ))
+}
+
+/// Seconds, over a fifth of a second.
+fn average(mut act: impl FnMut()) -> f64 {
+    let started = std::time::Instant::now();
+    let mut times = 0_u32;
+    while started.elapsed() < Duration::from_millis(200) {
+        act();
+        times += 1;
+    }
+    started.elapsed().as_secs_f64() / f64::from(times)
+}
