@@ -10,5 +10,6 @@ pub const NAMES: &[&str] = &[provider_httpserver::BUILTIN.descriptor.name];
 /// # Errors
 /// The host does not start.
 pub async fn start_host(config: HostConfig) -> Result<Host, HostError> {
-    Host::start(config, &[provider_httpserver::BUILTIN]).await
+    // Boxed: starting a host is a large future, and it ends up inside several others.
+    Box::pin(Host::start(config, &[provider_httpserver::BUILTIN])).await
 }

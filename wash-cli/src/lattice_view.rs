@@ -8,7 +8,7 @@ use std::str::FromStr;
 use claims::{ActorId, HostId, ProviderId};
 use futures_util::future::join_all;
 use lattice::{
-    client::ControlError,
+    client::{ControlClient, ControlError},
     control::{HostInventory, HostSummary},
 };
 
@@ -42,6 +42,15 @@ impl<'a> Lattice<'a> {
         Ok(Self { reached, connection, context })
     }
 
+    /// The way to one host: over its own socket when nothing connects the hosts of this machine.
+    pub fn control(&self, host: &HostId) -> ControlClient {
+        let control = &self.reached.control;
+        match self.reached.alone.iter().find(|alone| alone.summary.id == *host) {
+            Some(alone) => ControlClient::socket(alone.socket(), control.root().clone(), self.connection.timeout),
+            None => control.clone(),
+        }
+    }
+
     /// All hosts that answer.
     ///
     /// # Errors
@@ -52,7 +61,7 @@ impl<'a> Lattice<'a> {
                 for problem in gathered.problems {
                     self.context.printer.note(format!("a host answered something unreadable: {problem}"));
                 }
-                Ok(gathered.replies)
+                Ok(self.with_alone(gathered.replies))
             }
             Err(error) => Err(self.explain(error).await),
         }
@@ -64,7 +73,7 @@ impl<'a> Lattice<'a> {
     /// The connection failed.
     pub async fn hosts_or_none(&self) -> Result<Vec<HostSummary>> {
         match self.reached.control.hosts().await {
-            Ok(gathered) => Ok(gathered.replies),
+            Ok(gathered) => Ok(self.with_alone(gathered.replies)),
             Err(error @ ControlError::NoHost { .. }) => {
                 let failure = self.explain(error).await;
                 if let Some(hint) = failure.next_step() {
@@ -74,6 +83,15 @@ impl<'a> Lattice<'a> {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn with_alone(&self, mut hosts: Vec<HostSummary>) -> Vec<HostSummary> {
+        for alone in &self.reached.alone {
+            if !hosts.iter().any(|host| host.id == alone.summary.id) {
+                hosts.push(alone.summary.clone());
+            }
+        }
+        hosts
     }
 
     /// Nobody in the lattice on this NATS server, but a host of this machine without NATS, is worth saying.
@@ -97,7 +115,7 @@ impl<'a> Lattice<'a> {
 
     /// What these hosts run. A host that does not answer is left out, and said.
     pub async fn inventories(&self, hosts: impl IntoIterator<Item = HostId>) -> Vec<HostInventory> {
-        let asked = hosts.into_iter().map(|host| async move { (host, self.reached.control.inventory(&host).await) });
+        let asked = hosts.into_iter().map(|host| async move { (host, self.control(&host).inventory(&host).await) });
         let mut inventories = Vec::new();
         for (host, answer) in join_all(asked).await {
             match answer {

@@ -28,6 +28,8 @@ pub struct Reached {
     pub control: ControlClient,
     /// Which way it is.
     pub way: Way,
+    /// Hosts of this machine that can be asked over their own sockets, when nothing connects them.
+    pub alone: Vec<LocalHost>,
 }
 
 /// The ways.
@@ -62,7 +64,7 @@ pub async fn reach_with(connection: &Connection, timeout: Duration, context: &Co
         Ok(client) => {
             context.printer.detail(|| format!("lattice `{lattice}` over NATS at {}", connection.server()));
             let control = ControlClient::nats(client.clone(), root, timeout);
-            Ok(Reached { control, way: Way::Nats(client) })
+            Ok(Reached { control, way: Way::Nats(client), alone: Vec::new() })
         }
         Err(absent @ (ConnectError::Unreachable { .. } | ConnectError::TimedOut { .. })) => {
             let hosts = hosts_here::answering(&context.home, &root).await;
@@ -70,7 +72,8 @@ pub async fn reach_with(connection: &Connection, timeout: Duration, context: &Co
                 return Err(nowhere(connection, &context.home, &absent));
             };
             say_socket(connection, host, hosts.len(), context);
-            Ok(over_socket(host.socket(), root, timeout))
+            let reached = over_socket(host.socket(), root, timeout);
+            Ok(Reached { alone: hosts, ..reached })
         }
         Err(error) => Err(Failure::from(error)),
     }
@@ -89,7 +92,7 @@ pub fn control_root(connection: &Connection) -> Result<ControlRoot> {
 }
 
 fn over_socket(path: PathBuf, root: ControlRoot, timeout: Duration) -> Reached {
-    Reached { control: ControlClient::socket(path.clone(), root, timeout), way: Way::Socket(path) }
+    Reached { control: ControlClient::socket(path.clone(), root, timeout), way: Way::Socket(path), alone: Vec::new() }
 }
 
 /// The options of one attempt.
@@ -115,7 +118,7 @@ fn say_socket(connection: &Connection, host: &LocalHost, count: usize, context: 
     }
     if count > 1 {
         context.printer.note(format!(
-            "{count} hosts of this machine answer without NATS and do not know each other; this is about `{}` (choose with --socket)",
+            "{count} hosts of this machine answer, each by itself; links and claims are those of `{}` (choose with --socket)",
             host.name()
         ));
     }

@@ -28,6 +28,13 @@ impl std::ops::Deref for Lattice {
     }
 }
 
+/// An address outside the range from which the system gives ports to everybody who asks for any.
+fn free_address() -> std::net::SocketAddr {
+    let first = 20_000 + u16::try_from(std::process::id() % 10_000).expect("below 10000");
+    let mut addresses = (first..32_000).map(|port| std::net::SocketAddr::from(([127, 0, 0, 1], port)));
+    addresses.find(|address| std::net::TcpListener::bind(address).is_ok()).expect("a free port")
+}
+
 #[test]
 fn a_detached_host_answers_is_stopped_and_leaves_nothing() {
     let wash = Lattice::new();
@@ -130,7 +137,7 @@ fn a_link_is_served_refused_or_waits_for_its_provider() {
     let (code, failure) = wash.json_failure(&put(&format!("address=127.0.0.1:{port}")));
     assert!(code == Some(1) && failure["error_chain"][0].to_string().contains("in use"), "{failure}");
     assert!(failure["hint"].as_str().is_some_and(|hint| hint.contains("wash link del")), "{failure}");
-    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
+    let free = free_address();
     let served = wash.json(&put(&format!("address={free}")));
     assert_eq!(served["applied_on"].as_array().map(Vec::len), Some(1), "{served}");
 
@@ -138,4 +145,19 @@ fn a_link_is_served_refused_or_waits_for_its_provider() {
     assert_eq!(stopped["provider_id"], provider["provider_id"]);
     let (_, failure) = wash.json_failure("stop provider httpserver wasmcloud:httpserver");
     assert!(failure["error"].as_str().is_some_and(|error| error.contains("is not running on any host")), "{failure}");
+}
+
+#[test]
+fn hosts_that_nothing_connects_are_shown_together_and_each_can_be_told_what_to_do() {
+    let wash = Lattice::new();
+    let hosts = ["a", "b"].map(|zone| wash.json(&format!("up -d --no-nats --label zone={zone}")));
+    for host in &hosts {
+        let id = host["host_id"].as_str().expect("an id");
+        wash.json(&format!("label {id} told=yes"));
+        let inventory = wash.json(&format!("get inventory {id}"));
+        assert_eq!(inventory["inventories"][0]["labels"]["told"], json!("yes"));
+    }
+    assert_eq!(wash.json("get hosts")["hosts"].as_array().map(Vec::len), Some(2));
+    let started = wash.json("start provider builtin://httpserver --constraint zone=b");
+    assert_eq!(started["host_id"], hosts[1]["host_id"]);
 }

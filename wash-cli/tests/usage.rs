@@ -7,16 +7,28 @@ use std::net::TcpListener;
 use serde_json::json;
 use support::{EMPTY_MODULE, Wash};
 
-/// A port on which nothing listens.
-fn closed_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+/// A port on which nothing listens, and nobody else will while this lives: bound, but not listening.
+struct ClosedPort(tokio::net::TcpSocket);
+
+impl ClosedPort {
+    fn new() -> Self {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+        Self(socket)
+    }
+}
+
+impl std::fmt::Display for ClosedPort {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0.local_addr().expect("bound").port())
+    }
 }
 
 #[test]
 fn start_actor_without_any_lattice_says_what_to_do() {
     let wash = Wash::new();
     wash.write("echo_s.wasm", EMPTY_MODULE);
-    let port = closed_port();
+    let port = ClosedPort::new();
     let text = wash.run(&format!("start actor ./echo_s.wasm --ctl-port {port}")).replace(&port.to_string(), "[PORT]");
     insta::assert_snapshot!(text, @r"
     exit: 1
@@ -28,7 +40,7 @@ fn start_actor_without_any_lattice_says_what_to_do() {
 
 #[test]
 fn failures_are_json_on_stderr_when_asked_for() {
-    let (code, failure) = Wash::new().json_failure(&format!("get hosts -x lab --ctl-port {}", closed_port()));
+    let (code, failure) = Wash::new().json_failure(&format!("get hosts -x lab --ctl-port {}", ClosedPort::new()));
     assert_eq!((code, &failure["success"]), (Some(1), &json!(false)));
     assert!(
         failure["error"].as_str().is_some_and(|error| error.starts_with("cannot reach lattice `lab`")),
@@ -40,7 +52,7 @@ fn failures_are_json_on_stderr_when_asked_for() {
 #[test]
 fn ctl_in_front_is_the_same_command() {
     let wash = Wash::new();
-    let port = closed_port();
+    let port = ClosedPort::new();
     for line in ["get claims", "get inventory N123", "link query", "stop host N1", "scale actor N1 builtin://x"] {
         let (today, old) = (wash.run(&format!("{line} -p {port}")), wash.run(&format!("ctl {line} -p {port}")));
         assert_eq!(today, old);
@@ -126,7 +138,7 @@ fn up_with_an_old_nats_server_says_its_version() {
     let wash = Wash::new();
     wash.write("nats-server", "#!/bin/sh\necho 'nats-server: v2.9.21'\n");
     std::fs::set_permissions(wash.path("nats-server"), std::fs::Permissions::from_mode(0o755)).expect("our file");
-    let text = wash.run(&format!("up --nats-server ./nats-server --nats-port {}", closed_port()));
+    let text = wash.run(&format!("up --nats-server ./nats-server --nats-port {}", ClosedPort::new()));
     assert!(text.starts_with("exit: 1\n"), "{text}");
     assert!(text.contains("`./nats-server` is version 2.9.21; 2.10 or newer is needed"), "{text}");
 }

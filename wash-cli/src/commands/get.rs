@@ -57,7 +57,7 @@ pub async fn run(command: GetCommand, context: &Context) -> Result<Output> {
             let inventories = match &args.host {
                 Some(term) => {
                     let host = lattice.host(term).await?;
-                    vec![lattice.reached.control.inventory(&host).await?]
+                    vec![lattice.control(&host).inventory(&host).await?]
                 }
                 None => lattice.inventories(lattice.hosts_or_none().await?.iter().map(|host| host.id)).await,
             };

@@ -37,7 +37,7 @@ pub async fn run(args: &LabelArgs, context: &Context) -> Result<Output> {
     }
     let lattice = Lattice::reach(args.connection.resolve(context)?, context).await?;
     let host = lattice.host(&args.host_id).await?;
-    let control = &lattice.reached.control;
+    let control = lattice.control(&host);
     let text = match pair {
         Ok((key, value)) if !args.delete => {
             control.put_label(&host, &key, &value).await?;

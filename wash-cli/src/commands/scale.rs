@@ -62,8 +62,8 @@ pub async fn run(ScaleCommand::Actor(args): ScaleCommand, context: &Context) -> 
     let annotations = pairs::to_map(&args.annotations)?;
     let lattice = Lattice::reach(args.connection.resolve(context)?, context).await?;
     let host = lattice.host(&args.host_id).await?;
-    let control = &lattice.reached.control;
-    let mut watch = Watch::open(control, lattice.connection.patience(USUAL_PATIENCE)).await?;
+    let control = lattice.control(&host);
+    let mut watch = Watch::open(&control, lattice.connection.patience(USUAL_PATIENCE)).await?;
     let request = ScaleActor {
         actor_ref: reference.clone(),
         max_instances: args.max_instances,
@@ -81,7 +81,7 @@ pub async fn run(ScaleCommand::Actor(args): ScaleCommand, context: &Context) -> 
         Some(scaled) => Some(scaled),
         None if args.max_instances == 0 => None,
         None => Some(
-            actor_events::as_running(control, &scaling)
+            actor_events::as_running(&control, &scaling)
                 .await
                 .ok_or_else(|| timed_out(&format!("the new scale of `{reference}`"), &host, watch.patience()))?,
         ),

@@ -100,8 +100,8 @@ async fn actor(args: &ActorArgs, context: &Context) -> Result<Output> {
     let actor = lattice.actor(&args.actor_id).await?;
     let runs = |inventory: &HostInventory| inventory.actors.iter().any(|running| running.id == actor);
     let host = args.place.host(&lattice, &format!("actor `{actor}`"), runs).await?;
-    let control = &lattice.reached.control;
-    let mut watch = Watch::open(control, lattice.connection.patience(USUAL_PATIENCE)).await?;
+    let control = lattice.control(&host);
+    let mut watch = Watch::open(&control, lattice.connection.patience(USUAL_PATIENCE)).await?;
     let doing = format!("host `{host}` does not stop actor `{actor}`");
     let request = StopActor { actor_id: actor, annotations: Default::default(), host_id: host.to_string() };
     control.stop_actor(&host, &request).await.while_doing(|| doing.clone())?;
@@ -133,13 +133,13 @@ async fn provider(args: &ProviderArgs, context: &Context) -> Result<Output> {
         inventory.providers.iter().any(|running| running.id == provider && running.link_name == *link_name)
     };
     let host = args.place.host(&lattice, &what, runs).await?;
-    let control = &lattice.reached.control;
+    let control = lattice.control(&host);
     // A host accepts to stop what it does not run, and then there is no event to wait for.
     if control.inventory(&host).await.is_ok_and(|inventory| !runs(&inventory)) {
         return Err(Failure::new(format!("{what} is not running on host `{host}`"))
             .hint(format!("see what runs there with `wash get inventory {host}`")));
     }
-    let mut watch = Watch::open(control, lattice.connection.patience(USUAL_PATIENCE)).await?;
+    let mut watch = Watch::open(&control, lattice.connection.patience(USUAL_PATIENCE)).await?;
     let doing = format!("host `{host}` does not stop {what}");
     let request = StopProvider {
         provider_id: provider,
@@ -184,7 +184,7 @@ async fn host(args: &HostArgs, context: &Context) -> Result<Output> {
 /// # Errors
 /// It is not there, refuses, or does not stop in time.
 pub async fn stop_host(lattice: &Lattice<'_>, host: &HostId, host_timeout_ms: u64) -> Result<()> {
-    let control = &lattice.reached.control;
+    let control = lattice.control(host);
     let patience = USUAL_PATIENCE.max(Duration::from_millis(host_timeout_ms)) + Duration::from_secs(1);
     let mut events = control.events().await?;
     control.stop_host(host, Some(host_timeout_ms)).await.while_doing(|| format!("host `{host}` does not stop"))?;

@@ -65,7 +65,7 @@ pub async fn run(UpdateCommand::Actor(args): UpdateCommand, context: &Context) -
         }
     };
     let patience = lattice.connection.patience(USUAL_PATIENCE);
-    let control = lattice.reached.control.with_timeout(patience);
+    let control = lattice.control(&host).with_timeout(patience);
     let mut watch = Watch::open(&control, patience).await?;
     let doing = format!("host `{host}` does not update `{actor}` to `{reference}`, and the old version keeps running");
     let request =

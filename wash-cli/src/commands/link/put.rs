@@ -89,7 +89,8 @@ struct Serving {
 }
 
 async fn hosts_serving(lattice: &Lattice<'_>, link: &Link) -> Result<Serving> {
-    let hosts = lattice.hosts().await?;
+    // Not those which only answer by themselves: the link does not reach them now.
+    let hosts = lattice.reached.control.hosts().await?.replies;
     let mut serving = Serving::default();
     for inventory in lattice.inventories(hosts.iter().map(|host| host.id)).await {
         let runs = |id, name: &LinkName| id == link.provider_id && *name == link.link_name;

@@ -49,8 +49,8 @@ pub async fn run(args: &ActorArgs, context: &Context) -> Result<Output> {
         placement::choose(&lattice, args.place.host_id.as_deref(), &constraints, &workload, args.place.auction_time())
             .await?;
 
-    let control = &lattice.reached.control;
-    let mut watch = Watch::open(control, lattice.connection.patience(USUAL_PATIENCE)).await?;
+    let control = lattice.control(&host.id);
+    let mut watch = Watch::open(&control, lattice.connection.patience(USUAL_PATIENCE)).await?;
     let request =
         ScaleActor { actor_ref: reference.clone(), max_instances: args.max_instances, ..ScaleActor::default() };
     let doing = format!("host {} does not start `{reference}`", host.shown());
@@ -64,7 +64,7 @@ pub async fn run(args: &ActorArgs, context: &Context) -> Result<Output> {
     let scaled = match watch.until(&host.id, &doing, |event| scaling.judge(event)).await? {
         Some(scaled) => scaled,
         // Hosts of the 0.82 line say nothing when the actor has run like this all along.
-        None => actor_events::as_running(control, &scaling)
+        None => actor_events::as_running(&control, &scaling)
             .await
             .ok_or_else(|| timed_out(&format!("the start of `{reference}`"), &host.id, watch.patience()))?,
     };

@@ -52,8 +52,8 @@ pub async fn run(args: &ProviderArgs, context: &Context) -> Result<Output> {
         placement::choose(&lattice, args.place.host_id.as_deref(), &constraints, &workload, args.place.auction_time())
             .await?;
 
-    let control = &lattice.reached.control;
-    let mut watch = Watch::open(control, lattice.connection.patience(USUAL_PATIENCE)).await?;
+    let control = lattice.control(&host.id);
+    let mut watch = Watch::open(&control, lattice.connection.patience(USUAL_PATIENCE)).await?;
     let request = StartProvider {
         provider_ref: reference.clone(),
         link_name: link_name.clone(),
