@@ -39,3 +39,15 @@ fn main() -> anyhow::Result<()> {
         Command::Docs(args) => docs::run(&args),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn no_two_flags_of_a_command_collide() {
+        Cli::command().debug_assert();
+    }
+}

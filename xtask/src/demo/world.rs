@@ -65,7 +65,7 @@ pub(super) struct Host {
 /// How a command ended.
 pub(super) struct Outcome {
     pub success: bool,
-    /// Standard output, then standard error.
+    /// What it printed.
     pub text: String,
 }
 
@@ -124,9 +124,14 @@ impl World {
         let mut command = self.command(&self.wash);
         command.args(args);
         println!("$ {}", workspace::shown(&command));
-        let outcome = self.finish(command)?;
-        println!("{}\n", outcome.text.trim());
-        Ok(outcome)
+        let printed = self.path().join("tmp/printed");
+        let file = fs::File::create(&printed).context("cannot write")?;
+        // One file for both, as at a terminal: what is said comes in the order it was said.
+        command.stdout(file.try_clone().context("cannot write")?).stderr(file);
+        let success = self.finish(command)?;
+        let text = fs::read_to_string(&printed).unwrap_or_default();
+        println!("{}\n", text.trim());
+        Ok(Outcome { success, text })
     }
 
     /// Asks `wash` something without showing it; the answer as JSON.
@@ -134,9 +139,13 @@ impl World {
         let mut command = self.command(&self.wash);
         command.args(args).args(["--output", "json", "--ctl-port", &self.nats_port.to_string()]);
         let text = workspace::shown(&command);
-        let outcome = self.finish(command)?;
-        ensure!(outcome.success, "`{text}` failed: {}", outcome.text.trim());
-        serde_json::from_str(outcome.text.trim()).with_context(|| format!("`{text}` did not print JSON"))
+        let (answer, remarks) = (self.path().join("tmp/answer"), self.path().join("tmp/remarks"));
+        command.stdout(fs::File::create(&answer).context("cannot write")?);
+        command.stderr(fs::File::create(&remarks).context("cannot write")?);
+        let success = self.finish(command)?;
+        let read = |file: &Path| fs::read_to_string(file).unwrap_or_default();
+        ensure!(success, "`{text}` failed: {}", read(&remarks).trim());
+        serde_json::from_str(read(&answer).trim()).with_context(|| format!("`{text}` did not print JSON"))
     }
 
     /// A program in the demo's directory, with nothing of our own environment that could steer it.
@@ -153,25 +162,20 @@ impl World {
         command
     }
 
-    /// Waits for a command, within a limit. Output goes through files: a pipe would stay open as long as any
-    /// detached process holds its other end.
-    fn finish(&self, mut command: Command) -> Result<Outcome> {
+    /// Runs a command within a limit. Its output goes to files: a pipe would stay open as long as any detached process
+    /// holds its other end.
+    fn finish(&self, mut command: Command) -> Result<bool> {
         let text = workspace::shown(&command);
-        let files = [self.path().join("tmp/out"), self.path().join("tmp/err")];
-        let [out, err] = files.each_ref().map(fs::File::create);
-        command.stdin(Stdio::null()).stdout(out.context("cannot write")?).stderr(err.context("cannot write")?);
-        let mut child = command.spawn().with_context(|| format!("cannot run `{text}`"))?;
+        let mut child = command.stdin(Stdio::null()).spawn().with_context(|| format!("cannot run `{text}`"))?;
         let ended = until(&text, COMMAND_LIMIT, || match child.try_wait() {
             Ok(Some(status)) => Ok(status),
             Ok(None) => Err("it runs".to_owned()),
             Err(error) => Err(error.to_string()),
         });
-        let printed = files.map(|file| fs::read_to_string(file).unwrap_or_default());
         if self.was_interrupted() {
             bail!("interrupted");
         }
-        let status = ended.inspect_err(|_| drop(child.kill()))?;
-        Ok(Outcome { success: status.success(), text: printed.concat() })
+        ended.map(|status| status.success()).inspect_err(|_| drop(child.kill()))
     }
 
     /// Whether Ctrl-C was pressed.

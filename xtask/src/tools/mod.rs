@@ -14,6 +14,7 @@ use crate::nats_server::NatsServer;
 
 /// Flags of `tools`, shared by the commands that need the tools.
 #[derive(Debug, Clone, Default, clap::Args)]
+#[group(id = "tools")] // by default it would be `Args`, as that of the command it is part of
 pub struct Args {
     /// nats-server to use instead of the first found in `NATS_SERVER_BIN`, `PATH`, `~/.wash/bin`.
     #[arg(long, value_name = "FILE")]
