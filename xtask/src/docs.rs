@@ -42,12 +42,8 @@ pub fn run(args: &Args) -> Result<()> {
 
 /// Adds the help of one command and of everything below it.
 fn describe(wash: &Path, words: &mut Vec<String>, text: &mut String) -> Result<()> {
-    let mut command = Command::new(wash);
-    // Help shows values taken from the environment; the document must not depend on the writer's.
-    command.args(&*words).arg("--help").env_clear().env("HOME", "~").env("COLUMNS", "120");
-    let help = workspace::output_of(&mut command)?;
+    let help = joined(&help(wash, words, "--help")?, &help(wash, words, "-h")?);
     let name = std::iter::once("wash").chain(words.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
-    let help: String = help.lines().map(|line| format!("{}\n", line.trim_end())).collect();
     write!(text, "\n## `{name}`\n\n```text\n{help}```\n").expect("writing to a string cannot fail");
     for below in subcommands(&help) {
         words.push(below);
@@ -55,6 +51,21 @@ fn describe(wash: &Path, words: &mut Vec<String>, text: &mut String) -> Result<(
         words.pop();
     }
     Ok(())
+}
+
+fn help(wash: &Path, words: &[String], flag: &str) -> Result<String> {
+    let mut command = Command::new(wash);
+    // Help shows values taken from the environment; the document must not depend on the writer's.
+    command.args(words).arg(flag).env_clear().env("HOME", "~").env("COLUMNS", "120");
+    workspace::output_of(&mut command)
+}
+
+/// The introduction of the long help, which has the examples, and the options of the short one, a line each.
+fn joined(long: &str, short: &str) -> String {
+    const USAGE: &str = "Usage:";
+    let introduction = long.split(USAGE).next().unwrap_or_default();
+    let options = short.find(USAGE).map_or(short, |at| &short[at..]);
+    introduction.lines().chain(options.lines()).map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
 /// The names in the `Commands:` section of a help text.
@@ -73,6 +84,13 @@ fn subcommands(help: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn examples_come_from_the_long_help_and_options_from_the_short_one() {
+        let long = "Starts\n\nExample: wash up\n\nUsage: wash up\n\nOptions:\n  -d\n          Long text\n";
+        let short = "Starts\n\nUsage: wash up\n\nOptions:\n  -d  Text\n";
+        assert_eq!(joined(long, short), "Starts\n\nExample: wash up\n\nUsage: wash up\n\nOptions:\n  -d  Text\n");
+    }
 
     #[test]
     fn subcommands_are_read_from_help() {

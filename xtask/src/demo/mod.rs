@@ -1,7 +1,7 @@
 //! `cargo xtask demo`: the main job, with the real release `wash`, in a directory of its own.
 //!
 //! This file owns the order: prepare, run the steps, stay if asked, put everything away, say how long it took. What a
-//! step does is in [`steps`]; where it does it is the [`World`], which leaves nothing behind however the demo ends.
+//! step does is in `steps`; where it does it is the `World`, which leaves nothing behind however the demo ends.
 
 mod load;
 mod processes;
