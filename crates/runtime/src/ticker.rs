@@ -100,3 +100,39 @@ fn sleep(shared: &Shared) {
     }
     shared.asleep.store(false, SeqCst);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    fn eventually(what: &str, condition: impl Fn() -> bool) {
+        let until = Instant::now() + Duration::from_secs(10);
+        while !condition() {
+            assert!(Instant::now() < until, "{what} did not happen");
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn the_thread_sleeps_while_nothing_runs_and_ends_with_its_owner() {
+        let engine = Engine::default();
+        let ticker = Ticker::start(&engine, Duration::from_millis(1)).expect("a thread");
+        eventually("sleep", || ticker.shared.asleep.load(SeqCst));
+        assert!(ticker.enter(1));
+        assert!(!ticker.enter(1), "one is the limit");
+        eventually("waking", || !ticker.shared.asleep.load(SeqCst));
+        ticker.leave();
+        eventually("sleep", || ticker.shared.asleep.load(SeqCst));
+        let shared = ticker.shared.clone();
+        drop(ticker);
+        eventually("the end of the thread", || Arc::strong_count(&shared) == 1);
+    }
+
+    #[test]
+    fn the_thread_ends_with_the_engine() {
+        let ticker = Ticker::start(&Engine::default(), Duration::from_millis(1)).expect("a thread");
+        eventually("the end of the thread", || Arc::strong_count(&ticker.shared) == 1);
+    }
+}

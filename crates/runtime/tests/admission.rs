@@ -161,3 +161,34 @@ async fn guests_call_guests_of_the_same_runtime() {
     let context = CallContext { outbound: Arc::new(Next(echo)), ..context() };
     assert_eq!(caller.call("x", Bytes::new(), context).await.unwrap(), "nested");
 }
+
+/// Every call out goes to the same actor again.
+struct Recursion {
+    guest: std::sync::OnceLock<Guest>,
+    depth: std::sync::atomic::AtomicU32,
+}
+
+#[tokio::test]
+async fn an_actor_that_calls_itself_without_end_ends_busy() {
+    struct Again(Arc<Recursion>);
+
+    #[async_trait]
+    impl Outbound for Again {
+        async fn call(&self, call: OutboundCall) -> Result<Bytes, CallError> {
+            self.0.depth.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let context = CallContext { outbound: Arc::new(Again(self.0.clone())), ..context() };
+            self.0.guest.get().expect("set").call(&call.operation, Bytes::new(), context).await
+        }
+    }
+
+    let runtime = Runtime::new(&RuntimeConfig { max_instances: 100, ..RuntimeConfig::default() }).unwrap();
+    let wasm = Bytes::from(wat::parse_str(CALLER).unwrap());
+    let limits = GuestLimits { queue: 0, ..limits() };
+    let guest = runtime.load(wasm, support::identity(), limits).await.unwrap();
+    let recursion = Arc::new(Recursion { guest: guest.clone().into(), depth: 0.into() });
+    let context = CallContext { outbound: Arc::new(Again(recursion.clone())), ..context() };
+    let error = guest.call("x", Bytes::new(), context).await.unwrap_err();
+    assert_eq!(recursion.depth.load(std::sync::atomic::Ordering::Relaxed), 100);
+    assert!(error.to_string().contains("is busy: all 100 instances are in use"), "{error}");
+    assert_eq!(runtime.running(), 0);
+}

@@ -245,13 +245,85 @@ async fn an_http_call_can_be_spawned() {
     assert_eq!(text(call.await.unwrap().unwrap()).await, "hello");
 }
 
+/// A component whose `wasi:cli/run` does `body`, with `outer` around the core module.
+fn running(outer: &str, imports: &str, with: &str, body: &str) -> String {
+    format!(
+        r#"(component
+          {outer}
+          (core module $main
+            {imports}
+            (func (export "run") (result i32) {body} (i32.const 0)))
+          (core instance $main (instantiate $main {with}))
+          (func $run (result (result)) (canon lift (core func $main "run")))
+          (instance $export (export "run" (func $run)))
+          (export "wasi:cli/run@0.2.3" (instance $export)))"#
+    )
+}
+
+async fn limit_of(text: &str, limits: GuestLimits) -> String {
+    let guest = support::load_with(text, limits).await;
+    match guest.call("x", Bytes::new(), context()).await {
+        Err(CallError::LimitExceeded { limit }) => limit,
+        other => panic!("expected a broken limit, got {other:?}"),
+    }
+}
+
 #[tokio::test]
-async fn standard_output_is_bounded() {
-    let guest = {
-        let wasm = &include_bytes!("guests/component_actor.wasm")[..];
-        let limits = GuestLimits { response_bytes: 10, ..limits() };
-        runtime().load(wasm.into(), support::identity(), limits).await.unwrap()
-    };
+async fn a_command_component_runs_for_a_message() {
+    let guest = support::load(&running("", "", "", "")).await;
+    assert_eq!(guest.call("x", Bytes::new(), context()).await.unwrap(), "");
+}
+
+#[tokio::test]
+async fn core_instances_are_counted() {
+    let outer = "(core module $m) (core instance (instantiate $m)) (core instance (instantiate $m))";
+    let text = running(outer, "", "", "");
+    support::load_with(&text, GuestLimits { core_instances: 3, ..limits() }).await;
+    let limit = limit_of(&text, GuestLimits { core_instances: 2, ..limits() }).await;
+    assert!(limit.starts_with("`core_instances`"), "{limit}");
+}
+
+#[tokio::test]
+async fn handles_of_the_guests_own_resources_are_counted() {
+    let outer = "(type $r (resource (rep i32))) (core func $new (canon resource.new $r))";
+    let text = running(
+        outer,
+        r#"(import "e" "new" (func $new (param i32) (result i32)))"#,
+        r#"(with "e" (instance (export "new" (func $new))))"#,
+        "(loop $l (drop (call $new (i32.const 1))) (br $l))",
+    );
+    assert_eq!(limit_of(&text, limits()).await, "`component_handles`");
+}
+
+#[tokio::test]
+async fn what_one_host_call_copies_is_bounded() {
+    let outer = r#"
+      (import "wasi:logging/logging" (instance $log
+        (type $level (enum "trace" "debug" "info" "warn" "error" "critical"))
+        (export "level" (type $l (eq $level)))
+        (export "log" (func (param "level" $l) (param "context" string) (param "message" string)))))
+      (core module $memory (memory (export "memory") 64))
+      (core instance $memory (instantiate $memory))
+      (alias core export $memory "memory" (core memory $shared))
+      (core func $write (canon lower (func $log "log") (memory $shared)))"#;
+    let text = running(
+        outer,
+        r#"(import "e" "log" (func $log (param i32 i32 i32 i32 i32)))"#,
+        r#"(with "e" (instance (export "log" (func $write))))"#,
+        "(call $log (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 2000000))",
+    );
+    assert_eq!(limit_of(&text, limits()).await, "`payload_bytes` in one call of a host function");
+}
+
+#[tokio::test]
+async fn a_result_on_standard_output_is_bounded() {
+    let wasm = &include_bytes!("guests/component_actor.wasm")[..];
+    let limits = GuestLimits { response_bytes: 10, ..limits() };
+    let guest = runtime().load(wasm.into(), support::identity(), limits).await.unwrap();
+    // Longer results of calls out are refused already, so let the host's refusal be what is too long.
     let answer = answering(|_| Ok("ten bytes.".into()));
     assert_eq!(guest.call("x", Bytes::new(), answer).await.unwrap(), "ten bytes.");
+    let answer = answering(|_| Ok("eleven bytes".into()));
+    let error = guest.call("x", Bytes::new(), answer).await.unwrap_err();
+    assert!(error.to_string().contains("`response_bytes` of 10"), "{error}");
 }

@@ -115,6 +115,24 @@ async fn a_host_call_that_never_returns_ends_at_the_deadline() {
 }
 
 #[tokio::test]
+async fn sleeping_does_not_outlast_the_deadline() {
+    // A subscription to the monotonic clock, one hour from now.
+    let guest = load(
+        r#"(module
+          (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+          (memory (export "memory") 1)
+          (func (export "_start")
+            (i32.store (i32.const 16) (i32.const 1))
+            (i64.store (i32.const 24) (i64.const 3600000000000))
+            (drop (call $poll (i32.const 0) (i32.const 256) (i32.const 1) (i32.const 512)))))"#,
+    )
+    .await;
+    let error = guest.call("x", Bytes::new(), within(Duration::from_millis(100))).await.unwrap_err();
+    assert_eq!(error.code(), "deadline_exceeded");
+    neighbour_answers().await;
+}
+
+#[tokio::test]
 async fn a_deadline_that_has_passed_starts_nothing() {
     let guest = load(support::ECHO).await;
     let error = guest.call("x", Bytes::new(), within(Duration::ZERO)).await.unwrap_err();
@@ -211,7 +229,7 @@ fn host_call(spans: [&str; 4]) -> String {
 #[tokio::test]
 async fn a_length_of_four_gigabytes_is_refused_before_anything_is_allocated() {
     assert_eq!(limit(&host_call(["0 0", "0 0", "0 0", "0 -1"])).await, "`payload_bytes` of 1048576");
-    assert_eq!(limit(&host_call(["0 -1", "0 0", "0 0", "0 0"])).await, "`length of `__host_call` binding` of 65536");
+    assert_eq!(limit(&host_call(["0 -1", "0 0", "0 0", "0 0"])).await, "`__host_call` binding of at most 65536 bytes");
     let response = "(drop (memory.grow (i32.const 64))) (call $response (i32.const 0) (i32.const 2000000))";
     assert_eq!(limit(response).await, "`response_bytes` of 1048576");
     let error = "(drop (memory.grow (i32.const 64))) (call $error (i32.const 0) (i32.const 2000000))";

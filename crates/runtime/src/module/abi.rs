@@ -192,7 +192,7 @@ impl HostCall {
         state.call().count_host_call(len as usize)?;
         let name = |at, len, what: &str| {
             if len > NAME_BYTES {
-                return Err(Breach::limit(&format!("length of {what}"), NAME_BYTES));
+                return Err(Breach::Limit(format!("{what} of at most {NAME_BYTES} bytes")));
             }
             Span { at, len }.text(memory, what).map(str::to_owned)
         };
