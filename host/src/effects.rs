@@ -44,6 +44,11 @@ async fn link_changed(core: &Core, change: LinkChange, replayed: bool) {
             tell(core, &link, false).await;
             core.emit(EventData::LinkdefDeleted(LinkChanged::from(link.as_ref().clone())));
         }
+        LinkChange::Repeated(link) => {
+            if let Some(provider) = core.providers.get(&link.provider_id, &link.link_name) {
+                provider.report_again(link.actor_id);
+            }
+        }
         LinkChange::Unchanged => {}
     }
 }

@@ -339,14 +339,11 @@ impl Owner {
         if known.is_some_and(|entry| entry.revision >= update.remote.revision) {
             return;
         }
-        let same = known.map(|entry| &entry.value) == Some(&update.remote.value);
         let entry = update.remote.value.clone().map(|value| confirmed(Some(value), update.remote.revision));
         if let Err(error) = self.keep(bucket, vec![(update.key.clone(), entry)]).await {
             tracing::error!(error = &error as &dyn std::error::Error, key = %update.key, "cannot keep lattice state on disk");
         }
-        if !same {
-            self.apply(bucket, &update.key, update.remote.value.as_ref(), false);
-        }
+        self.apply(bucket, &update.key, update.remote.value.as_ref(), false);
     }
 
     /// Writes records that differ from what is kept, in one transaction.

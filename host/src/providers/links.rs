@@ -59,17 +59,22 @@ async fn reconcile(core: &Core, provider: &RunningProvider, seen: &mut HashMap<A
             delete(core, provider, &entry.link).await;
         }
     }
+    let repeated = provider.take_repeated();
     for (actor, link) in wanted {
         let before = seen.get(&actor);
         let settled =
             |entry: &&Seen| entry.link == link && !matches!(entry.outcome, Outcome::Refused { retry: true, .. });
-        if before.filter(settled).is_some() {
+        if let Some(entry) = before.filter(settled) {
+            if repeated.contains(&actor) {
+                report(core, provider, &link, &entry.outcome, None);
+            }
             continue;
         }
-        let told = before.filter(|entry| entry.link == link).map(|entry| match &entry.outcome {
-            Outcome::Served => None,
-            Outcome::Refused { reason, .. } => Some(reason.clone()),
-        });
+        let told =
+            before.filter(|entry| entry.link == link && !repeated.contains(&actor)).map(|entry| match &entry.outcome {
+                Outcome::Served => None,
+                Outcome::Refused { reason, .. } => Some(reason.clone()),
+            });
         let outcome = put(core, provider, &link, before.map(|entry| &entry.link)).await;
         report(core, provider, &link, &outcome, told);
         seen.insert(actor, Seen { link, outcome });

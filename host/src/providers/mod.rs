@@ -10,12 +10,15 @@ pub mod links;
 pub mod process;
 pub mod start;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use claims::ProviderId;
+use claims::{ActorId, ProviderId};
 use contracts::CallError;
 use dashmap::DashMap;
 use lattice::{ContractId, LinkName, control::ProviderDescription, event::ProviderClaims};
@@ -66,6 +69,7 @@ pub struct RunningProvider {
     pub home: Home,
     healthy: AtomicBool,
     wake: Notify,
+    repeated: Mutex<BTreeSet<ActorId>>,
     stop: CancellationToken,
 }
 
@@ -79,7 +83,14 @@ impl RunningProvider {
     /// The same, with the token its process already listens to.
     #[must_use]
     pub fn with_stop(spec: ProviderSpec, home: Home, stop: CancellationToken) -> Arc<Self> {
-        Arc::new(Self { spec, home, healthy: AtomicBool::new(false), wake: Notify::new(), stop })
+        Arc::new(Self {
+            spec,
+            home,
+            healthy: AtomicBool::new(false),
+            wake: Notify::new(),
+            repeated: Mutex::default(),
+            stop,
+        })
     }
 
     /// The token that ends its tasks.
@@ -91,6 +102,16 @@ impl RunningProvider {
     /// Its links may have changed.
     pub fn wake(&self) {
         self.wake.notify_one();
+    }
+
+    /// The link of this actor was put again as it is: its outcome is to be told again.
+    pub fn report_again(&self, actor: ActorId) {
+        self.repeated.lock().unwrap_or_else(PoisonError::into_inner).insert(actor);
+        self.wake();
+    }
+
+    fn take_repeated(&self) -> BTreeSet<ActorId> {
+        std::mem::take(&mut self.repeated.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     async fn woken(&self) {

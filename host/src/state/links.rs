@@ -20,6 +20,8 @@ pub enum LinkChange {
     },
     /// The link is gone.
     Deleted(Arc<Link>),
+    /// The same link was put again: whoever did wants to hear what became of it.
+    Repeated(Arc<Link>),
     /// Nothing changed.
     Unchanged,
 }
@@ -40,7 +42,7 @@ impl Links {
         let link = Arc::new(link);
         let replaced = self.by_id.insert(id, link.clone());
         if replaced.as_ref() == Some(&link) {
-            return LinkChange::Unchanged;
+            return LinkChange::Repeated(link);
         }
         self.rebuild(link.actor_id, |links| {
             links.retain(|other| other.id() != id);
@@ -137,11 +139,12 @@ mod tests {
     }
 
     #[test]
-    fn the_same_link_again_changes_nothing() {
+    fn the_same_link_again_is_a_repetition() {
         let (actor, provider, _) = ids();
         let links = Links::default();
         links.put(link(&actor, &provider, "1"));
-        assert_eq!(links.put(link(&actor, &provider, "1")), LinkChange::Unchanged);
+        assert!(matches!(links.put(link(&actor, &provider, "1")), LinkChange::Repeated(_)));
+        assert_eq!(links.all().len(), 1);
     }
 
     #[test]
