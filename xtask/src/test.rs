@@ -23,7 +23,7 @@ pub struct Args {
     /// Also the tests that take minutes (those marked `#[ignore]`).
     #[arg(long)]
     full: bool,
-    /// Passed on to `cargo test`, for example `-- --nocapture` or `--package claims`.
+    /// Passed on to `cargo test`: `cargo xtask test -- --package claims`, `cargo xtask test -- -- --nocapture`.
     #[arg(last = true)]
     cargo: Vec<String>,
 }
@@ -38,13 +38,14 @@ pub fn run(args: &Args) -> Result<()> {
     actors::build()?;
     // The process tests run these; `cargo test` alone does not promise to build binaries of other packages.
     workspace::run_visibly(workspace::cargo(workspace::root()).args(["build", "--workspace", "--bins"]))?;
-    workspace::run_visibly(workspace::cargo(workspace::root()).args(["test", "--workspace", "--no-run"]))?;
+    let (selection, harness) = split(&args.cargo);
+    workspace::run_visibly(workspace::cargo(workspace::root()).arg("test").args(&selection).arg("--no-run"))?;
     let built = started.elapsed();
 
     let mut cargo = workspace::cargo(workspace::root());
-    cargo.args(["test", "--workspace", "--no-fail-fast"]).args(&args.cargo).stdout(Stdio::piped());
+    cargo.arg("test").args(&selection).args(["--no-fail-fast", "--"]).args(harness).stdout(Stdio::piped());
     if args.full {
-        cargo.args(["--", "--include-ignored"]);
+        cargo.arg("--include-ignored");
     }
     cargo.env(nats_server::VARIABLE, &tools.nats_server.path);
     cargo.env(workspace::BUILT, "1");
@@ -67,6 +68,16 @@ pub fn run(args: &Args) -> Result<()> {
         bail!("some tests failed");
     }
     Ok(())
+}
+
+/// What is for cargo, everything unless packages are named, and what is for the test programs.
+fn split(args: &[String]) -> (Vec<&str>, Vec<&str>) {
+    let mut args = args.iter().map(String::as_str);
+    let mut selection: Vec<&str> = args.by_ref().take_while(|arg| *arg != "--").collect();
+    if !selection.iter().any(|arg| arg.starts_with("-p") || arg.starts_with("--package")) {
+        selection.insert(0, "--workspace");
+    }
+    (selection, args.collect())
 }
 
 /// The closing lines of all suites, added up.
@@ -112,6 +123,14 @@ impl Sum {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn everything_is_tested_unless_packages_are_named() {
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(split(&[]), (vec!["--workspace"], vec![]));
+        assert_eq!(split(&words("-p claims")), (vec!["-p", "claims"], vec![]));
+        assert_eq!(split(&words("--lib -- --nocapture x")), (vec!["--workspace", "--lib"], vec!["--nocapture", "x"]));
+    }
 
     #[test]
     fn closing_lines_of_suites_add_up_and_other_lines_do_not_count() {
