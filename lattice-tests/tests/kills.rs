@@ -75,18 +75,30 @@ async fn a_killed_host_is_missed_within_seconds_and_nobody_else_fails() {
     assert_eq!(load.await.expect("the load runs to its end"), Vec::<String>::new());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_killed_host_leaves_no_port_and_takes_up_its_work_when_it_returns() {
-    let Some(mut lattice) = TestLattice::start_processes(["a"]).await else { return };
+/// A host process with a provider and an actor that answers.
+async fn serving() -> Option<(TestLattice, Signer, SocketAddr)> {
+    let lattice = TestLattice::start_processes(["a"]).await?;
     let (operator, signer, address) = (lattice.operator().await, Signer::default(), free_address());
     let a = lattice.id("a");
     let provider = operator.start_provider(&a, PROVIDER).await.expect("the provider starts");
     let actor = operator.start_actor(&a, &signer.actor(Actor::Echo).reference()).await.expect("the actor starts");
     operator.link(&actor, &provider, &[("address", &address.to_string())]).await.expect("the link is taken");
     get(address, "/before").await;
+    Some((lattice, signer, address))
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_host_leaves_no_port() {
+    let Some((mut lattice, _signer, address)) = serving().await else { return };
     lattice.process("a").kill().await;
     is_free(address).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_host_takes_up_its_work_when_it_returns() {
+    let Some((mut lattice, _signer, address)) = serving().await else { return };
+    let a = lattice.id("a");
+    lattice.process("a").kill().await;
     lattice.start_again("a").await;
     assert_eq!(lattice.id("a"), a, "the same host");
     assert!(get(address, "/again").await.contains("/again"));
