@@ -36,10 +36,10 @@ pub fn run(args: &Args) -> Result<()> {
     let started = Instant::now();
     let tools = tools::provide(&args.tools)?;
     actors::build()?;
-    // The process tests run these; `cargo test` alone does not promise to build binaries of other packages.
-    workspace::run_visibly(workspace::cargo(workspace::root()).args(["build", "--workspace", "--bins"]))?;
+    // The process tests run binaries of other packages, which `cargo test` alone does not promise to build. With all
+    // targets the features are those of `cargo test`: nothing is compiled twice.
+    workspace::run_visibly(workspace::cargo(workspace::root()).args(["build", "--workspace", "--all-targets"]))?;
     let (selection, harness) = split(&args.cargo);
-    workspace::run_visibly(workspace::cargo(workspace::root()).arg("test").args(&selection).arg("--no-run"))?;
     let built = started.elapsed();
 
     let mut cargo = workspace::cargo(workspace::root());
