@@ -49,7 +49,7 @@ async fn an_expired_actor_and_one_of_tomorrow_are_refused() {
     let expired = signer.actor_with(Actor::Echo, |claims| claims.expires_at = Some(now() - 7200));
     refused(&host, &expired.reference(), &["expired"]).await;
     let tomorrow = signer.actor_with(Actor::Echo, |claims| claims.not_before = Some(now() + 86_400));
-    refused(&host, &tomorrow.reference(), &["not valid yet"]).await;
+    refused(&host, &tomorrow.reference(), &["become valid"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
