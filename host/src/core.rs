@@ -32,6 +32,7 @@ use crate::{
     sequencer::Sequencer,
     state::replica::{Bucket, Replica},
     store::{Store, StoreError, Tables},
+    wanted::Wanted,
 };
 
 /// Who this host is.
@@ -80,6 +81,8 @@ pub struct Core {
     pub store: Store,
     /// Disk.
     pub replica: Replica,
+    /// What this host is to run.
+    pub wanted: Wanted,
     /// Tells the lattice.
     pub events: Events,
     /// Actors that run here.

@@ -41,6 +41,7 @@ use crate::{
     socket,
     state::replica::{Replica, ReplicaError},
     store::{self, BucketSource},
+    wanted::Wanted,
 };
 
 /// How long a stop may take unless the request says otherwise.
@@ -165,6 +166,7 @@ impl Host {
         let replica = Replica::open(&replica_path).map_err(damaged)?;
         let (store, owner, effects_in) = store::open(replica.clone()).map_err(damaged)?;
         let labels = labels(&config, &replica).map_err(damaged)?;
+        let wanted = Wanted::load(replica.clone()).map_err(damaged)?;
         let runtime = Runtime::new(&config.runtime)?;
         let socket = socket_path(&config.state_dir);
         let listener = socket::open(&socket).map_err(|source| HostError::Socket { path: socket.clone(), source })?;
@@ -180,6 +182,7 @@ impl Host {
             labels: RwLock::new(labels),
             store,
             replica,
+            wanted,
             events,
             actors: Actors::default(),
             providers: Providers::default(),
@@ -208,6 +211,7 @@ impl Host {
             core.tasks.spawn(publisher.run(core.publishing.clone()));
         }
         serve_lattice(&core).await;
+        take_up(&core).await;
         let mut first_sync = synced.clone();
         core.tasks.spawn(heartbeat::announce(core.clone(), synced.clone()));
         if tokio::time::timeout(SYNC_WITHIN, first_sync.wait_for(|synced| *synced)).await.is_err() {
@@ -325,6 +329,17 @@ fn labels(config: &HostConfig, replica: &Replica) -> Result<BTreeMap<String, Str
         };
     }
     Ok(labels)
+}
+
+/// Starts again what this host ran; each outcome is an event, as if an operator had asked.
+async fn take_up(core: &Arc<Core>) {
+    let workload = core.wanted.workload().await;
+    for provider in workload.providers {
+        control::queue_provider(core, provider);
+    }
+    for actor in workload.actors {
+        control::queue_scale(core, actor);
+    }
 }
 
 /// Subscribes to the control interface and follows the other hosts. Returns when the subscriptions are made, which

@@ -21,12 +21,14 @@ mod lifecycle;
 mod logging;
 mod peers;
 mod providers;
+mod reason;
 mod router;
 mod rpc;
 mod sequencer;
 mod socket;
 mod state;
 mod store;
+mod wanted;
 
 pub use config::{ConfigError, HostArgs, HostConfig, nats_url};
 pub use host::{Host, HostError, is_in_use, socket_path};

@@ -18,6 +18,7 @@ use crate::{
     actors::RunningActor,
     artifacts::{self, ArtifactRef, FetchError},
     core::{Core, unix_now},
+    reason::reason,
     router::ActorOutbound,
     rpc,
     state::scale::{Annotations, Decision, covers, decide},
@@ -31,7 +32,7 @@ pub enum ActorError {
     #[error(transparent)]
     Fetch(#[from] FetchError),
     /// It is unsigned, tampered with, expired, or not wasm.
-    #[error("`{reference}` is refused: {source}")]
+    #[error("`{reference}` is refused")]
     Artifact {
         /// As the client wrote it.
         reference: String,
@@ -49,7 +50,7 @@ pub enum ActorError {
         issuer: String,
     },
     /// It cannot be compiled or linked.
-    #[error("`{reference}` cannot be loaded: {source}")]
+    #[error("`{reference}` cannot be loaded")]
     Load {
         /// As the client wrote it.
         reference: String,
@@ -101,7 +102,7 @@ impl ActorError {
 pub async fn scale(core: Arc<Core>, command: ScaleActor) {
     if let Err((id, error)) = try_scale(&core, &command).await {
         tracing::warn!(error = &error as &dyn std::error::Error, code = error.code(), reference = %command.actor_ref, "cannot scale actor");
-        report_failure(&core, id, &command, &error.to_string());
+        report_failure(&core, id, &command, &reason(&error));
     }
 }
 
@@ -152,11 +153,15 @@ async fn apply_scale(
                     load(core, reference, bytes, signed).await?
                 }
             };
+            core.wanted
+                .change(|wanted| wanted.scale(&actor.image_ref, &command.annotations, command.max_instances))
+                .await;
             raise(core, actor, command, added);
             Ok(())
         }
         Decision::Lower { removed, remaining } => {
             if let Some(actor) = running {
+                core.wanted.change(|wanted| wanted.scale(&actor.image_ref, &command.annotations, remaining)).await;
                 lower(core, &actor, &command.annotations, removed, remaining);
             }
             Ok(())
@@ -219,6 +224,7 @@ pub async fn stop(core: &Core, command: StopActor) -> Result<(), String> {
         return Err("no actors with matching annotations found to stop".to_owned());
     }
     for (annotations, instance) in matching {
+        core.wanted.change(|wanted| wanted.scale(&actor.image_ref, &annotations, 0)).await;
         lower(core, &actor, &annotations, instance.max_instances, 0);
     }
     Ok(())
@@ -232,12 +238,13 @@ pub async fn update(core: &Arc<Core>, command: UpdateActor) -> Result<(), String
     let _guard = core.actors.change(&command.actor_id).await;
     let old = core.actors.get(&command.actor_id).ok_or("actor not found")?;
     let max = old.max_of(&command.annotations).ok_or("actor instance with matching annotations not found")?;
-    let new = replacement(core, &command).await.map_err(|error| error.to_string())?;
+    let new = replacement(core, &command).await.map_err(|error| reason(&error))?;
     let instances = old.instances();
     new.inherit(instances.clone());
     core.actors.insert(new.clone());
     rpc::serve_actor(core, &new);
     old.serving().cancel();
+    core.wanted.change(|wanted| wanted.update(&old.image_ref, &new.image_ref)).await;
     tracing::info!(actor = %new.id, from = %old.image_ref, to = %new.image_ref, "actor updated");
     let scaled = |actor: &RunningActor, max_instances| {
         EventData::ActorScaled(ActorScaled {

@@ -24,6 +24,7 @@ use lattice::{
 pub use self::{
     inventory::{VERSION, inventory, summary},
     labels::LABELS_FACT,
+    lifecycle::{queue_provider, queue_scale},
     serve::{serve, subscribe},
 };
 use crate::core::Core;

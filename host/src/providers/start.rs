@@ -19,6 +19,7 @@ use super::{Home, ProviderSpec, RunningProvider, archive, health, links, process
 use crate::{
     artifacts::{self, ArtifactRef, FetchError, Location},
     core::{Core, unix_now},
+    reason::reason,
     router::EmbeddedActors,
 };
 
@@ -70,8 +71,9 @@ pub enum StartProviderError {
 /// Starts a provider and tells the lattice how that went.
 pub async fn start(core: Arc<Core>, command: StartProvider) {
     let (reference, link_name) = (command.provider_ref.clone(), command.link_name.clone());
-    match try_start(&core, command).await {
+    match try_start(&core, command.clone()).await {
         Ok(provider) => {
+            core.wanted.change(|workload| workload.start(command)).await;
             let spec = &provider.spec;
             tracing::info!(provider = %spec.id, link_name = %spec.link_name, reference = %spec.image_ref, "provider started");
         }
@@ -80,7 +82,7 @@ pub async fn start(core: Arc<Core>, command: StartProvider) {
             core.emit(EventData::ProviderStartFailed(ProviderStartFailed {
                 provider_ref: reference,
                 link_name,
-                error: error.to_string(),
+                error: reason(&error),
             }));
         }
     }
@@ -248,6 +250,7 @@ pub async fn stop(core: &Arc<Core>, command: StopProvider) -> Result<(), String>
     };
     end(&provider).await;
     let spec = &provider.spec;
+    core.wanted.change(|workload| workload.stop(&spec.image_ref, &spec.link_name)).await;
     tracing::info!(provider = %spec.id, link_name = %spec.link_name, "provider stopped");
     core.emit(EventData::ProviderStopped(ProviderStopped {
         host_id: core.identity.host_id,
