@@ -150,7 +150,7 @@ pub fn socket_path(state_dir: &Path) -> PathBuf {
 
 impl Host {
     /// Starts a host. When it returns, the control socket answers and calls between local parties work. Lattice state
-    /// is complete by then if NATS answers within [`SYNC_WITHIN`]; otherwise it follows when the broker does. `builtins` are the providers compiled in.
+    /// is complete by then if NATS answers within a second; otherwise it follows when the broker does. `builtins` are the providers compiled in.
     ///
     /// # Errors
     /// [`HostError`]; nothing is left running then.
