@@ -2,8 +2,14 @@
 
 use std::{fs, path::PathBuf, time::Duration};
 
+use claims::HostId;
 use clap::Args;
-use lattice::{LinkName, control::StartProvider, event::EventData};
+use lattice::{
+    LinkName,
+    client::ControlClient,
+    control::{ProviderDescription, StartProvider},
+    event::EventData,
+};
 
 use super::PlaceArgs;
 use crate::{
@@ -53,6 +59,17 @@ pub async fn run(args: &ProviderArgs, context: &Context) -> Result<Output> {
             .await?;
 
     let control = lattice.control(&host.id);
+    if let Some(running) = running_already(&control, &host.id, &reference, link_name).await? {
+        let text = format!("`{reference}` ({}) runs already on host {}", running.id, host.shown());
+        return Ok(Output::default()
+            .with_text(&text)
+            .with("provider_ref", reference)
+            .with("link_name", link_name.to_string())
+            .with("host_id", host.id.to_string())
+            .with("provider_id", running.id.to_string())
+            .with("contract_id", running.contract_id.to_string())
+            .with("result", text));
+    }
     let mut watch = Watch::open(&control, lattice.connection.patience(USUAL_PATIENCE)).await?;
     let request = StartProvider {
         provider_ref: reference.clone(),
@@ -95,4 +112,18 @@ pub async fn run(args: &ProviderArgs, context: &Context) -> Result<Output> {
         .with("provider_id", started.public_key.to_string())
         .with("contract_id", started.contract_id.to_string())
         .with("result", text))
+}
+
+/// What is asked for may be there: a restarted host takes up what it ran.
+async fn running_already(
+    control: &ControlClient,
+    host: &HostId,
+    reference: &str,
+    link_name: &LinkName,
+) -> Result<Option<ProviderDescription>> {
+    let inventory = control.inventory(host).await?;
+    let same = |provider: &ProviderDescription| {
+        provider.image_ref.as_deref() == Some(reference) && provider.link_name == *link_name
+    };
+    Ok(inventory.providers.into_iter().find(same))
 }
