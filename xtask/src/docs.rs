@@ -21,7 +21,7 @@ pub struct Args {
 /// # Errors
 /// When `wash` does not build or has no help, or, with `--check`, when the file is out of date.
 pub fn run(args: &Args) -> Result<()> {
-    workspace::run_visibly(workspace::cargo(workspace::root()).args(["build", "--package", "wash-cli"]))?;
+    workspace::build_everything()?;
     let wash = workspace::binary("debug", "wash");
     let mut text = String::from(
         "# `wash`, command by command\n\nWritten by `cargo xtask docs` from the program's own help; change it there.\n",

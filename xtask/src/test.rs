@@ -36,9 +36,7 @@ pub fn run(args: &Args) -> Result<()> {
     let started = Instant::now();
     let tools = tools::provide(&args.tools)?;
     actors::build()?;
-    // The process tests run binaries of other packages, which `cargo test` alone does not promise to build. With all
-    // targets the features are those of `cargo test`: nothing is compiled twice.
-    workspace::run_visibly(workspace::cargo(workspace::root()).args(["build", "--workspace", "--all-targets"]))?;
+    workspace::build_everything()?;
     let (selection, harness) = split(&args.cargo);
     let built = started.elapsed();
 

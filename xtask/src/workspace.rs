@@ -57,6 +57,16 @@ fn quoted(word: &OsStr) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
+/// Builds every library, binary and test of the workspace for debugging. Tests run binaries of other packages, which
+/// `cargo test` alone does not promise to build; with all targets the features are those of `cargo test`, so that
+/// nothing is compiled twice.
+///
+/// # Errors
+/// When something does not compile.
+pub fn build_everything() -> Result<()> {
+    run_visibly(cargo(root()).args(["build", "--workspace", "--all-targets"]))
+}
+
 /// Prints the command, runs it with our own terminal, and fails when it fails.
 ///
 /// # Errors
