@@ -41,7 +41,7 @@ impl Outbound for ActorOutbound {
         let route = resolve(&core, &self.actor, &call.target)?;
         within(deadline, "waiting for the callee", async {
             match route {
-                Route::Actor(target) => core.call_actor(Entity::actor(&self.actor), target, call).await,
+                Route::Actor(target) => core.call_actor(|| Entity::actor(&self.actor), target, call).await,
                 Route::Provider(link) => core.call_provider(&link, call).await,
             }
         })
@@ -92,7 +92,7 @@ fn actor_named(core: &Core, name: &str) -> Result<ActorId, CallError> {
 impl Core {
     async fn call_actor(
         self: &Arc<Self>,
-        origin: Entity,
+        origin: impl FnOnce() -> Entity + Send,
         target: ActorId,
         call: OutboundCall,
     ) -> Result<Bytes, CallError> {
@@ -101,7 +101,9 @@ impl Core {
             Some(actor) => actor.call(&operation, payload, deadline, trace).await,
             None => {
                 let subject = RpcSubject::Actor(target);
-                self.invoke(&subject, origin, Entity::actor(&target), operation, payload, deadline, trace).await
+                // Boxed: the way over the lattice is large and rare, and would be moved with every local call.
+                let target = Entity::actor(&target);
+                Box::pin(self.invoke(&subject, origin(), target, operation, payload, deadline, trace)).await
             }
         }
     }
@@ -109,15 +111,16 @@ impl Core {
     async fn call_provider(self: &Arc<Self>, link: &Link, call: OutboundCall) -> Result<Bytes, CallError> {
         let OutboundCall { operation, payload, deadline, trace, .. } = call;
         let actor = link.actor_id;
-        if let Some(provider) = self.providers.get(&link.provider_id, &link.link_name)
-            && let Home::Embedded(embedded) = &provider.home
-        {
-            return embedded.call(ProviderCall { actor, operation, payload, deadline, trace }).await;
+        if let Some(provider) = self.providers.get(&link.provider_id, &link.link_name) {
+            provider.check_reachable()?;
+            if let Home::Embedded(embedded) = &provider.home {
+                return embedded.call(ProviderCall { actor, operation, payload, deadline, trace }).await;
+            }
         }
         let id = link.provider_id;
         let subject = RpcSubject::Provider { id, link_name: link.link_name.clone() };
         let target = Entity::provider(&id, &link.link_name, &link.contract_id);
-        self.invoke(&subject, Entity::actor(&actor), target, operation, payload, deadline, trace).await
+        Box::pin(self.invoke(&subject, Entity::actor(&actor), target, operation, payload, deadline, trace)).await
     }
 
     /// Sends an invocation into the lattice, signed with this host's cluster key.
@@ -204,7 +207,7 @@ impl ActorHandle for EmbeddedActors {
     ) -> Result<Bytes, CallError> {
         let core = self.core.upgrade().ok_or_else(stopping)?;
         let link = self.check(&core, actor)?;
-        let origin = Entity::provider(&self.id, &self.link_name, &link.contract_id);
+        let origin = || Entity::provider(&self.id, &self.link_name, &link.contract_id);
         let target = OutboundTarget::Actor { name: String::new() };
         let call = OutboundCall { target, operation: operation.to_owned(), payload, deadline, trace };
         within(deadline, "waiting for the actor", core.call_actor(origin, *actor, call)).await
@@ -225,8 +228,8 @@ impl ActorHandle for EmbeddedActors {
             return local.guest.handle_http(request, max_body, context).await;
         }
         let origin = Entity::provider(&self.id, &self.link_name, &link.contract_id);
-        within(deadline, "waiting for the actor", core.remote_http(origin, *actor, request, max_body, deadline, trace))
-            .await
+        let remote = Box::pin(core.remote_http(origin, *actor, request, max_body, deadline, trace));
+        within(deadline, "waiting for the actor", remote).await
     }
 }
 
