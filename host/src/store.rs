@@ -207,13 +207,24 @@ impl Owner {
                     match self.sync(&source).await {
                         Ok(()) => { ready.send_replace(true); }
                         Err(error) => {
-                            tracing::warn!(error = &error as &dyn std::error::Error, "cannot compare lattice state yet");
+                            self.complain(&error);
                             next_try.as_mut().reset(tokio::time::Instant::now() + self.retry);
                             self.retry = (self.retry * 2).min(LONGEST_RETRY);
                         }
                     }
                 }
             }
+        }
+    }
+
+    /// Says once per outage that lattice state cannot be had; the retries go on quietly.
+    fn complain(&self, error: &SyncError) {
+        let error = error as &dyn std::error::Error;
+        if self.retry == FIRST_RETRY {
+            let hint = "if it stays so: is JetStream enabled on the NATS server, and may this host use it?";
+            tracing::warn!(error, hint, "cannot compare lattice state yet; links and claims of this host are used");
+        } else {
+            tracing::debug!(error, "cannot compare lattice state yet");
         }
     }
 
