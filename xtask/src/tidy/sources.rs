@@ -24,8 +24,8 @@ pub(super) fn with_machine_paths(checkout: &Checkout) -> Vec<String> {
         concat!("/ro", "ot/"),
         concat!("/ho", "me/"),
         concat!("/Us", "ers/"),
-        concat!("index.crates", ".io"),
-        concat!("static.crates", ".io"),
+        concat!("index", ".cra", "tes.io"),
+        concat!("static", ".cra", "tes.io"),
         concat!("python", "hosted"),
         concat!("npm", "js."),
     ];
