@@ -185,7 +185,8 @@ impl Owner {
     async fn run_synced(mut self, mut source: BucketSource, ready: watch::Sender<bool>, stop: CancellationToken) {
         let mut next_try = Box::pin(tokio::time::sleep(Duration::ZERO));
         loop {
-            let connected = *source.connected.borrow_and_update();
+            // Only looked at, not marked as seen: an outage that began and ended during a write must still show below.
+            let connected = *source.connected.borrow();
             if !connected {
                 self.buckets = None;
             }

@@ -12,8 +12,8 @@ use crate::LatticeId;
 pub use control::{ConfigKey, ControlRoot, ControlSubject, HostCommand, Subscription};
 pub use rpc::RpcSubject;
 pub use store::{
-    LatticeKey, config_bucket, config_key, lattice_bucket, object_bucket, parse_config_key, request_object,
-    response_object,
+    LatticeKey, config_bucket, config_key, lattice_bucket, object_bucket, object_metadata, object_stream,
+    parse_config_key, request_object, response_object,
 };
 
 /// Why a text is not a subject, bucket key or subject prefix of the lattice.

@@ -17,7 +17,6 @@ use async_nats::{
     },
 };
 use bytes::Bytes;
-use data_encoding::BASE64URL;
 use tokio::{io::AsyncReadExt, runtime::Handle, task::JoinHandle, time::Instant};
 
 use crate::{LatticeId, subject};
@@ -46,6 +45,7 @@ pub(super) struct Bodies(Arc<Bucket>);
 
 struct Bucket {
     jetstream: jetstream::Context,
+    lattice: LatticeId,
     name: String,
     store: Mutex<Option<ObjectStore>>,
 }
@@ -56,7 +56,8 @@ impl Bodies {
             Some(domain) => jetstream::with_domain(client, domain),
             None => jetstream::new(client),
         };
-        Self(Arc::new(Bucket { jetstream, name: subject::object_bucket(lattice), store: Mutex::new(None) }))
+        let (lattice, name) = (lattice.clone(), subject::object_bucket(lattice));
+        Self(Arc::new(Bucket { jetstream, lattice, name, store: Mutex::new(None) }))
     }
 
     /// Stores a payload. The object is deleted again unless [`StoredBody::keep`] says that somebody has read it.
@@ -146,8 +147,9 @@ impl Bodies {
         store.delete(name).await.map_err(store_error)?;
         // Deleting leaves a marker for those who watch a bucket. Nobody watches this one, and ids never come again,
         // so the markers would only pile up.
-        let stream = self.0.jetstream.get_stream_no_info(format!("OBJ_{}", self.0.name)).await.map_err(store_error)?;
-        let marker = format!("$O.{}.M.{}", self.0.name, BASE64URL.encode(name.as_bytes()));
+        let stream = subject::object_stream(&self.0.lattice);
+        let stream = self.0.jetstream.get_stream_no_info(stream).await.map_err(store_error)?;
+        let marker = subject::object_metadata(&self.0.lattice, name);
         stream.purge().filter(marker).await.map(|_| ()).map_err(store_error)
     }
 

@@ -4,6 +4,7 @@
 //! every host watches the whole bucket.
 
 use claims::PublicKey;
+use data_encoding::BASE64URL;
 
 use crate::{LatticeId, LinkId};
 
@@ -23,6 +24,18 @@ pub fn config_bucket(lattice: &LatticeId) -> String {
 #[must_use]
 pub fn object_bucket(lattice: &LatticeId) -> String {
     lattice.to_string()
+}
+
+/// The JetStream stream behind [`object_bucket`].
+#[must_use]
+pub fn object_stream(lattice: &LatticeId) -> String {
+    format!("OBJ_{}", object_bucket(lattice))
+}
+
+/// The subject of an object's metadata in [`object_stream`], which stays as a marker when the object is deleted.
+#[must_use]
+pub fn object_metadata(lattice: &LatticeId, object: &str) -> String {
+    format!("$O.{}.M.{}", object_bucket(lattice), BASE64URL.encode(object.as_bytes()))
 }
 
 /// The object that holds the payload of a request.
@@ -78,4 +91,16 @@ pub fn config_key(entity: &PublicKey, key: &str) -> String {
 pub fn parse_config_key(key: &str) -> Option<(PublicKey, &str)> {
     let (entity, key) = key.split_once('_')?;
     Some((entity.parse().ok()?, key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_object_store_of_a_lattice_is_named_as_jetstream_names_it() {
+        let lattice = LatticeId::default();
+        assert_eq!(object_stream(&lattice), "OBJ_default");
+        assert_eq!(object_metadata(&lattice, "a-r"), "$O.default.M.YS1y");
+    }
 }
