@@ -11,13 +11,15 @@ use super::{Checkout, File};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("claims", &[]),
     ("contracts", &[]),
+    ("artifacts", &["claims"]), // beside `host`, because `wash` pulls and pushes without one: docs/adr/0003
     ("lattice", &["claims", "contracts"]), // `contracts` for how a call fails and its trace: docs/adr/0001
     ("runtime", &["claims", "contracts"]), // beside `lattice`, not on top of it: they meet only in `host`
     ("provider-sdk", &["claims", "contracts", "lattice"]),
     ("actor-sdk", &["contracts"]),
-    ("host", &["claims", "contracts", "lattice", "runtime", "provider-sdk"]), // embeds providers through the trait
+    ("host", &["artifacts", "claims", "contracts", "lattice", "runtime", "provider-sdk"]), // embeds providers through the trait
     ("wash-host", &["host", PROVIDERS]), // the binaries choose which providers are compiled in
-    ("wash-cli", &["claims", "contracts", "lattice", "runtime", "host", PROVIDERS]),
+    ("wash-cli", &["artifacts", "claims", "contracts", "lattice", "runtime", "host", PROVIDERS]),
+    ("fuzz", &["artifacts", "claims", "contracts", "lattice"]),
     ("xtask", &[]),
 ];
 /// Stands for every package under `capability-providers/`.

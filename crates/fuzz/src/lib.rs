@@ -1,0 +1,1 @@
+//! What is fuzzed: one function per parser of bytes that strangers wrote.
