@@ -44,6 +44,7 @@ mod jwt;
 mod key;
 mod metadata;
 mod nkey;
+pub mod revocation;
 mod token;
 pub mod wasm;
 

@@ -176,20 +176,34 @@ impl<M: Metadata + DeserializeOwned> Claims<M> {
     }
 
     fn parse(json: &[u8]) -> Result<Self, TokenError> {
-        let unchecked: Unchecked<'_, M> = match serde_json::from_slice(json) {
-            Ok(unchecked) => unchecked,
-            Err(source) => return Err(explain::<M>(json).unwrap_or(TokenError::Json { part: "claims", source })),
-        };
-        let issuer = check_entities(&unchecked.iss, &unchecked.sub)?;
-        Ok(Self {
-            expires_at: unchecked.exp,
-            id: unchecked.jti,
-            issued_at: unchecked.iat,
+        match serde_json::from_slice::<Unchecked<'_, M>>(json) {
+            Ok(unchecked) => unchecked.check(),
+            Err(source) => Err(explain::<M>(json).unwrap_or(TokenError::Json { part: "claims", source })),
+        }
+    }
+}
+
+impl<M: DeserializeOwned> Claims<M> {
+    /// Reads claims of any kind. Who may sign whom is left to the caller, and so is the signature.
+    pub(crate) fn parse_unkinded(json: &[u8]) -> Result<Self, TokenError> {
+        let unchecked: Unchecked<'_, M> =
+            serde_json::from_slice(json).map_err(|source| TokenError::Json { part: "claims", source })?;
+        unchecked.check()
+    }
+}
+
+impl<M> Unchecked<'_, M> {
+    fn check(self) -> Result<Claims<M>, TokenError> {
+        let issuer = check_entities(&self.iss, &self.sub)?;
+        Ok(Claims {
+            expires_at: self.exp,
+            id: self.jti,
+            issued_at: self.iat,
             issuer,
-            subject: unchecked.sub,
-            not_before: unchecked.nbf,
-            metadata: unchecked.wascap,
-            wascap_revision: unchecked.wascap_revision,
+            subject: self.sub,
+            not_before: self.nbf,
+            metadata: self.wascap,
+            wascap_revision: self.wascap_revision,
         })
     }
 }
