@@ -21,7 +21,7 @@ enum Command {
     Test(test::Args),
     /// Check the house rules: dependency edges, file openings, the lock file, docs that belong to code.
     Tidy,
-    /// Provide what demo and tests need: wasm targets and a nats-server.
+    /// Provide what demo and tests need: wasm targets, a nats-server, and a registry server with its tools.
     Tools(tools::Args),
     /// Measure what someone waits for, each row beside its raw baseline.
     Bench(bench::Args),

@@ -34,7 +34,7 @@ pub struct Args {
 /// When tools cannot be provided, something does not build, or a test fails.
 pub fn run(args: &Args) -> Result<()> {
     let started = Instant::now();
-    let tools = tools::provide(&args.tools)?;
+    let tools = tools::provide_for_tests(&args.tools)?;
     actors::build()?;
     workspace::build_everything()?;
     let (selection, harness) = split(&args.cargo);

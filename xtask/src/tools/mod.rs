@@ -1,9 +1,10 @@
 //! `cargo xtask tools`: what demo and tests need beyond a Rust toolchain, provided and announced.
 //!
-//! Two things: the wasm targets and a nats-server. What is there already is used as it is; what is missing is named,
-//! with the place it goes to, before anything is fetched.
+//! The wasm targets and a nats-server for both; a registry server and tools that speak to it for tests only. What is
+//! there already is used as it is; what is missing is named, with the place it goes to, before anything is fetched.
 
 mod nats;
+pub mod registry;
 mod wasm_targets;
 
 use std::path::PathBuf;
@@ -33,10 +34,20 @@ pub struct Tools {
 /// # Errors
 /// When something is missing and cannot be provided.
 pub fn run(args: &Args) -> Result<()> {
-    provide(args).map(drop)
+    provide_for_tests(args).map(drop)
 }
 
-/// Provides everything and says what is used.
+/// Provides everything, for tests, and says what is used.
+///
+/// # Errors
+/// As [`provide`]: without a registry server, tests that need one are skipped.
+pub fn provide_for_tests(args: &Args) -> Result<Tools> {
+    let tools = provide(args)?;
+    registry::provide();
+    Ok(tools)
+}
+
+/// Provides what everything needs, and says what is used.
 ///
 /// # Errors
 /// When something is missing and cannot be provided.
