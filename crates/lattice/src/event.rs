@@ -5,6 +5,7 @@
 //! or cannot read, is kept as it is rather than lost.
 
 mod data;
+mod revoked;
 
 use claims::HostId;
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,7 @@ pub use data::{
     HealthCheck, HostStarted, HostStopped, LinkApplied, LinkChanged, LinkFailed, ProviderClaims, ProviderStartFailed,
     ProviderStarted, ProviderStopped,
 };
+pub use revoked::{ActorRevoked, ProviderRevoked, RevokedBy};
 
 const TYPE_PREFIX: &str = "com.wasmcloud.lattice.";
 
@@ -122,6 +124,10 @@ events! {
     ConfigSet(ConfigChanged) = "config_set",
     /// A configuration entry was removed.
     ConfigDeleted(ConfigChanged) = "config_deleted",
+    /// An actor was stopped because a revocation list names it. Ours; hosts of others do not send it.
+    ActorRevoked(ActorRevoked) = "actor_revoked",
+    /// A provider was stopped because a revocation list names it. Ours; hosts of others do not send it.
+    ProviderRevoked(ProviderRevoked) = "provider_revoked",
 }
 
 impl EventData {

@@ -148,6 +148,26 @@ async fn the_body_is_the_payload_and_a_refusal_is_passed_on() {
 }
 
 #[tokio::test]
+async fn revocations_go_over_the_socket_as_well() {
+    let host = FakeHost::start(|asked| match asked.path.ends_with("revocations.put") {
+        true => ok(encode(&Ack::accepted())),
+        false => ok(r#"{"lists":[{"signer":"C","number":3,"token":"t"}]}"#),
+    });
+    host.control().put_revocations("t").await.unwrap();
+    assert_eq!(host.asked()[0].body, r#"{"token":"t"}"#);
+    let lists = host.control().revocations().await.unwrap();
+    assert_eq!((lists.len(), lists[0].number, lists[0].token.as_str()), (1, 3, "t"));
+}
+
+#[tokio::test]
+async fn a_host_that_sends_pages_without_end_is_given_up_on() {
+    let host = FakeHost::start(|_| ok(r#"{"lists":[],"more":"again"}"#));
+    let error = host.control().revocations().await.unwrap_err();
+    assert_eq!(error.code(), "undecodable_reply");
+    assert_eq!(host.asked().len(), 512);
+}
+
+#[tokio::test]
 async fn a_subject_that_nobody_handles_is_told_apart_from_a_silent_one() {
     let host = FakeHost::start(|asked| match asked.path.ends_with("auction.actor") {
         true => answer(StatusCode::NO_CONTENT, ""),

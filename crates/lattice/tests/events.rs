@@ -9,9 +9,10 @@ use std::time::{Duration, SystemTime};
 
 use lattice::control::{Annotations, Labels};
 use lattice::event::{
-    ActorClaims, ActorScaleFailed, ActorScaled, ActorsStartFailed, ActorsStarted, ActorsStopped, ConfigChanged, Event,
-    EventData, EventKind, HealthCheck, HostInventory, HostStarted, HostStopped, LinkApplied, LinkChanged, LinkFailed,
-    ProviderClaims, ProviderStartFailed, ProviderStarted, ProviderStopped,
+    ActorClaims, ActorRevoked, ActorScaleFailed, ActorScaled, ActorsStartFailed, ActorsStarted, ActorsStopped,
+    ConfigChanged, Event, EventData, EventKind, HealthCheck, HostInventory, HostStarted, HostStopped, LinkApplied,
+    LinkChanged, LinkFailed, ProviderClaims, ProviderRevoked, ProviderStartFailed, ProviderStarted, ProviderStopped,
+    RevokedBy,
 };
 use lattice::{ContractId, Link, LinkName};
 use proptest::prelude::*;
@@ -20,6 +21,7 @@ use vectors::load;
 
 const HOST: &str = "ND6ZWXTMTLBBXIOOEH3I7VQ4R6OVLAXCQDD4VE3RVWI272GHKXEDUZEM";
 const ACTOR: &str = "MBZRDWFMUX4YAO5IE5I3Y3NBAZWO23I5N3A7RKA73HSQYOFT7UM3TVAT";
+const ISSUER: &str = "ACOJJN6WUP4ODD75XEBKKTCCUJJCY5ZKQ56XVKYK4BEJWGVAOOQHZMCW";
 const PROVIDER: &str = "VCIHDJH2WGDSNNZUZY6RAIR7ECZNW4GRWMYGBDZCOMXPTIRRX37CSZRH";
 
 fn link() -> Link {
@@ -44,6 +46,13 @@ fn samples() -> Vec<EventData> {
     let labels: Labels = [("zone".to_owned(), "z1".to_owned())].into();
     let image_ref = "file:///Echo_s.wasm".to_owned();
     let health = HealthCheck { public_key: provider, link_name: link_name.clone(), contract_id: contract() };
+    let by = RevokedBy {
+        revoked: "issuer".to_owned(),
+        revoked_id: ISSUER.to_owned(),
+        reason: "key leaked".to_owned(),
+        signer: ISSUER.to_owned(),
+        number: 7,
+    };
     let config = ConfigChanged { entity_id: ACTOR.to_owned(), key: "k".to_owned() };
     EventKind::ALL
         .iter()
@@ -140,6 +149,20 @@ fn samples() -> Vec<EventData> {
             EventKind::LinkdefFailed => EventData::LinkdefFailed(LinkFailed::new(host_id, &link(), "port in use")),
             EventKind::ConfigSet => EventData::ConfigSet(config.clone()),
             EventKind::ConfigDeleted => EventData::ConfigDeleted(config.clone()),
+            EventKind::ActorRevoked => EventData::ActorRevoked(ActorRevoked {
+                public_key: actor,
+                image_ref: image_ref.clone(),
+                host_id,
+                by: by.clone(),
+            }),
+            EventKind::ProviderRevoked => EventData::ProviderRevoked(ProviderRevoked {
+                public_key: provider,
+                link_name: link_name.clone(),
+                contract_id: contract(),
+                image_ref: image_ref.clone(),
+                host_id,
+                by: by.clone(),
+            }),
         })
         .collect()
 }
@@ -204,6 +227,7 @@ fn the_envelope_is_a_cloud_event_of_the_host() {
 #[test]
 fn data_have_exactly_the_members_of_the_protocol() {
     let link = "actor_id contract_id id link_name provider_id";
+    let by = "number reason revoked revoked_id signer";
     let expected = |kind: EventKind| match kind {
         EventKind::HostStarted => "friendly_name labels uptime_seconds version".to_owned(),
         EventKind::HostStopped => "labels".to_owned(),
@@ -231,6 +255,8 @@ fn data_have_exactly_the_members_of_the_protocol() {
         EventKind::LinkdefApplied => format!("{link} host_id"),
         EventKind::LinkdefFailed => format!("{link} host_id error"),
         EventKind::ConfigSet | EventKind::ConfigDeleted => "entity_id key".to_owned(),
+        EventKind::ActorRevoked => format!("host_id image_ref public_key {by}"),
+        EventKind::ProviderRevoked => format!("contract_id host_id image_ref link_name public_key {by}"),
     };
     for data in samples() {
         let kind = data.kind().unwrap();

@@ -58,6 +58,8 @@ fn control() -> impl Strategy<Value = ControlSubject> {
         entity().prop_map(ControlSubject::ClearConfig),
         entry().prop_map(ControlSubject::GetConfig),
         entity().prop_map(ControlSubject::GetAllConfig),
+        Just(ControlSubject::PutRevocations),
+        Just(ControlSubject::GetRevocations),
     ]
 }
 
@@ -195,6 +197,8 @@ fn control_subjects_are_spelled_as_other_hosts_spell_them() {
         (ControlSubject::ClearConfig(ACTOR.to_owned()), format!("config.clear.{ACTOR}")),
         (ControlSubject::GetConfig(entry()), format!("get.config.{ACTOR}.k")),
         (ControlSubject::GetAllConfig(ACTOR.to_owned()), format!("get.config.{ACTOR}")),
+        (ControlSubject::PutRevocations, "revocations.put".to_owned()),
+        (ControlSubject::GetRevocations, "revocations.get".to_owned()),
     ] {
         assert_eq!(subject.render(&root), format!("wasmbus.ctl.l.{tail}"));
     }
@@ -218,6 +222,7 @@ fn subscriptions_and_queue_groups_are_those_of_other_hosts() {
             ("get.*".to_owned(), Some("get")),
             ("config.>".to_owned(), Some("config")),
             ("get.config.>".to_owned(), Some("get.config")),
+            ("revocations.*".to_owned(), Some("revocations")), // ours alone
         ]
         .into_iter()
         .map(|(tail, group)| (format!("{root}.{tail}"), group.map(|group| format!("{root}.{group}"))))
@@ -239,8 +244,18 @@ fn a_topic_prefix_is_plain_tokens() {
 #[test]
 fn what_nobody_handles_is_an_unsupported_subject() {
     let root = ControlRoot::new(LatticeId::default());
-    for tail in ["", "ping", "ping.hosts.x", "get.x", "linkdefs.list", "config.put.x", "get.config", "a.b.c.d.e.f", "."]
-    {
+    for tail in [
+        "",
+        "ping",
+        "ping.hosts.x",
+        "get.x",
+        "linkdefs.list",
+        "revocations.x",
+        "config.put.x",
+        "get.config",
+        "a.b.c.d.e.f",
+        ".",
+    ] {
         let error = ControlSubject::parse(&root, &format!("{root}.{tail}")).unwrap_err();
         assert_eq!(error.to_string(), "unsupported subject", "{tail:?}");
     }
@@ -283,9 +298,18 @@ fn names_of_buckets_and_objects_are_those_of_other_hosts() {
     let lattice: LatticeId = "l".parse().unwrap();
     assert_eq!(subject::lattice_bucket(&lattice), "LATTICEDATA_l");
     assert_eq!(subject::config_bucket(&lattice), "CONFIGDATA_l");
+    assert_eq!(subject::revocation_bucket(&lattice), "REVOCATIONS_l");
     assert_eq!(subject::object_bucket(&lattice), "l");
     assert_eq!(subject::request_object("1-2"), "1-2");
     assert_eq!(subject::response_object("1-2"), "1-2-r");
+}
+
+#[test]
+fn a_revocation_list_has_a_key_of_its_own() {
+    let account = PublicKey::from_raw(KeyKind::Account, [1; 32]);
+    let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"; // of "abc", FIPS 180-2
+    assert_eq!(subject::revocation_key(&account, "abc"), format!("{account}_{digest}"));
+    assert_ne!(subject::revocation_key(&account, "abd"), subject::revocation_key(&account, "abc"));
 }
 
 #[test]

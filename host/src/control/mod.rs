@@ -56,6 +56,9 @@ pub async fn dispatch(core: &Arc<Core>, subject: &str, body: &Bytes) -> Option<V
         ControlSubject::ClearConfig(entity) => Some(encode(&config::clear(core, &entity).await)),
         ControlSubject::GetConfig(key) => Some(config::get(core, &key)),
         ControlSubject::GetAllConfig(entity) => Some(config::get_all(core, &entity)),
+        ControlSubject::PutRevocations | ControlSubject::GetRevocations => {
+            Some(encode(&Ack::refused("this host keeps no revocations yet")))
+        }
     }
 }
 

@@ -136,7 +136,16 @@ impl ControlClient {
 
     /// Sends a query and reads its answer.
     pub(super) async fn query<T: DeserializeOwned>(&self, subject: &ControlSubject) -> Result<T, ControlError> {
-        let reply = self.request(subject, Vec::new()).await?;
+        self.ask(subject, Vec::new()).await
+    }
+
+    /// Sends a query that says more than its subject, and reads its answer.
+    pub(super) async fn ask<T: DeserializeOwned>(
+        &self,
+        subject: &ControlSubject,
+        payload: Vec<u8>,
+    ) -> Result<T, ControlError> {
+        let reply = self.request(subject, payload).await?;
         if !crate::control::is_object(&reply) {
             return Err(undecodable(subject, "expected a JSON object"));
         }
@@ -279,5 +288,7 @@ fn operation(subject: &ControlSubject) -> &'static str {
         ControlSubject::DeleteConfig(_) => "delete config",
         ControlSubject::ClearConfig(_) => "clear config",
         ControlSubject::GetConfig(_) | ControlSubject::GetAllConfig(_) => "get config",
+        ControlSubject::PutRevocations => "put revocations",
+        ControlSubject::GetRevocations => "get revocations",
     }
 }

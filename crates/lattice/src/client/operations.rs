@@ -13,11 +13,15 @@ use crate::{
     ContractId, Link, LinkName,
     control::{
         Ack, ActorBid, AuctionActor, AuctionProvider, ClaimsReply, ClaimsRow, ConfigValue, ConfigValues, DeleteLabel,
-        DeleteLink, HostInventory, HostSummary, LinksReply, ProviderBid, PutLabel, RegistryCredentials, ScaleActor,
-        StartProvider, StopActor, StopHost, StopProvider, UpdateActor, encode,
+        DeleteLink, GetRevocations, HostInventory, HostSummary, LinksReply, ProviderBid, PutLabel, PutRevocations,
+        RegistryCredentials, RevocationsReply, ScaleActor, SignedList, StartProvider, StopActor, StopHost,
+        StopProvider, UpdateActor, encode,
     },
     subject::{ConfigKey, ControlSubject as Subject, HostCommand as Command},
 };
+
+/// Pages of one answer that are read at most.
+const MAX_PAGES: usize = 512;
 
 impl ControlClient {
     /// Every host of the lattice.
@@ -241,6 +245,36 @@ impl ControlClient {
         let subject = Subject::GetAllConfig(entity.to_string());
         let reply = self.request(&subject, Vec::new()).await?;
         ConfigValues::from_reply(&reply).map_err(|reason| undecodable(&subject, reason))
+    }
+
+    /// Gives the lattice a signed revocation list. It is in force on the host that answers, and on its way to the
+    /// others, when this returns.
+    ///
+    /// # Errors
+    /// [`ControlError::Refused`] when the host does not trust its signer or knows a later list; [`ControlError::NoHost`]
+    /// when only hosts of others are there, which have no revocation.
+    pub async fn put_revocations(&self, token: &str) -> Result<(), ControlError> {
+        self.command(&Subject::PutRevocations, encode(&PutRevocations { token: token.to_owned() })).await
+    }
+
+    /// The revocation lists in force, as one host of the lattice knows them. Nothing is verified here.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub async fn revocations(&self) -> Result<Vec<SignedList>, ControlError> {
+        let mut lists: Vec<SignedList> = Vec::new();
+        let mut after = None;
+        // Ends: each page begins behind the last, and there are only so many lists.
+        for _ in 0..MAX_PAGES {
+            let page: RevocationsReply =
+                self.ask(&Subject::GetRevocations, encode(&GetRevocations { after: after.take() })).await?;
+            lists.extend(page.lists);
+            match page.more {
+                Some(more) => after = Some(more),
+                None => return Ok(lists),
+            }
+        }
+        Err(undecodable(&Subject::GetRevocations, format!("more than {MAX_PAGES} pages")))
     }
 
     /// Everything that happens in the lattice from now on. The subscription is in effect when this returns: an event

@@ -14,6 +14,7 @@ mod label;
 mod lenient;
 mod links;
 mod registries;
+mod revocations;
 mod scale_actor;
 mod start_provider;
 mod stop_actor;
@@ -35,6 +36,7 @@ pub use self::{
     label::{DeleteLabel, PutLabel},
     links::{DeleteLink, LinksReply},
     registries::{RegistryCredential, RegistryCredentials},
+    revocations::{GetRevocations, PutRevocations, RevocationsReply, SignedList},
     scale_actor::{ScaleActor, UNBOUNDED},
     start_provider::StartProvider,
     stop_actor::StopActor,

@@ -1,7 +1,8 @@
 //! Subjects of the control interface.
 //!
 //! Knows who listens where and in which queue group, not what the messages mean. Invariant: the queue groups are those
-//! of every other host of the lattice, so that exactly one host answers what must be answered once.
+//! of every other host of the lattice, so that exactly one host answers what must be answered once; what hosts of others
+//! do not serve (`revocations.*`) has a group of its own, so that they never stand in the way.
 
 use std::{fmt, sync::Arc};
 
@@ -63,6 +64,7 @@ impl ControlRoot {
             shared("get.*", "get"),
             shared("config.>", "config"),
             shared("get.config.>", "get.config"),
+            shared("revocations.*", "revocations"),
         ]
     }
 }
@@ -165,6 +167,10 @@ pub enum ControlSubject {
     GetConfig(ConfigKey),
     /// Read all configuration of an entity.
     GetAllConfig(String),
+    /// Give the lattice a signed list of what must no longer run. Ours; hosts of others do not serve it.
+    PutRevocations,
+    /// The signed lists in force. Ours, as well.
+    GetRevocations,
 }
 
 impl ControlSubject {
@@ -190,6 +196,8 @@ impl ControlSubject {
             Self::ClearConfig(entity) => format!("{root}.config.clear.{entity}"),
             Self::GetConfig(ConfigKey { entity, key }) => format!("{root}.get.config.{entity}.{key}"),
             Self::GetAllConfig(entity) => format!("{root}.get.config.{entity}"),
+            Self::PutRevocations => format!("{root}.revocations.put"),
+            Self::GetRevocations => format!("{root}.revocations.get"),
         }
     }
 
@@ -219,6 +227,8 @@ impl ControlSubject {
             ["registries", "put"] => Self::PutRegistries,
             ["linkdefs", "put"] => Self::PutLink,
             ["linkdefs", "del"] => Self::DeleteLink,
+            ["revocations", "put"] => Self::PutRevocations,
+            ["revocations", "get"] => Self::GetRevocations,
             ["get", "claims"] => Self::GetClaims,
             ["get", "links"] => Self::GetLinks,
             ["get", "config", entity] => Self::GetAllConfig(entity.to_owned()),

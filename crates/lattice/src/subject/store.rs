@@ -1,10 +1,11 @@
-//! Names in JetStream: KV buckets and keys of lattice state, the bucket and objects of large payloads.
+//! Names in JetStream: KV buckets and keys of lattice state and of revocations, the bucket and objects of large payloads.
 //!
 //! Knows no values. Invariant: a key of our own parses back; keys of other makers are `None`, never an error, because
 //! every host watches the whole bucket.
 
 use claims::PublicKey;
-use data_encoding::BASE64URL;
+use data_encoding::{BASE64URL, HEXLOWER};
+use sha2::{Digest, Sha256};
 
 use crate::{LatticeId, LinkId};
 
@@ -18,6 +19,20 @@ pub fn lattice_bucket(lattice: &LatticeId) -> String {
 #[must_use]
 pub fn config_bucket(lattice: &LatticeId) -> String {
     format!("CONFIGDATA_{lattice}")
+}
+
+/// The KV bucket of revocation lists. Ours; hosts of others never open it.
+#[must_use]
+pub fn revocation_bucket(lattice: &LatticeId) -> String {
+    format!("REVOCATIONS_{lattice}")
+}
+
+/// The key of a revocation list in [`revocation_bucket`]: who signed it and the SHA-256 of the signed token, which is
+/// the value. One list never stands in another's place, so writers cannot cross. It is not parsed: the value says
+/// everything, and is believed only under the key that it renders to.
+#[must_use]
+pub fn revocation_key(signer: &PublicKey, token: &str) -> String {
+    format!("{signer}_{}", HEXLOWER.encode(&Sha256::digest(token)))
 }
 
 /// The object-store bucket of payloads that are too large for a message.

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     server::{NatsServer, PATIENCE},
-    world::{actor_id, answering_control, control, host_id, lattice},
+    world::{actor_id, answering_control, answering_in_turn, control, host_id, lattice},
 };
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -133,6 +133,24 @@ async fn configuration_travels_as_bytes_and_comes_back_as_numbers() {
 
     let error = control.put_config(&entity, "a.b", b"").await.unwrap_err();
     assert_eq!(error.code(), "invalid_request");
+}
+
+#[tokio::test]
+async fn revocation_lists_travel_as_tokens_and_come_back_page_by_page() {
+    let Some(server) = NatsServer::start().await else { return };
+    let client = server.client().await;
+    let control = control(&client, TIMEOUT);
+
+    let put = answering_control(&client, &ControlSubject::PutRevocations, vec![ACCEPTED.to_vec()]).await;
+    control.put_revocations("a.b.c").await.unwrap();
+    assert_eq!(put.json(), [json!({ "token": "a.b.c" })]);
+
+    let list = |number| json!({ "signer": "C", "number": number, "token": "t" });
+    let pages = [json!({ "lists": [list(1), list(2)], "more": "2" }), json!({ "lists": [list(3)] })];
+    let asked = answering_in_turn(&client, &ControlSubject::GetRevocations, pages).await;
+    let lists = control.revocations().await.unwrap();
+    assert_eq!(lists.iter().map(|list| list.number).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(asked.json(), [json!({}), json!({ "after": "2" })]);
 }
 
 #[tokio::test]

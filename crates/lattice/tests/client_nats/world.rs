@@ -97,6 +97,24 @@ pub async fn answering_control(client: &Client, subject: &ControlSubject, answer
     answering(client, subject.render(&root()), answers).await
 }
 
+/// Answers the first message on a subject with the first of these, the second with the second, and so on.
+pub async fn answering_in_turn(
+    client: &Client,
+    subject: &ControlSubject,
+    answers: impl IntoIterator<Item = serde_json::Value>,
+) -> Asked {
+    let asked = Asked::default();
+    let log = asked.clone();
+    let answers = Mutex::new(answers.into_iter().collect::<Vec<_>>().into_iter());
+    serving(client, subject.render(&root()), move |client, message| {
+        log.0.lock().unwrap().push(message.payload.clone());
+        let answer = answers.lock().unwrap().next().unwrap();
+        async move { client.publish(message.reply.unwrap(), encode(&answer).into()).await.unwrap() }
+    })
+    .await;
+    asked
+}
+
 /// A host that answers `ping.hosts` and names these peers.
 pub async fn pingable(client: &Client, id: HostId, peers: Option<Vec<HostId>>) {
     let summary = HostSummary { peers, ..HostSummary::new(id) };
