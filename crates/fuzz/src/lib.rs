@@ -1,1 +1,38 @@
-//! What is fuzzed: one function per parser of bytes that strangers wrote.
+//! What is fuzzed: one function per parser of bytes that strangers wrote, each with the law it asserts.
+//!
+//! Every function takes any bytes and returns; a panic is a bug found. "Does not panic" is the least of it: what was
+//! accepted is rendered again and must be the same, and two ways to one answer must agree. `seeds/<target>/` holds small
+//! inputs that reach deep, and every input that ever failed; `tests/replay.rs` runs them with the ordinary tests, and
+//! `libfuzzer/` is the workspace in which `cargo xtask fuzz` searches for new ones. Invariant: a function is a target
+//! when it is listed in [`TARGETS`], and then it has seeds and a libFuzzer binary.
+
+mod archive;
+mod forge;
+mod key_text;
+mod revocations;
+mod token;
+mod wasm_claims;
+
+pub use archive::{archive, archive_entries};
+pub use key_text::key_text;
+pub use revocations::revocations;
+pub use token::{claims_json, token};
+pub use wasm_claims::{wasm_claims, wasm_sections};
+
+/// A target: its name, and what it does with an input.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: &[Target] = &[
+    ("archive", archive),
+    ("archive_entries", archive_entries),
+    ("claims_json", claims_json),
+    ("key_text", key_text),
+    ("revocations", revocations),
+    ("token", token),
+    ("wasm_claims", wasm_claims),
+    ("wasm_sections", wasm_sections),
+];
+
+/// A time at which the seeds were valid.
+const NOW: u64 = 1_700_000_100;

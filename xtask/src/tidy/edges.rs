@@ -20,6 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("wash-host", &["host", PROVIDERS]), // the binaries choose which providers are compiled in
     ("wash-cli", &["artifacts", "claims", "contracts", "lattice", "runtime", "host", PROVIDERS]),
     ("fuzz", &["artifacts", "claims", "contracts", "lattice"]),
+    ("fuzz-libfuzzer", &["fuzz"]), // a workspace of its own, which needs nightly
     ("xtask", &[]),
 ];
 /// Stands for every package under `capability-providers/`.

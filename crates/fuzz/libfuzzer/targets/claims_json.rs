@@ -1,0 +1,4 @@
+//! `fuzz::claims_json` as a libFuzzer binary.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::claims_json(data));

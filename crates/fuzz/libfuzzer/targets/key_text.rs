@@ -1,0 +1,4 @@
+//! `fuzz::key_text` as a libFuzzer binary.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::key_text(data));

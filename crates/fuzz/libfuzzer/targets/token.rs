@@ -1,0 +1,4 @@
+//! `fuzz::token` as a libFuzzer binary.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::token(data));

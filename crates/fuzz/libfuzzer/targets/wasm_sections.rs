@@ -1,0 +1,4 @@
+//! `fuzz::wasm_sections` as a libFuzzer binary.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::wasm_sections(data));
