@@ -8,6 +8,7 @@ pub mod actors;
 pub mod bench;
 pub mod demo;
 pub mod docs;
+pub mod fuzz;
 pub mod http;
 pub mod nats_server;
 pub mod ports;

@@ -3,7 +3,7 @@
 //! One file per command; each is a function `run(args) -> Result<()>`. This file only names them.
 
 use clap::{Parser, Subcommand};
-use xtask::{bench, demo, docs, test, tidy, tools};
+use xtask::{bench, demo, docs, fuzz, test, tidy, tools};
 
 /// Everything around the code: `cargo xtask demo` shows the product, `cargo xtask test` tests it.
 #[derive(Parser)]
@@ -27,6 +27,8 @@ enum Command {
     Bench(bench::Args),
     /// Write the generated documentation (`docs/cli.md`).
     Docs(docs::Args),
+    /// Search for inputs that break a parser: libFuzzer, so many minutes of processor time per target.
+    Fuzz(fuzz::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -37,6 +39,7 @@ fn main() -> anyhow::Result<()> {
         Command::Tools(args) => tools::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Docs(args) => docs::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
     }
 }
 

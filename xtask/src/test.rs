@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     actors::{self, ACTORS},
-    nats_server, tools, workspace,
+    fuzz, nats_server, tools, workspace,
 };
 
 /// Flags of `test`.
@@ -20,7 +20,7 @@ use crate::{
 pub struct Args {
     #[command(flatten)]
     tools: tools::Args,
-    /// Also the tests that take minutes (those marked `#[ignore]`).
+    /// Also the tests that take minutes (those marked `#[ignore]`), and each fuzz target for half a minute.
     #[arg(long)]
     full: bool,
     /// Passed on to `cargo test`: `cargo xtask test -- --package claims`, `cargo xtask test -- -- --nocapture`.
@@ -64,6 +64,9 @@ pub fn run(args: &Args) -> Result<()> {
     println!("{}", sum.closing_line(built, started.elapsed()));
     if !status.success() || sum.failed > 0 {
         bail!("some tests failed");
+    }
+    if args.full {
+        fuzz::run(&fuzz::Args::short())?;
     }
     Ok(())
 }
