@@ -1,0 +1,206 @@
+//! The cache: artifacts by their sha-256, in a directory that `wash` and hosts share.
+//!
+//! Knows files, not registries. Any number of processes may use one directory at once. Invariants:
+//!
+//! - what [`Cache::get`] returns has the digest asked for; a damaged file is removed and counts as missing;
+//! - a file under `blobs` is complete: it was written elsewhere and renamed;
+//! - the cache stays within its bound after every write, except for what was just written.
+//!
+//! ```text
+//! blobs/{hex}             an artifact
+//! partial/{hex}.partial   a download, locked while somebody writes it, resumed by whoever comes next
+//! known/{hex of the key}  which artifact a reference or a manifest digest stood for last
+//! temporary/…             a write in progress, locked by the writer
+//! ```
+
+mod evict;
+mod known;
+mod partial;
+mod write;
+
+use std::fs::{self, File, FileTimes};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+
+pub use known::Known;
+pub(crate) use partial::{Claim, Partial};
+
+use crate::digest::Digest;
+
+const BLOBS: &str = "blobs";
+const PARTIAL: &str = "partial";
+const KNOWN: &str = "known";
+const TEMPORARY: &str = "temporary";
+
+/// How long a download of somebody else may stand still before it is not waited for any more.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A directory of artifacts. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    directory: PathBuf,
+    max_bytes: u64,
+    patience: Duration,
+    /// Whether somebody was told that nothing can be written.
+    complained: AtomicBool,
+}
+
+impl Cache {
+    /// Opens the cache in `directory`, which is made if it is not there, and removes what dead processes left behind. A
+    /// directory that cannot be written still serves what it holds.
+    ///
+    /// # Errors
+    /// When there is no such directory and it cannot be made.
+    pub fn open(directory: impl Into<PathBuf>, max_bytes: u64) -> Result<Self, CacheError> {
+        let directory = directory.into();
+        let failed = |source| CacheError { directory: directory.display().to_string(), source };
+        make_private(&directory).map_err(failed)?;
+        let inner = Inner { directory, max_bytes, patience: PATIENCE, complained: AtomicBool::new(false) };
+        let cache = Self { inner: Arc::new(inner) };
+        for part in [BLOBS, PARTIAL, KNOWN, TEMPORARY] {
+            if let Err(error) = make_private(&cache.path(part)) {
+                cache.complain(&error);
+            }
+        }
+        cache.evict(&[]);
+        Ok(cache)
+    }
+
+    /// As [`Cache::open`], waiting at most `patience` for a download of another process that stands still.
+    ///
+    /// # Errors
+    /// As [`Cache::open`].
+    pub fn open_with_patience(
+        directory: impl Into<PathBuf>,
+        max_bytes: u64,
+        patience: Duration,
+    ) -> Result<Self, CacheError> {
+        let opened = Self::open(directory, max_bytes)?;
+        let inner = Inner {
+            directory: opened.inner.directory.clone(),
+            max_bytes,
+            patience,
+            complained: AtomicBool::new(opened.inner.complained.load(Ordering::Relaxed)),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.inner.directory
+    }
+
+    /// The artifact with this digest, if it is there and undamaged. Reads a whole file: not for an async task.
+    #[must_use]
+    pub fn get(&self, digest: &Digest) -> Option<Bytes> {
+        let path = self.blob(digest);
+        let mut file = File::open(&path).ok()?;
+        let size = file.metadata().ok()?.len();
+        if size > self.inner.max_bytes {
+            return None;
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(size).ok()?);
+        // A file that grows while it is read is not one of ours.
+        (&mut file).take(size + 1).read_to_end(&mut bytes).ok()?;
+        if Digest::of(&bytes) != *digest {
+            tracing::warn!(%digest, path = %path.display(), "a damaged file was removed from the artifact cache");
+            let _ = fs::remove_file(&path);
+            return None;
+        }
+        // The time of the last use; a directory that is not ours keeps its times.
+        let _ = file.set_times(FileTimes::new().set_modified(SystemTime::now()));
+        Some(bytes.into())
+    }
+
+    /// Keeps an artifact. More than fits the cache is not kept, which is no error.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn put(&self, bytes: &[u8]) -> Result<Digest, CacheError> {
+        let digest = Digest::of(bytes);
+        let path = self.blob(&digest);
+        if bytes.len() as u64 <= self.inner.max_bytes && !path.exists() {
+            self.write(&path, bytes).map_err(|source| self.error(source))?;
+            self.evict(&[digest]);
+        }
+        Ok(digest)
+    }
+
+    /// Forgets everything that nobody writes just now, and says how many bytes that were.
+    ///
+    /// # Errors
+    /// When something cannot be removed.
+    pub fn clear(&self) -> Result<u64, CacheError> {
+        self.remove_all().map_err(|source| self.error(source))
+    }
+
+    /// Bytes of all artifacts and downloads in it.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.files().iter().map(|file| file.size).sum()
+    }
+
+    fn path(&self, part: &str) -> PathBuf {
+        self.inner.directory.join(part)
+    }
+
+    fn blob(&self, digest: &Digest) -> PathBuf {
+        self.path(BLOBS).join(digest.hex())
+    }
+
+    fn error(&self, source: io::Error) -> CacheError {
+        CacheError { directory: self.inner.directory.display().to_string(), source }
+    }
+
+    /// Says once that nothing can be written.
+    fn complain(&self, error: &io::Error) {
+        if !self.inner.complained.swap(true, Ordering::Relaxed) {
+            let directory = self.inner.directory.display();
+            tracing::warn!(%error, %directory, "the artifact cache cannot be written; it serves what it holds");
+        }
+    }
+}
+
+/// Makes a directory only we can enter: names in it say what this machine runs.
+fn make_private(directory: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory)
+}
+
+/// The cache cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use the artifact cache in `{directory}`")]
+pub struct CacheError {
+    /// Where it is.
+    pub directory: String,
+    /// The system's reason.
+    pub source: io::Error,
+}
+
+impl CacheError {
+    /// Stable word for logs, tests and replies.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        "artifact_cache"
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn next_step(&self) -> String {
+        "make the directory writable, or choose another one with `--cache-dir`".to_owned()
+    }
+}

@@ -1,0 +1,208 @@
+//! Downloads in progress: one writer at a time, on this machine, and resumed where the last one stopped.
+//!
+//! The file is its own lock. Whoever waited for it looks again afterwards, because the writer renamed it when it was
+//! complete. Invariant: the digest of a [`Partial`] is that of the bytes in its file.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::write::is_same;
+use super::{Cache, PARTIAL};
+use crate::digest::{Digest, Hasher};
+
+const FIRST_LOOK: Duration = Duration::from_millis(10);
+const LAST_LOOK: Duration = Duration::from_millis(200);
+
+/// Who downloads.
+pub(crate) enum Claim {
+    /// Nobody: it is there.
+    Ready(Bytes),
+    /// We do.
+    Ours(Partial),
+}
+
+/// The beginning of a file.
+pub(crate) struct Partial {
+    content: Arc<Mutex<Content>>,
+    len: u64,
+    /// Where it is, unless it has no name.
+    path: Option<PathBuf>,
+}
+
+struct Content {
+    file: File,
+    hasher: Hasher,
+}
+
+impl Cache {
+    /// Waits until the artifact is there or it is on us to download it. May be abandoned at any time.
+    pub(crate) async fn claim(&self, digest: Digest) -> io::Result<Claim> {
+        let mut pause = FIRST_LOOK;
+        let mut seen = (0, Instant::now());
+        loop {
+            let cache = self.clone();
+            let tried = tokio::task::spawn_blocking(move || cache.try_claim(&digest)).await?;
+            let length = match tried {
+                Ok(Tried::Claimed(claim)) => return Ok(claim),
+                Ok(Tried::Busy(length)) => length,
+                Err(error) => {
+                    self.complain(&error);
+                    return Partial::nameless().map(Claim::Ours);
+                }
+            };
+            if length != seen.0 {
+                seen = (length, Instant::now());
+            } else if seen.1.elapsed() > self.inner.patience {
+                tracing::warn!(%digest, "the download of another process stands still; this one is made beside it");
+                return Partial::nameless().map(Claim::Ours);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LAST_LOOK);
+        }
+    }
+
+    fn try_claim(&self, digest: &Digest) -> io::Result<Tried> {
+        loop {
+            if let Some(bytes) = self.get(digest) {
+                return Ok(Tried::Claimed(Claim::Ready(bytes)));
+            }
+            let path = self.path(PARTIAL).join(format!("{}.partial", digest.hex()));
+            let file = File::options().read(true).write(true).create(true).truncate(false).open(&path)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(Tried::Busy(file.metadata()?.len())),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+            // Between opening and locking the last writer may have finished, and taken the name away.
+            if !is_same(&file, &path) {
+                continue;
+            }
+            if self.blob(digest).exists() {
+                let _ = fs::remove_file(&path);
+                continue;
+            }
+            return Partial::open(file, Some(path)).map(|partial| Tried::Claimed(Claim::Ours(partial)));
+        }
+    }
+
+    /// Files a complete download, and returns its bytes. A download that cannot be filed is still returned.
+    pub(crate) fn complete(&self, partial: &Partial) -> io::Result<Bytes> {
+        let bytes = partial.read()?;
+        let digest = partial.digest();
+        let named = partial.path.as_ref().filter(|_| bytes.len() as u64 <= self.inner.max_bytes);
+        match named.map(|path| fs::rename(path, self.blob(&digest))) {
+            Some(Ok(())) => self.evict(&[digest]),
+            Some(Err(error)) => self.complain(&error),
+            None => {
+                partial.discard();
+                if let Err(error) = self.put(&bytes) {
+                    self.complain(&error.source);
+                }
+            }
+        }
+        Ok(bytes)
+    }
+}
+
+enum Tried {
+    Claimed(Claim),
+    /// Somebody else writes it, and came so far.
+    Busy(u64),
+}
+
+impl Partial {
+    /// A file without a name, gone when it is dropped.
+    pub(crate) fn nameless() -> io::Result<Self> {
+        Self::open(tempfile::tempfile()?, None)
+    }
+
+    fn open(mut file: File, path: Option<PathBuf>) -> io::Result<Self> {
+        let mut hasher = Hasher::default();
+        let mut len = 0;
+        let mut chunk = vec![0; 256 << 10];
+        file.seek(SeekFrom::Start(0))?;
+        loop {
+            match file.read(&mut chunk)? {
+                0 => break,
+                count => {
+                    hasher.update(&chunk[..count]);
+                    len += count as u64;
+                }
+            }
+        }
+        Ok(Self { content: Arc::new(Mutex::new(Content { file, hasher })), len, path })
+    }
+
+    /// Bytes that are there.
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// The digest of what is there.
+    pub(crate) fn digest(&self) -> Digest {
+        self.content().hasher.clone().finish()
+    }
+
+    /// Adds to the end.
+    pub(crate) async fn append(&mut self, pieces: Vec<Bytes>) -> io::Result<()> {
+        let content = self.content.clone();
+        let added: usize = pieces.iter().map(Bytes::len).sum();
+        tokio::task::spawn_blocking(move || {
+            let mut content = content.lock().unwrap_or_else(PoisonError::into_inner);
+            for piece in pieces {
+                content.file.write_all(&piece)?;
+                content.hasher.update(&piece);
+            }
+            Ok::<_, io::Error>(())
+        })
+        .await??;
+        self.len += added as u64;
+        Ok(())
+    }
+
+    /// Empties it.
+    pub(crate) fn restart(&mut self) -> io::Result<()> {
+        let mut content = self.content();
+        content.file.set_len(0)?;
+        content.file.seek(SeekFrom::Start(0))?;
+        content.hasher = Hasher::default();
+        drop(content);
+        self.len = 0;
+        Ok(())
+    }
+
+    /// All of it, read back and checked once more: disks fail too.
+    pub(crate) fn read(&self) -> io::Result<Bytes> {
+        let mut content = self.content();
+        content.file.seek(SeekFrom::Start(0))?;
+        let mut bytes = Vec::with_capacity(usize::try_from(self.len).map_err(io::Error::other)?);
+        (&content.file).take(self.len).read_to_end(&mut bytes)?;
+        if Digest::of(&bytes) != content.hasher.clone().finish() {
+            return Err(io::Error::other("what was written reads back as something else"));
+        }
+        Ok(bytes.into())
+    }
+
+    /// The file at its beginning, for reading it without keeping it in memory.
+    pub(crate) fn reader(&self) -> io::Result<File> {
+        let mut file = self.content().file.try_clone()?;
+        file.seek(SeekFrom::Start(0))?;
+        Ok(file)
+    }
+
+    /// Gives it up; nobody will want it again.
+    pub(crate) fn discard(&self) {
+        if let Some(path) = &self.path {
+            let _ = fs::remove_file(path);
+        }
+    }
+
+    fn content(&self) -> std::sync::MutexGuard<'_, Content> {
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

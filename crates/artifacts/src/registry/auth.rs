@@ -1,0 +1,232 @@
+//! Answering a challenge: which credentials, and the token they are exchanged for.
+//!
+//! Nothing is shown before it is asked for. Invariant: user and password travel over TLS, or to a registry that was
+//! allowed to do without.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use data_encoding::BASE64;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::{Method, Response, Url};
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::Inner;
+use super::challenge::{self, Challenge};
+use super::error::RegistryError;
+use super::exchange::{Access, Target, read_bounded};
+use crate::credentials::{self, CredentialBook, Credentials, Secret};
+use crate::reference::authority;
+
+/// Longest answer of a token service, bytes.
+const MAX_TOKEN_ANSWER: u64 = 64 << 10;
+/// Authorizations remembered; beyond that all are forgotten and asked for anew.
+const MAX_REMEMBERED: usize = 1024;
+/// What we are called where a token service wants to know.
+const CLIENT_ID: &str = "wash";
+
+type Key = (String, String, Access);
+
+pub(super) struct Auth {
+    docker_config: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    book: CredentialBook,
+    /// What was accepted last.
+    authorizations: HashMap<Key, HeaderValue>,
+    /// As whom we came last, for messages.
+    users: HashMap<String, Option<String>>,
+}
+
+impl Auth {
+    pub(super) fn new(book: CredentialBook, docker_config: bool) -> Self {
+        Self { docker_config, state: Mutex::new(State { book, ..State::default() }) }
+    }
+
+    pub(super) fn set(&self, registry: &str, credentials: Credentials) {
+        let mut state = self.state();
+        state.book.set(registry, credentials);
+        let registry = authority(registry);
+        state.authorizations.retain(|(of, ..), _| authority(of) != registry);
+    }
+
+    pub(super) fn known(&self, target: &Target<'_>) -> Option<HeaderValue> {
+        self.state().authorizations.get(&key(target)).cloned()
+    }
+
+    pub(super) fn forget(&self, target: &Target<'_>) {
+        self.state().authorizations.remove(&key(target));
+    }
+
+    pub(super) fn user(&self, registry: &str) -> Option<String> {
+        self.state().users.get(registry).cloned().flatten()
+    }
+
+    fn remember(&self, target: &Target<'_>, authorization: &HeaderValue) {
+        let mut state = self.state();
+        if state.authorizations.len() >= MAX_REMEMBERED {
+            state.authorizations.clear();
+        }
+        state.authorizations.insert(key(target), authorization.clone());
+    }
+
+    // Nothing in there is left half done by a panic.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn key(target: &Target<'_>) -> Key {
+    (target.registry.to_owned(), target.repository.to_owned(), target.access)
+}
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    token: Option<Secret>,
+    access_token: Option<Secret>,
+}
+
+impl Inner {
+    /// What to show after the refusal `response`.
+    pub(super) async fn authorize(
+        &self,
+        target: &Target<'_>,
+        response: Response,
+    ) -> Result<HeaderValue, RegistryError> {
+        self.auth.forget(target);
+        let challenge = challenge::read(response.headers());
+        let challenge =
+            challenge.map_err(|reason| RegistryError::Challenge { registry: target.registry.to_owned(), reason })?;
+        let credentials = self.credentials(target.registry).await?;
+        let authorization = match (challenge, &credentials) {
+            (_, Credentials::Bearer(token)) => header("Bearer", token.reveal()),
+            (Challenge::Basic, Credentials::Basic { user, password }) => basic(user, password),
+            (Challenge::Basic, Credentials::Anonymous | Credentials::Identity(_)) => {
+                // The refusal itself is the answer.
+                return Err(self
+                    .check(target, response, target.repository)
+                    .await
+                    .err()
+                    .unwrap_or_else(|| self.unsendable(target.registry)));
+            }
+            (Challenge::Token { realm, service, scope }, credentials) => {
+                let token = self.token(target, realm, service, scope, credentials).await?;
+                header("Bearer", token.reveal())
+            }
+        };
+        let authorization = authorization.ok_or_else(|| self.unsendable(target.registry))?;
+        self.auth.remember(target, &authorization);
+        Ok(authorization)
+    }
+
+    async fn credentials(&self, registry: &str) -> Result<Credentials, RegistryError> {
+        let set = self.auth.state().book.get(registry).cloned();
+        let found =
+            match set {
+                Some(credentials) => credentials,
+                None if self.auth.docker_config => credentials::from_docker(registry, self.options.timeouts.helper)
+                    .await
+                    .map_err(|source| RegistryError::Credentials { registry: registry.to_owned(), source })?,
+                None => Credentials::Anonymous,
+            };
+        self.auth.state().users.insert(registry.to_owned(), found.user().map(str::to_owned));
+        Ok(found)
+    }
+
+    async fn token(
+        &self,
+        target: &Target<'_>,
+        realm: Url,
+        service: Option<String>,
+        scope: Option<String>,
+        credentials: &Credentials,
+    ) -> Result<Secret, RegistryError> {
+        let challenge = |reason: String| RegistryError::Challenge { registry: target.registry.to_owned(), reason };
+        if realm.scheme() != "https" && (realm.scheme() != "http" || self.scheme(target.registry) != "http") {
+            return Err(challenge(format!(
+                "its tokens are had at `{}`, without TLS",
+                realm.origin().ascii_serialization()
+            )));
+        }
+        let scope = scope.or_else(|| wanted_scope(target));
+        let request = self.token_request(realm, service, scope, credentials)?;
+        let after = self.options.timeouts.small_answer;
+        let answer = async {
+            let response = request.send().await.map_err(|error| self.failed(error, target.registry))?;
+            let response = self.check(target, response, "a token").await?;
+            read_bounded(response, MAX_TOKEN_ANSWER, "the answer of the token service", target.registry, after).await
+        };
+        let timeout = |_| RegistryError::Timeout { registry: target.registry.to_owned(), after };
+        let answer = tokio::time::timeout(after, answer).await.map_err(timeout)??;
+        let answer: Option<TokenAnswer> = serde_json::from_slice(&answer).ok();
+        let token = answer.and_then(|answer| answer.token.or(answer.access_token));
+        token
+            .filter(|token| !token.reveal().is_empty())
+            .ok_or_else(|| challenge("its token service gives no token".to_owned()))
+    }
+
+    fn token_request(
+        &self,
+        mut realm: Url,
+        service: Option<String>,
+        scope: Option<String>,
+        credentials: &Credentials,
+    ) -> Result<reqwest::RequestBuilder, RegistryError> {
+        let client = self.transport.client(&realm)?;
+        let mut questions = Vec::new();
+        questions.extend(service.map(|service| ("service", service)));
+        questions.extend(scope.map(|scope| ("scope", scope)));
+        if let Credentials::Identity(token) = credentials {
+            let mut form = reqwest::Url::parse("form:?").expect("a constant");
+            form.query_pairs_mut()
+                .extend_pairs(&questions)
+                .append_pair("grant_type", "refresh_token")
+                .append_pair("client_id", CLIENT_ID)
+                .append_pair("refresh_token", token.reveal());
+            let body = form.query().unwrap_or_default().to_owned();
+            let form_type = "application/x-www-form-urlencoded";
+            return Ok(client.request(Method::POST, realm).header(CONTENT_TYPE, form_type).body(body));
+        }
+        if !questions.is_empty() {
+            realm.query_pairs_mut().extend_pairs(&questions);
+        }
+        let request = client.get(realm);
+        Ok(match credentials {
+            Credentials::Basic { user, password } => match basic(user, password) {
+                Some(header) => request.header(AUTHORIZATION, header),
+                None => request,
+            },
+            _ => request,
+        })
+    }
+
+    fn unsendable(&self, registry: &str) -> RegistryError {
+        let reason = "the credentials or the token have characters that cannot be sent".to_owned();
+        RegistryError::Challenge { registry: registry.to_owned(), reason }
+    }
+}
+
+fn wanted_scope(target: &Target<'_>) -> Option<String> {
+    let repository = target.repository;
+    match target.access {
+        Access::Ping => None,
+        Access::Pull => Some(format!("repository:{repository}:pull")),
+        Access::Push => Some(format!("repository:{repository}:pull,push")),
+    }
+}
+
+fn basic(user: &str, password: &Secret) -> Option<HeaderValue> {
+    let pair = Zeroizing::new(format!("{user}:{}", password.reveal()));
+    header("Basic", &Zeroizing::new(BASE64.encode(pair.as_bytes())))
+}
+
+fn header(scheme: &str, value: &str) -> Option<HeaderValue> {
+    let text = Zeroizing::new(format!("{scheme} {value}"));
+    let mut header = HeaderValue::from_str(&text).ok()?;
+    header.set_sensitive(true);
+    Some(header)
+}

@@ -1,0 +1,69 @@
+//! Why an artifact cannot be had.
+
+use crate::digest::Digest;
+use crate::image::ImageError;
+use crate::registry::RegistryError;
+
+/// Why an artifact cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// Whatever was pushed last, which nobody allowed.
+    #[error("`{reference}` means whatever was pushed last, which may be something else every time")]
+    Latest {
+        /// The reference.
+        reference: String,
+    },
+    /// The registry did not give it.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// A layer of another kind.
+    #[error("the artifact has a layer of type `{media_type}`, which is neither WebAssembly nor a provider archive")]
+    UnknownLayer {
+        /// Its media type.
+        media_type: String,
+    },
+    /// A layer that is there twice.
+    #[error("the artifact lists the layer `{digest}` twice")]
+    RepeatedLayer {
+        /// Its digest.
+        digest: Digest,
+    },
+    /// An image that does not hold one wasm file.
+    #[error("the image is not one wasm file")]
+    Image(#[from] ImageError),
+}
+
+impl FetchError {
+    /// Stable word for logs, tests and replies.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Latest { .. } => "latest",
+            Self::Registry(source) => source.code(),
+            Self::UnknownLayer { .. } => "unknown_layer",
+            Self::RepeatedLayer { .. } => "repeated_layer",
+            Self::Image(source) => source.code(),
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn next_step(&self) -> String {
+        match self {
+            Self::Latest { .. } => "name a version, as in `:1.0.0`, or allow it with `--allow-latest`".to_owned(),
+            Self::Registry(source) => source.next_step(),
+            Self::UnknownLayer { .. } | Self::RepeatedLayer { .. } => {
+                "refer to something that was pushed by `wash push`, or to an image with one wasm file".to_owned()
+            }
+            Self::Image(_) => {
+                "build it `FROM scratch` with nothing but the wasm file, or push it with `wash push --image`".to_owned()
+            }
+        }
+    }
+
+    /// Whether the registry is away, so that trying again later may help.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::Registry(source) if source.is_away())
+    }
+}
