@@ -9,8 +9,8 @@ mod writer;
 use std::collections::BTreeMap;
 use std::io;
 
-pub use reader::{Limits, read, read_target, read_with};
-pub use writer::write;
+pub use reader::{Limits, read, read_from, read_target, read_target_from, read_with};
+pub use writer::{write, write_to};
 
 use data_encoding::HEXUPPER;
 use sha2::{Digest, Sha256};
@@ -129,6 +129,9 @@ pub enum ArchiveError {
     /// Neither tar nor gzipped tar, or damaged.
     #[error("the archive cannot be read")]
     Unreadable(#[source] io::Error),
+    /// It could not be written where it should go.
+    #[error("the archive cannot be written")]
+    Unwritable(#[source] io::Error),
     /// Unpacks to more than allowed.
     #[error("the archive unpacks to more than {limit} bytes")]
     TooLarge {
@@ -150,6 +153,12 @@ pub enum ArchiveError {
     /// A link, device or anything else that is not a file.
     #[error("`{name}` in the archive is not a plain file")]
     NotAFile {
+        /// Its name.
+        name: String,
+    },
+    /// A file of which the archive holds only a part, the rest being zeroes.
+    #[error("`{name}` in the archive is a sparse file, expected a plain one")]
+    Sparse {
         /// Its name.
         name: String,
     },
@@ -202,10 +211,12 @@ impl ArchiveError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Unreadable(_) => "archive_unreadable",
+            Self::Unwritable(_) => "archive_unwritable",
             Self::TooLarge { .. } => "archive_too_large",
             Self::TooManyEntries { .. } => "archive_too_many_entries",
             Self::BadName { .. } => "archive_bad_name",
             Self::NotAFile { .. } => "archive_not_a_file",
+            Self::Sparse { .. } => "archive_sparse",
             Self::Duplicate { .. } => "archive_duplicate",
             Self::Unsigned => "unsigned",
             Self::NoTargets => "no_targets",

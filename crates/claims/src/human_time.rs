@@ -20,8 +20,13 @@ pub(crate) fn not_before(at: Option<u64>, now: u64) -> String {
     at.map_or_else(|| "immediately".to_owned(), |at| relative(at, now))
 }
 
+/// A distance alone.
+pub(crate) fn distance(seconds: u64) -> String {
+    render(round_down(seconds))
+}
+
 fn relative(at: u64, now: u64) -> String {
-    let span = render(round_down(at.abs_diff(now)));
+    let span = distance(at.abs_diff(now));
     if at < now { format!("{span} ago") } else { format!("in {span}") }
 }
 

@@ -96,7 +96,10 @@ impl<'a> Envelope<'a> {
 }
 
 fn decode(segment: &str, part: &'static str) -> Result<Vec<u8>, TokenError> {
-    BASE64URL_NOPAD.decode(segment.as_bytes()).map_err(|_| TokenError::Encoding { part })
+    BASE64URL_NOPAD.decode(segment.as_bytes()).map_err(|_| {
+        let padded = segment.ends_with('=');
+        if padded { TokenError::Padding { part } } else { TokenError::Encoding { part } }
+    })
 }
 
 #[derive(Deserialize)]

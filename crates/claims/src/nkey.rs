@@ -126,7 +126,16 @@ mod tests {
     #[test]
     fn crc_has_the_check_value_of_xmodem() {
         assert_eq!(crc16(b"123456789"), 0x31C3);
-        assert_eq!(crc16(b""), 0);
+        let golden: serde_json::Value =
+            serde_json::from_str(include_str!("../tests/vectors/nkeys.json")).expect("vectors are JSON");
+        for vector in golden["crc16"].as_array().expect("a list") {
+            let hex = vector["input_hex"].as_str().map(|hex| data_encoding::HEXLOWER.decode(hex.as_bytes()));
+            let input = match (hex, vector["input_ascii"].as_str()) {
+                (Some(hex), _) => hex.expect("hex"),
+                (None, ascii) => ascii.expect("hex or ASCII").as_bytes().to_vec(),
+            };
+            assert_eq!(u64::from(crc16(&input)), vector["crc16"].as_u64().expect("a number"));
+        }
     }
 
     #[test]

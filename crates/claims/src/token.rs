@@ -110,7 +110,9 @@ impl<M> Claims<M> {
             return Err(TokenError::Expired { human: human_time::expires(self.expires_at, now) });
         }
         if self.is_not_yet_valid(now) {
-            return Err(TokenError::NotYetValid { human: human_time::not_before(self.not_before, now) });
+            // A token that comes from the future says that one of the two clocks is wrong.
+            let ahead = (self.issued_at > now).then(|| human_time::distance(self.issued_at - now));
+            return Err(TokenError::NotYetValid { human: human_time::not_before(self.not_before, now), ahead });
         }
         Ok(())
     }
@@ -287,6 +289,12 @@ pub enum TokenError {
         /// Which segment.
         part: &'static str,
     },
+    /// A segment is padded.
+    #[error("the {part} of the token is padded with `=`, which tokens are not")]
+    Padding {
+        /// Which segment.
+        part: &'static str,
+    },
     /// A segment is not the JSON it should be.
     #[error("the {part} of the token cannot be read as JSON")]
     Json {
@@ -359,10 +367,12 @@ pub enum TokenError {
         human: String,
     },
     /// Its time has not come.
-    #[error("the claims become valid {human}")]
+    #[error("the claims become valid {human}{}", clocks(.ahead.as_deref()))]
     NotYetValid {
         /// When, for people.
         human: String,
+        /// How far this clock is behind the one by which they were signed, for people, if it is.
+        ahead: Option<String>,
     },
     /// The key given for signing is not the issuer the claims name.
     #[error("the claims name `{named}` as issuer, but the signing key is `{signer}`")]
@@ -377,6 +387,11 @@ pub enum TokenError {
     ForeignCryptography,
 }
 
+fn clocks(ahead: Option<&str>) -> String {
+    ahead
+        .map_or_else(String::new, |ahead| format!(", but were signed {ahead} from now: one of the two clocks is wrong"))
+}
+
 impl TokenError {
     /// Stable word for logs, tests and replies.
     pub fn code(&self) -> &'static str {
@@ -384,6 +399,7 @@ impl TokenError {
             Self::TooLarge { .. } => "token_too_large",
             Self::Segments { .. }
             | Self::Encoding { .. }
+            | Self::Padding { .. }
             | Self::Json { .. }
             | Self::Missing { .. }
             | Self::NoMetadata
@@ -394,7 +410,8 @@ impl TokenError {
             Self::WrongSubjectKind { .. } => "wrong_subject_kind",
             Self::SignatureInvalid { .. } => "signature_invalid",
             Self::Expired { .. } => "expired",
-            Self::NotYetValid { .. } => "not_yet_valid",
+            Self::NotYetValid { ahead: None, .. } => "not_yet_valid",
+            Self::NotYetValid { ahead: Some(_), .. } => "clock_skew",
             Self::IssuerMismatch { .. } => "issuer_mismatch",
             Self::ForeignCryptography => "foreign_cryptography",
         }

@@ -9,8 +9,8 @@ mod actor;
 mod canonical;
 mod sections;
 
-pub use actor::{ArtifactError, SignedActor, sign_actor, verify_actor};
-pub use canonical::{canonical_hash, canonicalize};
+pub use actor::{ArtifactError, SignedActor, sign_actor, sign_actor_to, verify_actor};
+pub use canonical::{canonical_hash, canonical_len, canonicalize};
 
 use sections::Sections;
 
@@ -153,16 +153,25 @@ pub fn extract(wasm: &[u8]) -> Result<Option<String>, WasmError> {
 /// # Errors
 /// When the binary cannot be walked, or the token is larger than any reader accepts.
 pub fn embed(wasm: &[u8], token: &str) -> Result<Vec<u8>, WasmError> {
+    let start = claims_section_start(token)?;
+    let mut signed = Vec::with_capacity(canonical_len(wasm)? + start.len() + token.len());
+    let mut append = |bytes: &[u8]| {
+        signed.extend_from_slice(bytes);
+        Ok::<_, WasmError>(())
+    };
+    canonical::write_canonical(wasm, &mut append)?;
+    append(&start)?;
+    append(token.as_bytes())?;
+    Ok(signed)
+}
+
+/// What precedes the token in its section.
+fn claims_section_start(token: &str) -> Result<Vec<u8>, WasmError> {
     if token.len() > MAX_TOKEN {
         return Err(WasmError::TokenTooLarge { found: token.len(), limit: MAX_TOKEN });
     }
-    let mut signed = canonicalize(wasm)?;
     let name = CLAIMS_SECTION.as_bytes();
     let name_length = sections::leb(name.len());
-    signed.push(sections::CUSTOM);
-    signed.extend_from_slice(sections::leb(name_length.len() + name.len() + token.len()).bytes());
-    signed.extend_from_slice(name_length.bytes());
-    signed.extend_from_slice(name);
-    signed.extend_from_slice(token.as_bytes());
-    Ok(signed)
+    let length = sections::leb(name_length.len() + name.len() + token.len());
+    Ok([&[sections::CUSTOM], length.bytes(), name_length.bytes(), name].concat())
 }

@@ -9,7 +9,8 @@ use std::io::{Cursor, Read, Write};
 use claims::archive::{self, Limits};
 use claims::{Archive, ArchiveError, Claims, ProviderMetadata, TokenError};
 use common::{NOW, account, forge, key, provider_claims, text, vector};
-use data_encoding::BASE64;
+use data_encoding::{BASE64, HEXUPPER};
+use sha2::{Digest, Sha256};
 use tar::EntryType;
 
 const LIMITS: Limits = Limits { unpacked_bytes: 1 << 20, entries: 8 };
@@ -56,6 +57,10 @@ fn the_golden_archive_reads_plain_and_compressed() {
     let vectors = vector("par");
     for form in ["tar_base64", "gzip_base64"] {
         let bytes = BASE64.decode(text(&vectors, form).as_bytes()).unwrap();
+        if form == "tar_base64" {
+            assert_eq!(HEXUPPER.encode(&Sha256::digest(&bytes)), text(&vectors, "tar_sha256"));
+            assert_eq!(names(&bytes), serde_json::from_value::<Vec<String>>(vectors["entries"].clone()).unwrap());
+        }
         let archive = archive::read(&bytes).unwrap();
         assert_eq!(archive.token, text(&vectors, "claims_jwt"));
         assert_eq!(archive.id.as_str(), archive.claims.subject);
@@ -72,6 +77,11 @@ fn the_golden_archive_reads_plain_and_compressed() {
             assert_eq!(archive::read(&again).unwrap(), archive);
         }
     }
+}
+
+fn names(tar: &[u8]) -> Vec<String> {
+    let mut archive = tar::Archive::new(tar);
+    archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().to_str().unwrap().to_owned()).collect()
 }
 
 #[test]
@@ -286,6 +296,8 @@ fn codes_of_archive_errors_are_stable() {
     let text = String::new;
     let codes = [
         (ArchiveError::Unreadable(std::io::Error::other("x")), "archive_unreadable"),
+        (ArchiveError::Unwritable(std::io::Error::other("x")), "archive_unwritable"),
+        (ArchiveError::Sparse { name: text() }, "archive_sparse"),
         (ArchiveError::TooLarge { limit: 1 }, "archive_too_large"),
         (ArchiveError::TooManyEntries { limit: 1 }, "archive_too_many_entries"),
         (ArchiveError::BadName { name: text() }, "archive_bad_name"),

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use claims::{AccountId, ActorId, ClusterId, HostId, KeyError, KeyKind, KeyPair, OperatorId, ProviderId, PublicKey};
 use common::{hex, key, text, vector};
+use data_encoding::BASE32_NOPAD;
 
 #[test]
 fn known_pairs_render_and_parse() {
@@ -30,6 +31,21 @@ fn known_pairs_render_and_parse() {
     }
     let kinds: BTreeSet<_> = pairs.iter().map(|pair| text(pair, "kind").parse::<KeyKind>().unwrap()).collect();
     assert_eq!(kinds.len(), KeyKind::ALL.len(), "every kind has a vector");
+}
+
+#[test]
+fn prefixes_are_those_of_the_protocol() {
+    let vectors = vector("nkeys");
+    let prefixes = vectors["prefix_bytes"].as_object().unwrap();
+    assert_eq!(prefixes.len(), KeyKind::ALL.len());
+    let decode = |text: &str| BASE32_NOPAD.decode(text.as_bytes()).unwrap();
+    for (name, prefix) in prefixes {
+        let pair = key(name.parse().unwrap(), 1);
+        assert_eq!(u64::from(decode(pair.public().as_str())[0]), prefix.as_u64().unwrap(), "{name}");
+        let raw = decode(pair.seed().expose());
+        assert_eq!(u64::from(raw[0] & 0xF8), vectors["seed_prefix_byte"].as_u64().unwrap());
+        assert_eq!(u64::from((raw[0] & 7) << 5 | raw[1] >> 3), prefix.as_u64().unwrap(), "{name}");
+    }
 }
 
 #[test]

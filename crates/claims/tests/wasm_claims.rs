@@ -75,6 +75,55 @@ fn nested_claims_are_stripped_for_the_hash_and_ignored_otherwise() {
 }
 
 #[test]
+fn a_component_is_not_signed_by_claims_inside_it() {
+    let nested = &vector("wasm_embed")["nested"];
+    let refused = |component: &[u8]| wasm::verify_actor(component, NOW).unwrap_err();
+    let error = refused(&hex(nested, "component_hex"));
+    assert!(matches!(error, ArtifactError::OnlyNestedSigned));
+    // Its claims are gone in the canonical form, and two levels down they are seen as well.
+    assert!(matches!(refused(&hex(nested, "canonical_hex")), ArtifactError::Unsigned));
+    let mut outer = wasm_encoder::Component::new();
+    outer.section(&wasm_encoder::RawSection { id: 4, data: &hex(nested, "component_hex") });
+    assert!(matches!(refused(&outer.finish()), ArtifactError::OnlyNestedSigned));
+}
+
+/// A place to write to that has room for so many bytes.
+struct Room(usize);
+
+impl std::io::Write for Room {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 = self.0.checked_sub(bytes.len()).ok_or_else(|| std::io::Error::other("full"))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn signing_into_a_stream_gives_the_same_bytes() {
+    for form in ["module_hex", "padded_module_hex", "signed_module_hex"] {
+        let module = hex(&vector("wasm_embed"), form);
+        let claims = actor_claims();
+        let signed = wasm::sign_actor(&module, claims.clone(), &account()).unwrap();
+        let mut streamed = Vec::new();
+        let token = wasm::sign_actor_to(&module, claims.clone(), &account(), &mut streamed).unwrap();
+        assert_eq!(streamed, signed);
+        assert_eq!(wasm::extract(&signed).unwrap(), Some(token));
+        assert_eq!(wasm::canonical_len(&module).unwrap(), wasm::canonicalize(&module).unwrap().len());
+        for room in [0, 8, signed.len() - 1] {
+            let error = wasm::sign_actor_to(&module, claims.clone(), &account(), Room(room)).unwrap_err();
+            assert_eq!(error.code(), "write_failed");
+        }
+        assert!(wasm::sign_actor_to(&module, claims, &account(), Room(signed.len())).is_ok());
+    }
+    let mut untouched = Vec::new();
+    let error = wasm::sign_actor_to(&MODULE[..7], actor_claims(), &account(), &mut untouched).unwrap_err();
+    assert_eq!((error.code(), untouched.len()), ("wasm_cut_off", 0));
+}
+
+#[test]
 fn a_draft_component_header_is_replaced() {
     let draft = b"\0asm\x0c\0\x01\0";
     assert_eq!(wasm::canonicalize(draft).unwrap(), Layer::Component.header());

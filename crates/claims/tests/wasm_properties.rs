@@ -3,17 +3,18 @@
 
 mod common;
 
-use claims::wasm;
-use common::{NOW, account, actor_claims};
+use claims::wasm::{self, Layer};
+use common::{NOW, account, actor_claims, hex, vector};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use wasm_encoder::{Component, CustomSection, Module, RawSection};
+use wasm_encoder::{CustomSection, RawSection, Section};
 
 #[derive(Debug, Clone)]
 enum Part {
     Custom(String, Vec<u8>),
     Plain(u8, Vec<u8>),
-    Nested(Vec<Part>),
+    Module(Vec<Part>),
+    Component(Vec<Part>),
 }
 
 fn custom() -> impl Strategy<Value = Part> {
@@ -21,42 +22,76 @@ fn custom() -> impl Strategy<Value = Part> {
     (name, vec(any::<u8>(), 0..40)).prop_map(|(name, payload)| Part::Custom(name, payload))
 }
 
-fn parts(plain_ids: std::ops::RangeInclusive<u8>) -> impl Strategy<Value = Vec<Part>> {
-    let plain = (plain_ids, vec(any::<u8>(), 0..150)).prop_map(|(id, body)| Part::Plain(id, body));
-    vec(prop_oneof![custom(), plain], 0..6)
+fn plain(ids: std::ops::RangeInclusive<u8>, most: usize) -> impl Strategy<Value = Part> {
+    (ids, vec(any::<u8>(), 0..most)).prop_map(|(id, body)| Part::Plain(id, body))
 }
 
-fn module(parts: &[Part]) -> Vec<u8> {
-    let mut module = Module::new();
-    for part in parts {
-        match part {
-            Part::Custom(name, data) => module.section(&CustomSection { name: name.into(), data: data.into() }),
-            Part::Plain(id, data) => module.section(&RawSection { id: *id, data }),
-            Part::Nested(_) => unreachable!("modules do not nest"),
-        };
-    }
-    module.finish()
+fn module_parts() -> impl Strategy<Value = Vec<Part>> {
+    vec(prop_oneof![custom(), plain(1..=13, 150)], 0..6)
 }
 
-fn component(parts: &[Part]) -> Vec<u8> {
-    let mut component = Component::new();
+/// Components in components in components, with modules at every level.
+fn component_parts() -> impl Strategy<Value = Vec<Part>> {
+    let leaf = prop_oneof![custom(), plain(5..=11, 40), module_parts().prop_map(Part::Module)];
+    let part = leaf.prop_recursive(3, 24, 4, |part| vec(part, 0..4).prop_map(Part::Component));
+    vec(part, 0..5)
+}
+
+fn render(layer: Layer, parts: &[Part]) -> Vec<u8> {
+    let mut binary = layer.header().to_vec();
     for part in parts {
         match part {
-            Part::Custom(name, data) => component.section(&CustomSection { name: name.into(), data: data.into() }),
-            Part::Plain(id, data) => component.section(&RawSection { id: *id, data }),
-            Part::Nested(parts) => component.section(&RawSection { id: 1, data: &module(parts) }),
-        };
+            Part::Custom(name, data) => CustomSection { name: name.into(), data: data.into() }.append_to(&mut binary),
+            Part::Plain(id, data) => RawSection { id: *id, data }.append_to(&mut binary),
+            Part::Module(parts) => RawSection { id: 1, data: &render(Layer::Module, parts) }.append_to(&mut binary),
+            Part::Component(parts) => {
+                RawSection { id: 4, data: &render(Layer::Component, parts) }.append_to(&mut binary);
+            }
+        }
     }
-    component.finish()
+    binary
 }
 
 fn binary() -> impl Strategy<Value = Vec<u8>> {
-    let nested = parts(1..=13).prop_map(Part::Nested);
-    let in_component = prop_oneof![custom(), nested, vec(any::<u8>(), 0..40).prop_map(|body| Part::Plain(7, body))];
     prop_oneof![
-        parts(1..=13).prop_map(|parts| module(&parts)),
-        vec(in_component, 0..5).prop_map(|parts| component(&parts)),
+        module_parts().prop_map(|parts| render(Layer::Module, &parts)),
+        component_parts().prop_map(|parts| render(Layer::Component, &parts)),
     ]
+}
+
+/// Where the claims section of a signed binary starts.
+fn code_len(signed: &[u8]) -> usize {
+    wasm::canonical_len(signed).unwrap()
+}
+
+/// Flips the bits, each alone, and expects a refusal.
+fn refuse_flips(mut signed: Vec<u8>, flips: impl Iterator<Item = (usize, u8)>) {
+    for (place, bit) in flips {
+        signed[place] ^= 1 << bit;
+        assert!(wasm::verify_actor(&signed, NOW).is_err(), "bit {bit} of byte {place}");
+        signed[place] ^= 1 << bit;
+    }
+    assert!(wasm::verify_actor(&signed, NOW).is_ok());
+}
+
+fn every_bit(places: std::ops::Range<usize>) -> impl Iterator<Item = (usize, u8)> {
+    places.flat_map(|place| (0..8).map(move |bit| (place, bit)))
+}
+
+#[test]
+fn every_single_flipped_bit_of_real_and_nested_binaries_is_refused() {
+    let nested = hex(&vector("wasm_embed")["nested"], "component_hex");
+    let module = hex(&vector("wasm_embed"), "padded_module_hex");
+    for binary in [nested, module] {
+        let signed = wasm::sign_actor(&binary, actor_claims(), &account()).unwrap();
+        let all = signed.len();
+        refuse_flips(signed, every_bit(0..all)); // those of the claims section as well
+    }
+    for guest in ["wapc_actor.wasm", "component_actor.wasm"] {
+        let signed = std::fs::read(format!("{}/tests/vectors/{guest}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let code = code_len(&signed);
+        refuse_flips(signed, every_bit(0..code));
+    }
 }
 
 proptest! {
@@ -79,6 +114,13 @@ proptest! {
         prop_assert_eq!(wasm::canonicalize(&canonical).unwrap(), canonical.clone());
         prop_assert_eq!(wasm::extract(&canonical).unwrap(), None);
         prop_assert_eq!(wasm::layer(&canonical), wasm::layer(&binary));
+    }
+
+    #[test]
+    fn one_flipped_bit_of_any_byte_of_the_code_is_refused(binary in binary(), bit in 0u8..8) {
+        let signed = wasm::sign_actor(&binary, actor_claims(), &account()).unwrap();
+        let places = 0..code_len(&signed);
+        refuse_flips(signed, places.map(|place| (place, (bit as usize + place) as u8 % 8)));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! are taken out of the compressed stream, however it was made.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io::{self, Cursor, Read};
 
 use data_encoding::HEXUPPER;
 use flate2::read::GzDecoder;
@@ -17,6 +17,8 @@ use crate::metadata::ProviderMetadata;
 use crate::token::Claims;
 
 const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
+/// Room made for a binary on the word of its header. Larger ones make more as they come.
+const MAX_RESERVED: usize = 32 * 1024 * 1024;
 
 /// How much of an archive is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +52,14 @@ pub fn read_with(archive: &[u8], limits: Limits) -> Result<Archive, ArchiveError
     unpack(archive, limits, None)
 }
 
+/// As [`read_with`], but takes the archive as a stream, so that its packed form is never in memory as a whole.
+///
+/// # Errors
+/// As [`read`]; an error of the stream is [`ArchiveError::Unreadable`].
+pub fn read_from(stream: impl Read, limits: Limits) -> Result<Archive, ArchiveError> {
+    unpack(stream, limits, None)
+}
+
 /// As [`read_with`], but keeps only the binary for `target`; those for other targets are checked and dropped. For running
 /// the provider, not for writing the archive again.
 ///
@@ -59,11 +69,23 @@ pub fn read_target(archive: &[u8], target: &str, limits: Limits) -> Result<Archi
     unpack(archive, limits, Some(target))
 }
 
-fn unpack(archive: &[u8], limits: Limits, only: Option<&str>) -> Result<Archive, ArchiveError> {
-    let content = if archive.starts_with(&GZIP_MAGIC) {
-        Content::read(GzDecoder::new(archive), limits, only)
+/// As [`read_target`], from a stream.
+///
+/// # Errors
+/// As [`read_target`]; an error of the stream is [`ArchiveError::Unreadable`].
+pub fn read_target_from(stream: impl Read, target: &str, limits: Limits) -> Result<Archive, ArchiveError> {
+    unpack(stream, limits, Some(target))
+}
+
+fn unpack(mut stream: impl Read, limits: Limits, only: Option<&str>) -> Result<Archive, ArchiveError> {
+    let mut start = Vec::with_capacity(GZIP_MAGIC.len());
+    stream.by_ref().take(GZIP_MAGIC.len() as u64).read_to_end(&mut start).map_err(ArchiveError::Unreadable)?;
+    let is_gzipped = start == GZIP_MAGIC;
+    let whole = Cursor::new(start).chain(stream);
+    let content = if is_gzipped {
+        Content::read(GzDecoder::new(whole), limits, only)
     } else {
-        Content::read(archive, limits, only)
+        Content::read(whole, limits, only)
     }?;
     content.check(only)
 }
@@ -103,6 +125,7 @@ impl Content {
         match entry.header().entry_type() {
             EntryType::Regular | EntryType::Continuous => {}
             EntryType::Directory => return Ok(()),
+            EntryType::GNUSparse => return Err(ArchiveError::Sparse { name: excerpt(&name) }),
             _ => return Err(ArchiveError::NotAFile { name: excerpt(&name) }),
         }
 
@@ -121,7 +144,7 @@ impl Content {
             return Err(ArchiveError::Duplicate { name: stem.to_owned() });
         }
         let keep = only.is_none_or(|only| only == stem);
-        let (hash, binary) = hash_stream(&mut entry, keep).map_err(ArchiveError::Unreadable)?;
+        let (hash, binary) = hash_entry(&mut entry, keep).map_err(ArchiveError::Unreadable)?;
         self.hashes.insert(stem.to_owned(), hash);
         if keep {
             self.kept.insert(stem.to_owned(), binary);
@@ -163,9 +186,13 @@ fn stem(path: &str) -> Result<&str, ArchiveError> {
     Ok(name.rsplit_once('.').filter(|(stem, _)| !stem.is_empty()).map_or(name, |(stem, _)| stem))
 }
 
-fn hash_stream(stream: &mut impl Read, keep: bool) -> io::Result<(String, Vec<u8>)> {
+/// Hashes an entry, and keeps it if wanted. Its size is what the header says, so room is made at once, within reason.
+fn hash_entry(stream: &mut tar::Entry<'_, impl Read>, keep: bool) -> io::Result<(String, Vec<u8>)> {
     let mut hasher = Sha256::new();
     let mut binary = Vec::new();
+    if keep {
+        binary.reserve_exact(usize::try_from(stream.size()).unwrap_or(usize::MAX).min(MAX_RESERVED));
+    }
     let mut chunk = vec![0u8; 64 * 1024];
     loop {
         let count = match stream.read(&mut chunk) {

@@ -7,21 +7,30 @@ use flate2::write::GzEncoder;
 
 use super::{Archive, ArchiveError, CLAIMS_ENTRY, check_target_name};
 
-/// Renders the archive, gzipped if `compress`.
+/// Renders the archive, gzipped if `compress`. [`write_to`] does without a copy of it in memory.
 ///
 /// # Errors
 /// When a target has no usable name.
 pub fn write(archive: &Archive, compress: bool) -> Result<Vec<u8>, ArchiveError> {
+    let mut rendered = Vec::new();
+    write_to(archive, compress, &mut rendered)?;
+    Ok(rendered)
+}
+
+/// Writes the archive piece by piece, gzipped if `compress`.
+///
+/// # Errors
+/// When a target has no usable name, before anything is written; or when `out` fails.
+pub fn write_to(archive: &Archive, compress: bool, out: impl Write) -> Result<(), ArchiveError> {
     for target in archive.targets.keys() {
         check_target_name(target)?;
     }
-    let rendered = if compress {
-        let encoder = GzEncoder::new(Vec::new(), Compression::default());
-        tar(archive, encoder).and_then(GzEncoder::finish)
+    let written = if compress {
+        tar(archive, GzEncoder::new(out, Compression::default())).and_then(GzEncoder::finish)
     } else {
-        tar(archive, Vec::new())
+        tar(archive, out)
     };
-    rendered.map_err(ArchiveError::Unreadable)
+    written.and_then(|mut out| out.flush()).map_err(ArchiveError::Unwritable)
 }
 
 fn tar<W: Write>(archive: &Archive, out: W) -> io::Result<W> {

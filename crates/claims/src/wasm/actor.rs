@@ -1,7 +1,9 @@
 //! Signing an actor and deciding whether a binary is one.
 
-use super::canonical::{raw_cut_hash, signed_hash};
-use super::{WasmError, canonical_hash, embed, extract};
+use std::io::{self, Write};
+
+use super::canonical::{has_nested_claims, raw_cut_hash, signed_hash, write_canonical};
+use super::{WasmError, canonical_hash, claims_section_start, embed, extract};
 use crate::id::{AccountId, ActorId};
 use crate::key::KeyPair;
 use crate::metadata::ActorMetadata;
@@ -32,6 +34,9 @@ pub enum ArtifactError {
     /// No claims in it.
     #[error("the actor is not signed: sign it with `wash claims sign`")]
     Unsigned,
+    /// Something inside it carries claims, but it does not.
+    #[error("the component is not signed, only something inside it is: sign the component with `wash claims sign`")]
+    OnlyNestedSigned,
     /// Its claims do not hold.
     #[error("the claims of the actor do not hold")]
     Token(#[from] TokenError),
@@ -48,6 +53,9 @@ pub enum ArtifactError {
     /// The binary cannot be taken apart.
     #[error("the WebAssembly binary is damaged")]
     Wasm(#[source] WasmError),
+    /// The signed binary could not be written where it should go.
+    #[error("cannot write the signed actor")]
+    Write(#[source] io::Error),
 }
 
 impl ArtifactError {
@@ -56,9 +64,11 @@ impl ArtifactError {
         match self {
             Self::NotWasm { .. } => "not_wasm",
             Self::Unsigned => "unsigned",
+            Self::OnlyNestedSigned => "only_nested_signed",
             Self::Token(source) => source.code(),
             Self::HashMismatch { .. } => "hash_mismatch",
             Self::Wasm(source) => source.code(),
+            Self::Write(_) => "write_failed",
         }
     }
 }
@@ -74,12 +84,39 @@ impl From<WasmError> for ArtifactError {
 
 /// Signs a module or component: fills in its hash and the current revision, and embeds the token.
 ///
+/// Needs room for the signed binary; [`sign_actor_to`] does not.
+///
 /// # Errors
 /// When the binary cannot be walked, or `issuer` is not the account the claims name.
-pub fn sign_actor(wasm: &[u8], mut claims: Claims<ActorMetadata>, issuer: &KeyPair) -> Result<Vec<u8>, ArtifactError> {
+pub fn sign_actor(wasm: &[u8], claims: Claims<ActorMetadata>, issuer: &KeyPair) -> Result<Vec<u8>, ArtifactError> {
+    Ok(embed(wasm, &token_for(wasm, claims, issuer)?)?)
+}
+
+/// As [`sign_actor`], but writes the signed binary piece by piece instead of holding it beside the unsigned one; answers
+/// the token. `out` is left as it was when the binary cannot be signed.
+///
+/// # Errors
+/// As [`sign_actor`], and when `out` fails.
+pub fn sign_actor_to(
+    wasm: &[u8],
+    claims: Claims<ActorMetadata>,
+    issuer: &KeyPair,
+    mut out: impl Write,
+) -> Result<String, ArtifactError> {
+    let token = token_for(wasm, claims, issuer)?;
+    let start = claims_section_start(&token)?;
+    let mut write = |bytes: &[u8]| out.write_all(bytes).map_err(ArtifactError::Write);
+    write_canonical(wasm, &mut write)?;
+    write(&start)?;
+    write(token.as_bytes())?;
+    out.flush().map_err(ArtifactError::Write)?;
+    Ok(token)
+}
+
+fn token_for(wasm: &[u8], mut claims: Claims<ActorMetadata>, issuer: &KeyPair) -> Result<String, ArtifactError> {
     claims.metadata.get_or_insert_default().hash = canonical_hash(wasm)?;
     claims.wascap_revision = Some(REVISION);
-    Ok(embed(wasm, &claims.sign(issuer)?)?)
+    Ok(claims.sign(issuer)?)
 }
 
 /// Accepts a binary whose claims are signed by an account, hold at `now`, and are about this very code.
@@ -90,7 +127,13 @@ pub fn sign_actor(wasm: &[u8], mut claims: Claims<ActorMetadata>, issuer: &KeyPa
 /// # Errors
 /// When any of that does not hold; the variant says what.
 pub fn verify_actor(wasm: &[u8], now: u64) -> Result<SignedActor, ArtifactError> {
-    let token = extract(wasm)?.ok_or(ArtifactError::Unsigned)?;
+    let Some(token) = extract(wasm)? else {
+        return Err(if has_nested_claims(wasm, 0)? {
+            ArtifactError::OnlyNestedSigned
+        } else {
+            ArtifactError::Unsigned
+        });
+    };
     let claims = Claims::<ActorMetadata>::verify(&token, now)?;
     let signed = &claims.metadata.as_ref().ok_or(TokenError::NoMetadata)?.hash;
 

@@ -16,9 +16,25 @@ const MAX_DEPTH: usize = 32;
 /// # Errors
 /// When the binary cannot be walked.
 pub fn canonicalize(wasm: &[u8]) -> Result<Vec<u8>, WasmError> {
-    let mut canonical = Vec::with_capacity(wasm.len());
-    emit(wasm, 0, Headers::Canonical, &mut |bytes| canonical.extend_from_slice(bytes))?;
+    let mut canonical = Vec::with_capacity(canonical_len(wasm)?);
+    write_canonical(wasm, &mut |bytes| {
+        canonical.extend_from_slice(bytes);
+        Ok::<_, WasmError>(())
+    })?;
     Ok(canonical)
+}
+
+/// Bytes of the canonical binary, without building it. The cheap way to find out whether a binary can be walked at all.
+///
+/// # Errors
+/// When the binary cannot be walked.
+pub fn canonical_len(wasm: &[u8]) -> Result<usize, WasmError> {
+    length(wasm, 0)
+}
+
+/// Hands the canonical binary to `sink`, piece by piece.
+pub(super) fn write_canonical<E: From<WasmError>>(wasm: &[u8], sink: &mut Sink<'_, E>) -> Result<(), E> {
+    emit(wasm, 0, Headers::Canonical, sink)
 }
 
 /// Upper-case hex SHA-256 of the canonical binary, without building it.
@@ -36,7 +52,10 @@ pub(super) fn signed_hash(wasm: &[u8]) -> Result<String, WasmError> {
 
 fn hash(wasm: &[u8], headers: Headers) -> Result<String, WasmError> {
     let mut hasher = Sha256::new();
-    emit(wasm, 0, headers, &mut |bytes| hasher.update(bytes))?;
+    emit(wasm, 0, headers, &mut |bytes| {
+        hasher.update(bytes);
+        Ok::<_, WasmError>(())
+    })?;
     Ok(HEXUPPER.encode(&hasher.finalize()))
 }
 
@@ -62,27 +81,53 @@ enum Headers {
     AsFound,
 }
 
-/// Hands the canonical bytes to `sink`, piece by piece.
-fn emit(wasm: &[u8], depth: usize, headers: Headers, sink: &mut dyn FnMut(&[u8])) -> Result<(), WasmError> {
+/// Takes pieces of a binary.
+pub(super) type Sink<'a, E> = dyn FnMut(&[u8]) -> Result<(), E> + 'a;
+
+/// Hands the canonical bytes to `sink`. What is canonical already goes in one piece, however many sections it has.
+fn emit<E: From<WasmError>>(wasm: &[u8], depth: usize, headers: Headers, sink: &mut Sink<'_, E>) -> Result<(), E> {
     let sections = descend(wasm, depth)?;
-    match headers {
-        Headers::Canonical => sink(&sections.layer.header()),
-        Headers::AsFound => sink(&wasm[..8]),
-    }
+    let mut kept = match headers {
+        Headers::Canonical => {
+            sink(&sections.layer.header())?;
+            8..8
+        }
+        Headers::AsFound => 0..8,
+    };
     for section in sections {
         let section = section?;
-        if section.claims()?.is_some() {
+        let body = section.end - section.body.len();
+        let is_claims = section.claims()?.is_some();
+        if !is_claims && !section.is_nested() && section.is_shortest() {
+            kept.end = section.end;
             continue;
         }
-        sink(&[section.id]);
-        sink(leb(body_length(&section, depth)?).bytes());
+        sink(&wasm[kept])?;
+        kept = section.end..section.end;
+        if is_claims {
+            continue;
+        }
+        sink(&[section.id])?;
+        sink(leb(body_length(&section, depth)?).bytes())?;
         if section.is_nested() {
             emit(section.body, depth + 1, headers, sink)?;
         } else {
-            sink(section.body);
+            kept.start = body;
         }
     }
-    Ok(())
+    sink(&wasm[kept])
+}
+
+/// Whether a module or component inside the binary carries claims. They say nothing about the whole.
+pub(super) fn has_nested_claims(wasm: &[u8], depth: usize) -> Result<bool, WasmError> {
+    for section in descend(wasm, depth)? {
+        let section = section?;
+        let inside = depth > 0 && section.claims()?.is_some();
+        if inside || section.is_nested() && has_nested_claims(section.body, depth + 1)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// How many bytes [`emit`] will hand over. Walks headers only, so doing it once per level is cheap.

@@ -72,6 +72,11 @@ impl<'a> Section<'a> {
         Ok(is_claims.then_some(payload))
     }
 
+    /// Whether its length is written in the shortest form.
+    pub(super) fn is_shortest(&self) -> bool {
+        self.end - self.start == 1 + leb(self.body.len()).len() + self.body.len()
+    }
+
     /// Whether the body is a binary of its own.
     pub(super) fn is_nested(&self) -> bool {
         self.layer == Layer::Component && matches!(self.id, NESTED_MODULE | NESTED_COMPONENT)
