@@ -93,6 +93,10 @@ impl Search {
             EntryType::XGlobalHeader => return Ok(()),
             other => return Err(ImageError::NotAFile { name: excerpt(&name), kind: kind(other) }),
         }
+        // A file called `/` has no name.
+        if path.is_empty() {
+            return Err(ImageError::BadName { name: excerpt(&name) });
+        }
         if let Some(first) = &self.found {
             return Err(ImageError::TwoFiles { first: excerpt(&first.path), second: excerpt(&path) });
         }
