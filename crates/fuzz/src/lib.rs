@@ -7,6 +7,8 @@
 //! when it is listed in [`TARGETS`], and then it has seeds and a libFuzzer binary.
 
 mod archive;
+mod artifacts;
+mod entries;
 mod forge;
 mod key_text;
 mod revocations;
@@ -14,6 +16,7 @@ mod token;
 mod wasm_claims;
 
 pub use archive::{archive, archive_entries};
+pub use artifacts::{image_config, image_layer, manifest, reference};
 pub use key_text::key_text;
 pub use revocations::revocations;
 pub use token::{claims_json, token};
@@ -27,7 +30,11 @@ pub const TARGETS: &[Target] = &[
     ("archive", archive),
     ("archive_entries", archive_entries),
     ("claims_json", claims_json),
+    ("image_config", image_config),
+    ("image_layer", image_layer),
     ("key_text", key_text),
+    ("manifest", manifest),
+    ("reference", reference),
     ("revocations", revocations),
     ("token", token),
     ("wasm_claims", wasm_claims),
