@@ -62,18 +62,7 @@ impl Cache {
     /// # Errors
     /// When there is no such directory and it cannot be made.
     pub fn open(directory: impl Into<PathBuf>, max_bytes: u64) -> Result<Self, CacheError> {
-        let directory = directory.into();
-        let failed = |source| CacheError { directory: directory.display().to_string(), source };
-        make_private(&directory).map_err(failed)?;
-        let inner = Inner { directory, max_bytes, patience: PATIENCE, complained: AtomicBool::new(false) };
-        let cache = Self { inner: Arc::new(inner) };
-        for part in [BLOBS, PARTIAL, KNOWN, TEMPORARY] {
-            if let Err(error) = make_private(&cache.path(part)) {
-                cache.complain(&error);
-            }
-        }
-        cache.evict(&[]);
-        Ok(cache)
+        Self::open_with_patience(directory, max_bytes, PATIENCE)
     }
 
     /// As [`Cache::open`], waiting at most `patience` for a download of another process that stands still.
@@ -85,14 +74,18 @@ impl Cache {
         max_bytes: u64,
         patience: Duration,
     ) -> Result<Self, CacheError> {
-        let opened = Self::open(directory, max_bytes)?;
-        let inner = Inner {
-            directory: opened.inner.directory.clone(),
-            max_bytes,
-            patience,
-            complained: AtomicBool::new(opened.inner.complained.load(Ordering::Relaxed)),
-        };
-        Ok(Self { inner: Arc::new(inner) })
+        let directory = directory.into();
+        let failed = |source| CacheError { directory: directory.display().to_string(), source };
+        make_private(&directory).map_err(failed)?;
+        let inner = Inner { directory, max_bytes, patience, complained: AtomicBool::new(false) };
+        let cache = Self { inner: Arc::new(inner) };
+        for part in [BLOBS, PARTIAL, KNOWN, TEMPORARY] {
+            if let Err(error) = make_private(&cache.path(part)) {
+                cache.complain(&error);
+            }
+        }
+        cache.evict(&[]);
+        Ok(cache)
     }
 
     /// Where it is.

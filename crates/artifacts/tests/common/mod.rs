@@ -14,7 +14,7 @@ use artifacts::{
 };
 
 pub use server::{Answer, Content, Seen, Server};
-pub use shelf::{Shelf, wasm};
+pub use shelf::{Shelf, ranged, wasm};
 
 /// Options that do not wait: pauses are short, and hanging ends soon.
 pub fn options(server: &Server) -> RegistryOptions {
