@@ -5,7 +5,7 @@
 
 use std::{
     fs,
-    io::{ErrorKind, Write},
+    io::{BufRead, ErrorKind, Read, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
@@ -19,6 +19,8 @@ use crate::{
 };
 
 const EXTENSION: &str = "nk";
+/// Far more than a seed has; what is longer is something else.
+const MAX_SEED_TEXT: u64 = 4096;
 
 /// A directory of seeds.
 #[derive(Debug, Clone)]
@@ -112,15 +114,40 @@ impl KeyStore {
     /// # Errors
     /// There is no such file, or it holds no seed.
     pub fn by_name(&self, name: &str) -> Result<KeyPair> {
-        if name.contains('/') {
-            return Err(Failure::usage(format!("`{name}` is not the name of a key: it contains `/`")));
-        }
-        let path = self.path(name.strip_suffix(".nk").unwrap_or(name));
-        let text = read(&path)?.ok_or_else(|| {
+        read_any(&self.path(plain_name(name)?))?.ok_or_else(|| {
             Failure::new(format!("no key `{name}` in `{}`", self.directory.display()))
                 .hint("list them with `wash keys list`")
-        })?;
-        KeyPair::from_seed(text.trim()).while_doing(|| format!("`{}` does not hold a seed", path.display()))
+        })
+    }
+
+    /// Stores a key that was made elsewhere as `{name}.nk`. Returns the file, and whether it is new.
+    ///
+    /// # Errors
+    /// The name is unusable or belongs to a key of another kind, or the file holds another key already.
+    pub fn import(&self, name: &str, key: &KeyPair) -> Result<(PathBuf, bool)> {
+        let name = plain_name(name)?;
+        if let Some(other) = kind_of_name(name).filter(|kind| *kind != key.kind()) {
+            return Err(Failure::usage(format!(
+                "`{name}` is the name of a key of kind `{other}`, not `{}`",
+                key.kind()
+            ))
+            .hint(format!("choose a name that ends in `_{}`", file_word(key.kind()))));
+        }
+        let path = self.path(name);
+        let existing = match read_any(&path)? {
+            Some(existing) => Some(existing),
+            None => self.create(&path, key)?,
+        };
+        match existing {
+            None => Ok((path, true)),
+            Some(existing) if existing.public() == key.public() => Ok((path, false)),
+            Some(existing) => Err(Failure::new(format!(
+                "`{}` holds another key already, `{}`, and was not changed",
+                path.display(),
+                existing.public()
+            ))
+            .hint("choose another name, or move that file away")),
+        }
     }
 
     /// The directory.
@@ -149,6 +176,29 @@ impl KeyStore {
             Err(error) => Err(Failure::from(error.error).while_doing(format!("cannot write `{}`", path.display()))),
         }
     }
+}
+
+/// A key's name as the user gives it, with or without its extension.
+fn plain_name(given: &str) -> Result<&str> {
+    let name = given.strip_suffix(".nk").unwrap_or(given);
+    let problem = match name {
+        "" => "it is empty",
+        name if name.contains('/') => "it contains `/`",
+        name if name.starts_with('.') => "it starts with `.`",
+        name if name.chars().any(char::is_control) => "it contains control characters",
+        name => return Ok(name),
+    };
+    Err(Failure::usage(format!("`{}` is not the name of a key: {problem}", given.escape_debug())))
+}
+
+/// The kind that a name says, if it says one.
+fn kind_of_name(name: &str) -> Option<KeyKind> {
+    use KeyKind::{Account, Cluster, Module, Operator, Server, Service, User};
+    let word = match name.rsplit_once('_') {
+        Some((_, word)) => word,
+        None => (name == "cluster").then_some(name)?,
+    };
+    [Server, Module, Service, Account, Operator, Cluster, User].into_iter().find(|kind| file_word(*kind) == word)
 }
 
 /// A name as part of a file name of this directory.
@@ -191,11 +241,39 @@ pub fn from_argument(given: &str, kind: KeyKind) -> Result<KeyPair> {
     of_kind(key, kind, "the given seed")
 }
 
+/// A seed of any kind: given literally, in a file, or (`-`, or nothing given) on standard input.
+///
+/// # Errors
+/// It is none of these.
+pub fn from_anywhere(given: Option<&str>) -> Result<KeyPair> {
+    let Some(given) = given.filter(|given| *given != "-") else {
+        let mut text = String::new();
+        std::io::stdin()
+            .lock()
+            .take(MAX_SEED_TEXT)
+            .read_line(&mut text)
+            .while_doing(|| "cannot read a seed from standard input".to_owned())?;
+        return KeyPair::from_seed(text.trim())
+            .while_doing(|| "what came on standard input is no seed".to_owned())
+            .hint(|| "a seed is a line of 58 letters and digits that begins with `S`".to_owned());
+    };
+    if let Some(key) = read_any(Path::new(given))? {
+        return Ok(key);
+    }
+    // What was given may be a mistyped secret: it is not repeated.
+    KeyPair::from_seed(given.trim())
+        .while_doing(|| "what was given is neither a file nor a seed".to_owned())
+        .hint(|| "give the path of a file that holds a seed, or the seed on standard input".to_owned())
+}
+
 fn read_seed(path: &Path, kind: KeyKind) -> Result<Option<KeyPair>> {
+    let key = read_any(path)?;
+    key.map(|key| of_kind(key, kind, &format!("`{}`", path.display()))).transpose()
+}
+
+fn read_any(path: &Path) -> Result<Option<KeyPair>> {
     let Some(text) = read(path)? else { return Ok(None) };
-    let shown = format!("`{}`", path.display());
-    let key = KeyPair::from_seed(text.trim()).while_doing(|| format!("{shown} does not hold a seed"))?;
-    of_kind(key, kind, &shown).map(Some)
+    KeyPair::from_seed(text.trim()).while_doing(|| format!("`{}` does not hold a seed", path.display())).map(Some)
 }
 
 fn of_kind(key: KeyPair, kind: KeyKind, what: &str) -> Result<KeyPair> {
@@ -206,8 +284,9 @@ fn of_kind(key: KeyPair, kind: KeyKind, what: &str) -> Result<KeyPair> {
 }
 
 fn read(path: &Path) -> Result<Option<String>> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
+    let mut text = String::new();
+    match fs::File::open(path).and_then(|file| file.take(MAX_SEED_TEXT).read_to_string(&mut text)) {
+        Ok(_) => Ok(Some(text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Failure::from(error).while_doing(format!("cannot read the key file `{}`", path.display()))),
     }

@@ -3,30 +3,7 @@
 mod support;
 
 use serde_json::json;
-use support::{EMPTY_MODULE, Wash};
-
-/// Stops every host of the home when the test ends, however it ends.
-struct Lattice(Wash);
-
-impl Lattice {
-    fn new() -> Self {
-        Self(Wash::new())
-    }
-}
-
-impl Drop for Lattice {
-    fn drop(&mut self) {
-        self.0.output(&["down", "--all"]);
-    }
-}
-
-impl std::ops::Deref for Lattice {
-    type Target = Wash;
-
-    fn deref(&self) -> &Wash {
-        &self.0
-    }
-}
+use support::{EMPTY_MODULE, Lattice, Wash};
 
 /// An address outside the range from which the system gives ports to everybody who asks for any.
 fn free_address() -> std::net::SocketAddr {

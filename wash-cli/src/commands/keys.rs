@@ -1,11 +1,16 @@
-//! `wash keys`: make keys, and show what is in the key directory.
+//! `wash keys`: make keys, bring keys along, and show what is in the key directory.
 
 use std::path::PathBuf;
 
 use claims::{KeyKind, KeyPair};
 use clap::{Args, Subcommand};
 
-use crate::{context::Context, failure::Result, keystore::KeyStore, output::Output};
+use crate::{
+    context::Context,
+    failure::Result,
+    keystore::{self, KeyStore},
+    output::Output,
+};
 
 /// `wash keys`.
 #[derive(Debug, Subcommand)]
@@ -27,6 +32,19 @@ pub enum KeysCommand {
     },
     /// List stored keys
     List(PlaceArgs),
+    /// Store a key that was made elsewhere; one that is there already is never overwritten
+    ///
+    /// Signing looks for `$USER_account`, `NAME_module` and `NAME_service`; calls are signed with `cluster`.
+    /// Example: wash keys import acme_account < acme.nk
+    Import {
+        /// Name to store it under, as `wash keys list` will show it
+        name: String,
+        /// Seed, or a file that holds one [default: standard input]
+        #[arg(value_name = "SEED|FILE")]
+        seed: Option<String>,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
 }
 
 /// Where stored keys are.
@@ -67,6 +85,17 @@ pub fn run(command: KeysCommand, context: &Context) -> Result<Output> {
                 format!("Keys in {}:\n  {}", store.directory().display(), names.join("\n  "))
             };
             Ok(Output::text(text).with("keys", names))
+        }
+        KeysCommand::Import { name, seed, place } => {
+            let key = keystore::from_anywhere(seed.as_deref())?;
+            let (path, new) = place.store(context).import(&name, &key)?;
+            let (kind, public) = (key.kind().to_string(), key.public().to_string());
+            let verb = if new { "Stored" } else { "Has been there already:" };
+            Ok(Output::text(format!("{verb} {kind} key {public} in {}", path.display()))
+                .with("public_key", public)
+                .with("kind", kind)
+                .with("file", path.to_string_lossy())
+                .with("new", new))
         }
     }
 }

@@ -3,8 +3,9 @@
 
 use std::{
     fs,
+    io::Write,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 /// The smallest core module: a header and nothing else.
@@ -34,6 +35,19 @@ impl Wash {
     }
 
     pub fn output(&self, args: &[&str]) -> Output {
+        self.command(args).stdin(Stdio::null()).output().expect("wash runs")
+    }
+
+    /// Runs with something on standard input.
+    pub fn output_fed(&self, args: &[&str], input: &[u8]) -> Output {
+        let mut wash = self.command(args);
+        wash.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut running = wash.spawn().expect("wash runs");
+        running.stdin.take().expect("asked for").write_all(input).expect("wash reads");
+        running.wait_with_output().expect("wash ends")
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
         let mut wash = Command::new(env!("CARGO_BIN_EXE_wash"));
         wash.env_clear();
         if !args.contains(&"up") {
@@ -45,9 +59,8 @@ impl Wash {
             .env("PATH", "/nonexistent")
             .env("HOME", self.directory())
             .env("WASH_HOME", self.path("wash"))
-            .env("USER", "ada")
-            .output()
-            .expect("wash runs")
+            .env("USER", "ada");
+        wash
     }
 
     /// Runs a command line, split at blanks, and renders exit code, stdout and stderr with what differs from run to
@@ -107,5 +120,28 @@ impl Wash {
         }
         neutral.pop();
         neutral
+    }
+}
+
+/// Stops every host of the home when the test ends, however it ends.
+pub struct Lattice(Wash);
+
+impl Lattice {
+    pub fn new() -> Self {
+        Self(Wash::new())
+    }
+}
+
+impl Drop for Lattice {
+    fn drop(&mut self) {
+        self.0.output(&["down", "--all"]);
+    }
+}
+
+impl std::ops::Deref for Lattice {
+    type Target = Wash;
+
+    fn deref(&self) -> &Wash {
+        &self.0
     }
 }
