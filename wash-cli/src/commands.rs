@@ -4,6 +4,7 @@ pub mod call;
 pub mod claims;
 pub mod completions;
 pub mod down;
+pub mod drain;
 pub mod events;
 pub mod get;
 pub mod inspect;
@@ -11,6 +12,9 @@ pub mod keys;
 pub mod label;
 pub mod link;
 pub mod par;
+pub mod pull;
+pub mod push;
+pub mod reg;
 pub mod scale;
 pub mod start;
 pub mod stop;
@@ -69,7 +73,22 @@ pub enum Command {
     #[command(subcommand)]
     Par(par::ParCommand),
     /// Show what an actor or provider archive claims
-    Inspect(inspect::InspectArgs),
+    ///
+    /// Example: wash inspect localhost:5000/acme/echo:0.1.0 --insecure
+    Inspect(Box<inspect::InspectArgs>),
+    /// Store a signed actor or a provider archive in a registry
+    ///
+    /// Example: wash push localhost:5000/acme/echo:0.1.0 echo_s.wasm --insecure
+    Push(Box<push::PushArgs>),
+    /// Fetch a signed actor or a provider archive from a registry
+    ///
+    /// Example: wash pull ghcr.io/acme/echo:0.1.0 --destination echo_s.wasm
+    Pull(Box<pull::PullArgs>),
+    /// Older spelling of push and pull; and whether a registry answers
+    #[command(subcommand)]
+    Reg(reg::RegCommand),
+    /// Empty what wash has cached
+    Drain(drain::DrainArgs),
     /// Print what a shell needs to complete command lines
     ///
     /// Example: wash completions -d ~/.local/share/bash-completion/completions bash
@@ -95,9 +114,13 @@ impl Command {
             Self::Call(args) => Box::pin(call::run(&args, context)).await,
             Self::Events(args) => Box::pin(events::run(&args, context)).await,
             Self::Keys(command) => keys::run(command, context),
-            Self::Claims(command) => claims::run(command, context),
-            Self::Par(command) => par::run(command, context),
-            Self::Inspect(args) => inspect::run(&args, context),
+            Self::Claims(command) => Box::pin(claims::run(command, context)).await,
+            Self::Par(command) => Box::pin(par::run(command, context)).await,
+            Self::Inspect(args) => Box::pin(inspect::run(&args, context)).await,
+            Self::Push(args) => Box::pin(push::run(&args, context)).await,
+            Self::Pull(args) => Box::pin(pull::run(&args, context)).await,
+            Self::Reg(command) => Box::pin(reg::run(command, context)).await,
+            Self::Drain(args) => drain::run(&args, context),
             Self::Completions(args) => completions::run(&args, Cli::command()),
         }
     }

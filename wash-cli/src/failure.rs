@@ -5,6 +5,7 @@
 
 use std::{error::Error, fmt};
 
+use artifacts::{CacheError, FetchError, NotAnArtifact, RegistryError};
 use lattice::client::{ConnectError, ControlError};
 
 /// What commands return.
@@ -34,6 +35,13 @@ impl Failure {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Says what to do next where nothing said so yet.
+    #[must_use]
+    pub fn or_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint.get_or_insert_with(|| hint.into());
         self
     }
 
@@ -99,10 +107,17 @@ impl<E: Error + 'static> From<E> for Failure {
     }
 }
 
-/// The next step, where an error of the lattice knows one.
+/// The next step, where an error knows one.
 fn hint_of(error: &(dyn Error + 'static)) -> Option<String> {
-    let control = error.downcast_ref::<ControlError>().and_then(ControlError::hint);
-    control.or_else(|| error.downcast_ref::<ConnectError>().map(ConnectError::hint)).map(str::to_owned)
+    let lattice = || {
+        let control = error.downcast_ref::<ControlError>().and_then(ControlError::hint);
+        control.or_else(|| error.downcast_ref::<ConnectError>().map(ConnectError::hint)).map(str::to_owned)
+    };
+    let registry = || error.downcast_ref::<RegistryError>().map(RegistryError::next_step);
+    let fetch = || error.downcast_ref::<FetchError>().map(FetchError::next_step);
+    let content = || error.downcast_ref::<NotAnArtifact>().map(NotAnArtifact::next_step);
+    let cache = || error.downcast_ref::<CacheError>().map(CacheError::next_step);
+    lattice().or_else(registry).or_else(fetch).or_else(content).or_else(cache)
 }
 
 /// Adds what was being done, or what to do next, to a result on its way out.

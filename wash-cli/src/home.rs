@@ -52,6 +52,11 @@ impl Home {
         self.root.join("contexts")
     }
 
+    /// What was fetched from registries, shared by `wash` and the hosts of this machine.
+    pub fn artifacts(&self) -> PathBuf {
+        self.root.join("cache/artifacts")
+    }
+
     /// Programs that wash starts, such as `nats-server`.
     pub fn programs(&self) -> PathBuf {
         self.root.join("bin")

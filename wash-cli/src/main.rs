@@ -21,9 +21,12 @@ mod nats_server;
 mod output;
 mod pairs;
 mod placement;
+mod progress;
 mod reach;
 mod reference;
+mod registry;
 mod resolve;
+mod revocations;
 mod signing;
 mod watch;
 

@@ -2,7 +2,7 @@
 //!
 //! Data goes to stdout, conversation to stderr, and `--output json` shows the same facts under stable names; there, what
 //! is said on the way becomes the member `notes`, so that stdout and stderr stay JSON. Invariant: no other file of this
-//! crate writes to stdout or stderr (logs of a host running in this process excepted).
+//! crate writes to stdout or stderr (progress bars, which come from here, and logs of a host in this process excepted).
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -12,7 +12,7 @@ use std::{
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{Map, Value, json};
 
-use crate::failure::Failure;
+use crate::{failure::Failure, progress};
 
 /// How results are shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -134,6 +134,11 @@ impl Printer {
         }
     }
 
+    /// What shows how far a transfer is.
+    pub fn progress(&self) -> Box<dyn artifacts::Progress> {
+        progress::shown(self.format)
+    }
+
     /// Shows a failure, on stderr.
     pub fn failure(&self, failure: &Failure) {
         let mut stderr = io::stderr().lock();
@@ -194,6 +199,15 @@ pub fn table(titles: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> St
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
+/// A size as people say it.
+pub fn size(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} bytes"),
+        1024..1_048_576 => format!("{} KiB", bytes.div_ceil(1024)),
+        _ => format!("{} MiB", bytes.div_ceil(1_048_576)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,5 +239,10 @@ mod tests {
             [vec!["N1".to_owned(), "quiet-sea".to_owned()], vec!["N22".into(), "x".into()]],
         );
         assert_eq!(text, "HOST ID  NAME\nN1       quiet-sea\nN22      x");
+    }
+
+    #[test]
+    fn sizes_are_rounded_up() {
+        assert_eq!((size(0), size(1025), size(1_048_577)), ("0 bytes".into(), "2 KiB".into(), "2 MiB".into()));
     }
 }

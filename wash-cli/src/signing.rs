@@ -7,10 +7,22 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use claims::{KeyKind, KeyPair};
 use clap::Args;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::{context::Context, keystore::KeyStore};
+use crate::{
+    connection::Connection,
+    context::Context,
+    failure::{Failure, Result},
+    keystore::{self, KeyStore},
+};
 
+/// Revision of what is signed without one. Old hosts keep the unpacked binary of a provider by its revision when that is
+/// above zero, so a default above zero would let a stale one run.
+pub const DEFAULT_REVISION: i32 = 0;
+/// Version of what is signed without one.
+pub const DEFAULT_VERSION: &str = "0.1.0";
 const SECONDS_PER_DAY: u64 = 86_400;
 
 /// Which keys sign.
@@ -64,9 +76,38 @@ fn in_days(days: Option<u64>, now: u64) -> Option<u64> {
     days.map(|days| now.saturating_add(days.saturating_mul(SECONDS_PER_DAY)))
 }
 
+/// The cluster key: the given one, else that of the saved connection, else the one that `wash up` made.
+///
+/// # Errors
+/// The given one is unusable, or there is none; `what` is what it was to sign.
+pub fn cluster_key(given: Option<&str>, connection: &Connection, what: &str, context: &Context) -> Result<KeyPair> {
+    if let Some(given) = given.or(connection.cluster_seed.as_deref()) {
+        return keystore::from_argument(given, KeyKind::Cluster);
+    }
+    let store = KeyStore::new(context.home.keys(), false);
+    store.existing("cluster", KeyKind::Cluster)?.ok_or_else(|| {
+        Failure::new(format!(
+            "no cluster key to sign the {what} with: `{}` is missing",
+            store.directory().join("cluster.nk").display()
+        ))
+        .hint(
+            "a host started with `wash up` on this machine makes it; for other hosts give theirs with `--cluster-seed`",
+        )
+    })
+}
+
 /// Seconds since 1970.
 pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// A moment as people write it, in UTC.
+pub fn date(seconds: u64) -> String {
+    i64::try_from(seconds)
+        .ok()
+        .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
+        .and_then(|moment| moment.format(&Rfc3339).ok())
+        .unwrap_or_else(|| seconds.to_string())
 }
 
 #[cfg(test)]
@@ -79,5 +120,11 @@ mod tests {
         assert_eq!(validity.expires_at(1000), Some(1000 + 172_800));
         assert_eq!(validity.not_before(1000), None);
         assert_eq!(ValidityArgs { expires: Some(u64::MAX), nbf: None }.expires_at(1), Some(u64::MAX));
+    }
+
+    #[test]
+    fn moments_are_dates_in_utc_and_impossible_ones_are_numbers() {
+        assert_eq!(date(1_700_000_000), "2023-11-14T22:13:20Z");
+        assert_eq!(date(u64::MAX), u64::MAX.to_string());
     }
 }

@@ -94,6 +94,62 @@ fn what_is_claimed_is_what_inspect_shows() {
 }
 
 #[test]
+fn the_member_names_of_inspect_are_those_of_the_specification() {
+    let wash = with_module();
+    wash.json("claims sign echo.wasm");
+    for line in ["inspect echo_s.wasm", "claims inspect echo_s.wasm", "claims show file://./echo_s.wasm"] {
+        let shown = wash.json(line);
+        for member in [
+            "account",
+            "module",
+            "actor",
+            "expires",
+            "can_be_used",
+            "version",
+            "revision",
+            "capabilities",
+            "tags",
+            "call_alias",
+            "name",
+        ] {
+            assert!(!shown[member].is_null(), "`{line}` lacks `{member}`: {shown}");
+        }
+        assert_eq!((&shown["version"], &shown["revision"]), (&json!("0.1.0"), &json!(0)), "the defaults");
+        assert_eq!(shown["tags"], json!("None"));
+    }
+    let token = wash.run("inspect echo_s.wasm --jwt-only");
+    assert!(token.starts_with("exit: 0\nstdout:\ney") && token.matches('.').count() == 2, "{token}");
+}
+
+#[test]
+fn a_digest_that_was_asked_for_must_be_that_of_the_file() {
+    let wash = with_module();
+    wash.json("claims sign echo.wasm");
+    let (code, failure) = wash.json_failure(&format!("inspect echo_s.wasm -d sha256:{}", "0".repeat(64)));
+    assert_eq!(code, Some(1));
+    let right = failure["error_chain"][0].as_str().and_then(|cause| cause.split('`').nth(1)).expect("the right one");
+    wash.json(&format!("inspect echo_s.wasm --digest {right}"));
+    assert!(wash.run("inspect echo_s.wasm -d md5:00").starts_with("exit: 2\n"));
+}
+
+#[test]
+fn the_world_of_a_component_is_shown_and_a_module_has_none() {
+    let wash = with_module();
+    wash.write("component.wasm", include_bytes!("../../crates/claims/tests/vectors/component_actor.wasm"));
+    let text = wash.run("inspect component.wasm --wit");
+    assert!(text.starts_with("exit: 0\nstdout:\npackage ") && text.contains("world "), "{text}");
+    insta::assert_snapshot!(wash.run("inspect echo.wasm --wit"), @r"
+    exit: 1
+    stderr:
+    error: `echo.wasm` has no WIT world: it is not a component
+      hint: modules and provider archives have none; leave out `--wit` to see the claims
+    ");
+    wash.write("broken.wasm", b"\0asm\x0d\0\x01\0\x07\xff");
+    let (code, failure) = wash.json_failure("inspect broken.wasm --wit");
+    assert_eq!((code, &failure["error"]), (Some(1), &json!("cannot read the world of `broken.wasm`")));
+}
+
+#[test]
 fn signing_again_keeps_the_identity_and_replaces_the_claims() {
     let wash = with_module();
     let first = wash.json("claims sign echo.wasm -q");
@@ -170,14 +226,14 @@ fn a_changed_file_is_shown_with_the_reason_why_hosts_refuse_it() {
 #[test]
 fn a_missing_file_is_named() {
     let (code, failure) = Wash::new().json_failure("inspect nothing.wasm");
-    assert_eq!((code, &failure["error"]), (Some(1), &json!("cannot read `nothing.wasm`")));
+    assert_eq!((code, &failure["error"]), (Some(1), &json!("no file `nothing.wasm`")));
 }
 
 #[test]
 fn tokens_of_every_kind_can_be_made() {
     let wash = Wash::new();
     for line in [
-        "claims token actor --name echo -q -x 2 -b 1",
+        "claims token actor --name echo -q -x 2 -b 1 --revision 3 --version 1.0.0",
         "claims token provider --name kv -c wasmcloud:keyvalue -v Acme",
         "claims token account --name acme",
         "claims token operator --name acme",

@@ -44,7 +44,12 @@ fn a_compressed_archive_says_its_real_name() {
     wash.write("kv", "binary");
     let made = wash.json("par create -c acme:kv -v Acme -n kv -b kv --compress --destination out.par");
     assert_eq!(made["file"], json!("out.par.gz"));
-    assert_eq!(wash.json("par inspect out.par.gz")["targets"], json!(["x86_64-linux"]));
+    let shown = wash.json("par inspect out.par.gz");
+    assert_eq!(shown["targets"], json!(["x86_64-linux"]));
+    assert_eq!((&shown["version"], &shown["revision"]), (&json!("0.1.0"), &json!("0")), "the defaults");
+    for member in ["name", "issuer", "service", "capability_contract_id", "vendor"] {
+        assert!(!shown[member].is_null(), "no `{member}`: {shown}");
+    }
 }
 
 #[test]

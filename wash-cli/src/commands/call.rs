@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use claims::{ActorId, HostId, KeyKind, KeyPair};
+use claims::{ActorId, HostId, KeyPair};
 use clap::Args;
 use lattice::{
     client::RpcClient,
@@ -20,11 +20,10 @@ use crate::{
     connection::{Connection, ConnectionArgs, Side},
     context::Context,
     failure::{Failure, OrFail, Result},
-    keystore::{self, KeyStore},
     lattice_view::Lattice,
     output::Output,
     reach::Way,
-    signing::now,
+    signing::{cluster_key, now},
 };
 
 /// The host id under which this tool calls; every host of the lattice knows it.
@@ -116,7 +115,7 @@ impl RpcArgs {
 /// There is no cluster key, the argument is no JSON, or the call fails.
 pub async fn run(args: &CallArgs, context: &Context) -> Result<Output> {
     let connection = args.rpc.resolve(context)?;
-    let cluster = cluster_key(args, &connection, context)?;
+    let cluster = cluster_key(args.cluster_seed.as_deref(), &connection, "call", context)?;
     let message = payload::from_json(&args.argument()?)?;
     let lattice = Lattice::reach(connection, context).await?;
     let actor = lattice.actor(&args.actor_id).await?;
@@ -137,23 +136,6 @@ impl CallArgs {
             (None, None) => Ok(String::new()),
         }
     }
-}
-
-fn cluster_key(args: &CallArgs, connection: &Connection, context: &Context) -> Result<KeyPair> {
-    let from_context = connection.cluster_seed.as_deref();
-    if let Some(given) = args.cluster_seed.as_deref().or(from_context) {
-        return keystore::from_argument(given, KeyKind::Cluster);
-    }
-    let store = KeyStore::new(context.home.keys(), false);
-    store.existing("cluster", KeyKind::Cluster)?.ok_or_else(|| {
-        Failure::new(format!(
-            "no cluster key to sign the call with: `{}` is missing",
-            store.directory().join("cluster.nk").display()
-        ))
-        .hint(
-            "a host started with `wash up` on this machine makes it; for other hosts give theirs with `--cluster-seed`",
-        )
-    })
 }
 
 async fn call(

@@ -1,5 +1,7 @@
-//! `wash claims`: sign actors, make tokens, and look at what artifacts claim.
+//! `wash claims`: sign actors, make tokens, look at what artifacts claim, and take trust back.
 
+mod revocations;
+mod revoke;
 mod sign;
 mod token;
 
@@ -22,21 +24,32 @@ pub enum ClaimsCommand {
     Sign(Box<sign::SignArgs>),
     /// Show what an actor or provider archive claims
     #[command(alias = "show")]
-    Inspect(InspectArgs),
+    Inspect(Box<InspectArgs>),
     /// Make a token that is not inside an artifact
     #[command(subcommand)]
     Token(Box<token::TokenCommand>),
+    /// Take back trust: hosts stop what is named, and never start it again
+    ///
+    /// Example: wash claims revoke actor echo --reason "leaks what it reads"
+    Revoke(revoke::RevokeArgs),
+    /// Give trust again to what was revoked
+    Unrevoke(revoke::UnrevokeArgs),
+    /// List what is revoked in the lattice, by whom and why
+    Revocations(revocations::RevocationsArgs),
 }
 
 /// Runs `wash claims`.
 ///
 /// # Errors
 /// A file or key is missing or unusable.
-pub fn run(command: ClaimsCommand, context: &Context) -> Result<Output> {
+pub async fn run(command: ClaimsCommand, context: &Context) -> Result<Output> {
     match command {
         ClaimsCommand::Sign(args) => sign::run(&args, context),
-        ClaimsCommand::Inspect(args) => inspect::run(&args, context),
+        ClaimsCommand::Inspect(args) => inspect::run(&args, context).await,
         ClaimsCommand::Token(command) => token::run(*command, context),
+        ClaimsCommand::Revoke(args) => revoke::revoke(&args, context).await,
+        ClaimsCommand::Unrevoke(args) => revoke::unrevoke(&args, context).await,
+        ClaimsCommand::Revocations(args) => revocations::run(&args, context).await,
     }
 }
 
@@ -59,7 +72,7 @@ pub struct ActorClaimsArgs {
     #[arg(short = 'f', long = "blob_store", alias = "blob-store")]
     blob_store: bool,
     /// Grant random numbers and ids (`wasmcloud:builtin:numbergen`)
-    #[arg(short = 'z', long = "numbergen")]
+    #[arg(short = 'z', long = "numbergen", alias = "extras")]
     number_generation: bool,
     /// Grant logging (`wasmcloud:builtin:logging`)
     #[arg(short = 'l', long)]

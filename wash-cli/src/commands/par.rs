@@ -15,7 +15,7 @@ use crate::{
     failure::{OrFail, Result},
     files, keystore,
     output::Output,
-    signing::{KeyArgs, now},
+    signing::{DEFAULT_REVISION, DEFAULT_VERSION, KeyArgs, now},
 };
 
 /// `wash par`.
@@ -28,7 +28,7 @@ pub enum ParCommand {
     /// Add or replace the binary of one target
     Insert(Box<InsertArgs>),
     /// Show what an archive claims
-    Inspect(InspectArgs),
+    Inspect(Box<InspectArgs>),
 }
 
 /// Options of `wash par create`.
@@ -44,11 +44,11 @@ pub struct CreateArgs {
     #[arg(short = 'n', long)]
     name: String,
     /// Revision, a number that grows
-    #[arg(short = 'r', long)]
-    revision: Option<i32>,
+    #[arg(short = 'r', long, alias = "rev", default_value_t = DEFAULT_REVISION)]
+    revision: i32,
     /// Version
-    #[arg(long)]
-    version: Option<String>,
+    #[arg(long, alias = "ver", default_value = DEFAULT_VERSION)]
+    version: String,
     /// JSON schema of its link values
     #[arg(short = 'j', long, value_name = "FILE")]
     schema: Option<PathBuf>,
@@ -93,11 +93,11 @@ pub struct InsertArgs {
 ///
 /// # Errors
 /// A file or key is missing or unusable.
-pub fn run(command: ParCommand, context: &Context) -> Result<Output> {
+pub async fn run(command: ParCommand, context: &Context) -> Result<Output> {
     match command {
         ParCommand::Create(args) => create(*args, context),
         ParCommand::Insert(args) => insert(*args, context),
-        ParCommand::Inspect(args) => inspect::run(&args, context),
+        ParCommand::Inspect(args) => inspect::run(&args, context).await,
     }
 }
 
@@ -114,8 +114,8 @@ fn create(mut args: CreateArgs, context: &Context) -> Result<Output> {
         name: Some(args.name.clone()),
         capid: args.capid,
         vendor: args.vendor,
-        rev: args.revision,
-        ver: args.version,
+        rev: Some(args.revision),
+        ver: Some(args.version),
         target_hashes: BTreeMap::new(),
         config_schema,
     };

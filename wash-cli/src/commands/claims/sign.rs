@@ -14,7 +14,7 @@ use crate::{
     failure::{Failure, OrFail, Result},
     files, keystore,
     output::Output,
-    signing::{KeyArgs, ValidityArgs, now},
+    signing::{DEFAULT_REVISION, DEFAULT_VERSION, KeyArgs, ValidityArgs, now},
 };
 
 /// Options of `wash claims sign`.
@@ -29,10 +29,10 @@ pub struct SignArgs {
     #[arg(short = 'n', long)]
     name: Option<String>,
     /// Revision, a number that grows
-    #[arg(short = 'r', long, default_value_t = 0)]
+    #[arg(short = 'r', long, alias = "revision", default_value_t = DEFAULT_REVISION)]
     rev: i32,
     /// Version
-    #[arg(short = 'v', long, default_value = "0.1.0")]
+    #[arg(short = 'v', long, alias = "version", default_value = DEFAULT_VERSION)]
     ver: String,
     #[command(flatten)]
     actor: ActorClaimsArgs,

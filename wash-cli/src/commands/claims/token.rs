@@ -9,7 +9,7 @@ use crate::{
     failure::{OrFail, Result},
     keystore,
     output::Output,
-    signing::{KeyArgs, ValidityArgs, now},
+    signing::{DEFAULT_REVISION, DEFAULT_VERSION, KeyArgs, ValidityArgs, now},
 };
 
 /// `wash claims token`.
@@ -43,10 +43,10 @@ pub struct CommonArgs {
 #[derive(Debug, Args)]
 pub struct ActorArgs {
     /// Revision, a number that grows
-    #[arg(short = 'r', long, default_value_t = 0)]
+    #[arg(short = 'r', long, alias = "revision", default_value_t = DEFAULT_REVISION)]
     rev: i32,
     /// Version
-    #[arg(short = 'v', long, default_value = "0.1.0")]
+    #[arg(short = 'v', long, alias = "version", default_value = DEFAULT_VERSION)]
     ver: String,
     #[command(flatten)]
     actor: ActorClaimsArgs,
@@ -64,11 +64,11 @@ pub struct ProviderArgs {
     #[arg(short = 'v', long)]
     vendor: String,
     /// Revision, a number that grows
-    #[arg(short = 'r', long)]
-    revision: Option<i32>,
+    #[arg(short = 'r', long, alias = "rev", default_value_t = DEFAULT_REVISION)]
+    revision: i32,
     /// Version
-    #[arg(long)]
-    version: Option<String>,
+    #[arg(long, alias = "ver", default_value = DEFAULT_VERSION)]
+    version: String,
     #[command(flatten)]
     common: CommonArgs,
 }
@@ -109,8 +109,8 @@ pub fn run(command: TokenCommand, context: &Context) -> Result<Output> {
                 name: Some(args.common.name.clone()),
                 capid: args.capid,
                 vendor: args.vendor,
-                rev: args.revision,
-                ver: args.version,
+                rev: Some(args.revision),
+                ver: Some(args.version),
                 ..ProviderMetadata::default()
             };
             let keys = args.common.keys(KeyKind::Account, KeyKind::Service, context)?;
