@@ -81,7 +81,7 @@ fn unpack(mut stream: impl Read, limits: Limits, only: Option<&str>) -> Result<A
     let mut start = Vec::with_capacity(GZIP_MAGIC.len());
     stream.by_ref().take(GZIP_MAGIC.len() as u64).read_to_end(&mut start).map_err(ArchiveError::Unreadable)?;
     let is_gzipped = start == GZIP_MAGIC;
-    let whole = Cursor::new(start).chain(stream);
+    let whole = Uninterrupted(Cursor::new(start).chain(stream));
     let content = if is_gzipped {
         Content::read(GzDecoder::new(whole), limits, only)
     } else {
@@ -195,15 +195,27 @@ fn hash_entry(stream: &mut tar::Entry<'_, impl Read>, keep: bool) -> io::Result<
     }
     let mut chunk = vec![0u8; 64 * 1024];
     loop {
-        let count = match stream.read(&mut chunk) {
-            Ok(0) => return Ok((HEXUPPER.encode(&hasher.finalize()), binary)),
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
+        let count = stream.read(&mut chunk)?;
+        if count == 0 {
+            return Ok((HEXUPPER.encode(&hasher.finalize()), binary));
+        }
         hasher.update(&chunk[..count]);
         if keep {
             binary.extend_from_slice(&chunk[..count]);
+        }
+    }
+}
+
+/// Reads again where a signal interrupted: not every reader of a format does.
+struct Uninterrupted<R>(R);
+
+impl<R: Read> Read for Uninterrupted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.0.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
         }
     }
 }
