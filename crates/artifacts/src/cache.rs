@@ -116,6 +116,12 @@ impl Cache {
         Some(bytes.into())
     }
 
+    /// Whether there is a file for this digest; whether it is undamaged, only [`Cache::get`] knows.
+    #[must_use]
+    pub fn holds(&self, digest: &Digest) -> bool {
+        self.blob(digest).exists()
+    }
+
     /// Keeps an artifact. More than fits the cache is not kept, which is no error.
     ///
     /// # Errors

@@ -194,26 +194,26 @@ fn looks_like_a_host(part: &str) -> bool {
 
 /// `host`, `host:port`, `[v6]` or `[v6]:port`.
 pub(crate) fn is_registry(text: &str) -> bool {
-    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, after)) => {
-            if address.parse::<std::net::Ipv6Addr>().is_err() {
-                return false;
-            }
-            ("", after)
-        }
-        None => text.find(':').map_or((text, ""), |colon| text.split_at(colon)),
-    };
     let digits = |text: &str| (1..=5).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    let label = |label: &str| {
+        let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        (1..=63).contains(&label.len()) && label.bytes().all(inner) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    let (host_fits, port) = match text.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((address, port)) => (address.parse::<std::net::Ipv6Addr>().is_ok(), port),
+            None => (false, ""),
+        },
+        None => {
+            let (host, port) = text.find(':').map_or((text, ""), |colon| text.split_at(colon));
+            (host.len() <= MAX_REGISTRY && host.split('.').all(label), port)
+        }
+    };
     let port_fits = port.is_empty()
         || port
             .strip_prefix(':')
             .filter(|port| digits(port))
             .is_some_and(|port| port.parse::<u16>().is_ok_and(|p| p > 0));
-    let label = |label: &str| {
-        let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        (1..=63).contains(&label.len()) && label.bytes().all(inner) && !label.starts_with('-') && !label.ends_with('-')
-    };
-    let host_fits = text.starts_with('[') || (host.len() <= MAX_REGISTRY && host.split('.').all(label));
     port_fits && host_fits
 }
 

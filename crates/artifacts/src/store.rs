@@ -117,7 +117,7 @@ impl ArtifactStore {
         }
         // With something to fall back on, waiting for a registry that is away helps nobody.
         let key = pinned.unwrap_or_else(|| reference.to_string());
-        let patient = self.cache.recall(&key).is_none();
+        let patient = self.cache.recall(&key).is_none_or(|known| !self.cache.holds(&known.artifact));
         match self.registry.resolve_with(reference, patient).await {
             Ok(resolved) => match self.cached(&resolved.digest.to_string(), Origin::Cache).await {
                 Some(fetched) => {

@@ -160,7 +160,8 @@ async fn an_identity_token_is_exchanged_and_a_bearer_token_is_shown() {
 
 #[tokio::test]
 async fn a_token_service_that_misbehaves_is_named_for_what_it_does() {
-    let answers: [(fn() -> Answer, &str); 7] = [
+    type Case = (fn() -> Answer, &'static str);
+    let answers: [Case; 7] = [
         (|| Answer::new(401, ""), "unauthorized"),
         (|| Answer::new(403, ""), "forbidden"),
         (|| Answer::new(200, r#"{"token":"bad"}"#), "unauthorized"),
@@ -359,4 +360,63 @@ async fn a_push_that_is_refused_or_interrupted() {
     let pinned = Shelf::pinned(&server, artifacts::Digest::of(b"other"));
     let pushed = registry(&server).push(&pinned, &content, &Silent).await;
     assert_eq!(pushed.map_err(|error| error.code()), Err("digest_mismatch"), "not what the reference says");
+}
+
+/// A registry that reads what is uploaded slowly, `pause` between mouthfuls; none at all is read without one.
+async fn slow(pause: Option<std::time::Duration>) -> (String, tokio::task::JoinHandle<()>) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let authority = listener.local_addr().expect("an address").to_string();
+    let serve = async move {
+        let mut connections = tokio::task::JoinSet::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            connections.spawn(async move {
+                let mut buffer = vec![0; 512 << 10];
+                while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+                    let head = String::from_utf8_lossy(&buffer[..count]).into_owned();
+                    let answer = match head.split(' ').next() {
+                        Some("HEAD") => "404 Not Found\r\ncontent-length: 0",
+                        Some("POST") => "202 Accepted\r\nlocation: /upload\r\ncontent-length: 0",
+                        _ => {
+                            let length = head.split_once("content-length: ").and_then(|(_, rest)| rest.lines().next());
+                            let length: usize = length.and_then(|text| text.trim().parse().ok()).expect("a length");
+                            let mut left = length - (count - head.find("\r\n\r\n").expect("a head") - 4);
+                            while left > 0 {
+                                match pause {
+                                    Some(pause) => tokio::time::sleep(pause).await,
+                                    None => std::future::pending().await,
+                                }
+                                left -= stream.read(&mut buffer).await.expect("more");
+                            }
+                            "201 Created\r\ncontent-length: 0"
+                        }
+                    };
+                    let answer = format!("HTTP/1.1 {answer}\r\n\r\n");
+                    stream.write_all(answer.as_bytes()).await.expect("answered");
+                }
+            });
+        }
+    };
+    (authority, tokio::spawn(serve))
+}
+
+#[tokio::test]
+async fn an_upload_may_take_long_but_not_stand_still() {
+    let push = async |pause| {
+        let (authority, server) = slow(pause).await;
+        let like = Server::start(|_| Answer::new(200, "")).await;
+        let options =
+            artifacts::RegistryOptions { insecure: vec![authority.clone()], retries: 0, ..common::options(&like) };
+        let registry = artifacts::Registry::new(options).expect("a client");
+        let reference = artifacts::Reference::parse(&format!("{authority}/demo:1"), None).expect("a reference");
+        let began = std::time::Instant::now();
+        let pushed = registry.push(&reference, &PushContent::actor(wasm(24 << 20, 1)), &Silent).await;
+        server.abort();
+        (pushed.map(drop).map_err(|error| error.code()), began.elapsed())
+    };
+    let idle = std::time::Duration::from_millis(500);
+    let (pushed, took) = push(Some(std::time::Duration::from_millis(15))).await;
+    assert_eq!(pushed, Ok(()));
+    assert!(took > idle, "slow enough to tell: {took:?}");
+    assert_eq!(push(None).await.0, Err("registry_timeout"));
 }

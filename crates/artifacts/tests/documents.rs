@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 const ACTOR_LAYER: &str = "application/vnd.module.wasm.content.layer.v1+wasm";
 const ACTOR_CONFIG: &str = "application/vnd.wasmcloud.actor.archive.config";
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// Layers of this type are all the same in these tests.
+const WASM_TWICE: &str = "application/wasm";
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 fn blob(media_type: &str) -> Value {
@@ -183,7 +185,9 @@ async fn an_index_that_leads_nowhere_says_so() {
 
 async fn of_layers(config: &str, types: &[&str]) -> Result<bytes::Bytes, String> {
     let mut shelf = Shelf::default();
-    let layers: Vec<_> = types.iter().enumerate().map(|(at, kind)| shelf.layer(kind, wasm(3_000, at as u8))).collect();
+    let seed = |at: usize, kind| if kind == WASM_TWICE { 0 } else { at as u8 };
+    let layers: Vec<_> =
+        types.iter().enumerate().map(|(at, kind)| shelf.layer(kind, wasm(3_000, seed(at, *kind)))).collect();
     shelf.artifact("1", config, &layers);
     let server = shelf.serve().await;
     let fetched = Store::of(&server).fetch(&Shelf::reference(&server)).await;
@@ -203,6 +207,11 @@ async fn layers_are_the_artifact_or_its_parts_in_order() {
     }
     let whole = [&first[..], &wasm(3_000, 1)[..], &wasm(3_000, 2)[..]].concat();
     assert_eq!(of_layers(ACTOR_CONFIG, &[ACTOR_LAYER; 3]).await, Ok(whole.into()));
+    assert_eq!(
+        of_layers(ACTOR_CONFIG, &[WASM_TWICE; 2]).await,
+        Ok([&first[..], &first[..]].concat().into()),
+        "listed twice"
+    );
     let refused = of_layers(ACTOR_CONFIG, &[ACTOR_LAYER, "application/vnd.new\u{1b}[2J"]).await.expect_err("unknown");
     assert!(refused.contains("application/vnd.new\u{FFFD}[2J"), "{refused}");
 }

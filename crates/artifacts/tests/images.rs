@@ -180,6 +180,8 @@ async fn an_image_is_fetched_as_its_wasm_file() {
     }
     let split = [(LAYER, tar(&[])), (LAYER, layer.clone())];
     assert_eq!(fetch(&split, entrypoint, json!({})).await, Ok(wasm.clone()));
+    let repeated = [(LAYER, tar(&[])), (LAYER, layer.clone()), (LAYER, tar(&[]))];
+    assert_eq!(fetch(&repeated, entrypoint, json!({})).await, Ok(wasm.clone()), "an empty layer, listed twice");
     let hostile = [(LAYER, tar(&[("../echo.wasm", &wasm)]))];
     assert_eq!(fetch(&hostile, entrypoint, json!({})).await, Err("image_bad_name".to_owned()));
     assert_eq!(fetch(&[(LAYER, layer)], "[]", json!({})).await, Err("image_config".to_owned()));

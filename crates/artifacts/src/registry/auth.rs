@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use super::Inner;
 use super::challenge::{self, Challenge};
 use super::error::RegistryError;
-use super::exchange::{Access, Target, read_bounded};
+use super::exchange::{Access, Target};
 use crate::credentials::{self, CredentialBook, Credentials, Secret};
 use crate::reference::authority;
 
@@ -152,13 +152,14 @@ impl Inner {
                 realm.origin().ascii_serialization()
             )));
         }
-        let scope = scope.or_else(|| wanted_scope(target));
+        // What is pushed first is only looked for, and a registry may ask for no more than that takes.
+        let scope = scope.filter(|_| target.access != Access::Push).or_else(|| wanted_scope(target));
         let request = self.token_request(realm, service, scope, credentials)?;
         let after = self.options.timeouts.small_answer;
         let answer = async {
             let response = request.send().await.map_err(|error| self.failed(error, target.registry))?;
             let response = self.check(target, response, "a token").await?;
-            read_bounded(response, MAX_TOKEN_ANSWER, "the answer of the token service", target.registry, after).await
+            self.read_bounded(target, response, MAX_TOKEN_ANSWER, "the answer of the token service").await
         };
         let timeout = |_| RegistryError::Timeout { registry: target.registry.to_owned(), after };
         let answer = tokio::time::timeout(after, answer).await.map_err(timeout)??;

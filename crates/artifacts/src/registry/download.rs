@@ -139,9 +139,10 @@ impl Transfer<'_> {
         let mut batch: Vec<Bytes> = Vec::new();
         let mut collected = 0;
         loop {
-            let (chunk, failed) = match response.chunk().await {
-                Ok(chunk) => (chunk, false),
-                Err(_) => (None, true),
+            // A connection that stands still is as good as one that ended.
+            let (chunk, failed) = match self.inner.within_idle(self.target.registry, response.chunk()).await {
+                Ok(Ok(chunk)) => (chunk, false),
+                Ok(Err(_)) | Err(_) => (None, true),
             };
             let ended = chunk.is_none();
             if let Some(chunk) = chunk {

@@ -121,7 +121,8 @@ impl Inner {
             if let Some(body) = &ask.body {
                 request = request.body(body.clone());
             }
-            let response = request.send().await.map_err(|error| self.failed(error, target.registry))?;
+            let response = self.within_idle(target.registry, request.send()).await?;
+            let response = response.map_err(|error| self.failed(error, target.registry))?;
             let follows = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308)
                 && matches!(ask.method, Method::GET | Method::HEAD);
             if !follows {
@@ -135,6 +136,17 @@ impl Inner {
         let timeouts = self.options.timeouts;
         let after = if error.is_connect() { timeouts.connect } else { timeouts.idle };
         RegistryError::from_request(error, registry, after)
+    }
+
+    /// Waits as long as nothing may happen.
+    pub(super) async fn within_idle<T>(
+        &self,
+        registry: &str,
+        work: impl Future<Output = T>,
+    ) -> Result<T, RegistryError> {
+        let after = self.options.timeouts.idle;
+        let timeout = |_| RegistryError::Timeout { registry: registry.to_owned(), after };
+        tokio::time::timeout(after, work).await.map_err(timeout)
     }
 
     /// Turns a refusal into its error.
@@ -164,30 +176,27 @@ impl Inner {
             status => RegistryError::Unexpected { registry, status, said },
         })
     }
-}
 
-/// Reads a body that has at most `limit` bytes.
-pub(super) async fn read_bounded(
-    mut response: Response,
-    limit: u64,
-    what: &str,
-    registry: &str,
-    idle: Duration,
-) -> Result<Bytes, RegistryError> {
-    let too_large = || RegistryError::TooLarge { what: what.to_owned(), limit };
-    if response.content_length().is_some_and(|length| length > limit) {
-        return Err(too_large());
-    }
-    let mut body = Vec::new();
-    loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) if (body.len() + chunk.len()) as u64 > limit => return Err(too_large()),
-            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-            Ok(None) => return Ok(body.into()),
-            Err(error) if error.is_timeout() => {
-                return Err(RegistryError::Timeout { registry: registry.to_owned(), after: idle });
+    /// Reads a body that has at most `limit` bytes.
+    pub(super) async fn read_bounded(
+        &self,
+        target: &Target<'_>,
+        mut response: Response,
+        limit: u64,
+        what: &str,
+    ) -> Result<Bytes, RegistryError> {
+        let too_large = || RegistryError::TooLarge { what: what.to_owned(), limit };
+        if response.content_length().is_some_and(|length| length > limit) {
+            return Err(too_large());
+        }
+        let mut body = Vec::new();
+        loop {
+            match self.within_idle(target.registry, response.chunk()).await? {
+                Ok(Some(chunk)) if (body.len() + chunk.len()) as u64 > limit => return Err(too_large()),
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) => return Ok(body.into()),
+                Err(_) => return Err(RegistryError::CutShort { what: what.to_owned(), received: body.len() as u64 }),
             }
-            Err(_) => return Err(RegistryError::CutShort { what: what.to_owned(), received: body.len() as u64 }),
         }
     }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
 
 use super::error::RegistryError;
-use super::exchange::{Access, Ask, Target, read_bounded};
+use super::exchange::{Access, Ask, Target};
 use super::{Inner, Registry};
 use crate::digest::Digest;
 use crate::manifest::{self, Blob, Document, Manifest, Platform};
@@ -78,7 +78,7 @@ impl Registry {
         let target = Target { registry: reference.registry(), repository: &repository, access: Access::Pull };
         let mut retry = inner.retry();
         loop {
-            match inner.small_answer(&target, &Ask::get(url.clone()), what, limit).await {
+            match inner.small_answer(&target, &Ask::get(url.clone()), what, limit, true).await {
                 Ok((bytes, _)) => {
                     check(&bytes, blob, what)?;
                     return Ok(bytes);
@@ -124,7 +124,7 @@ impl Inner {
         let ask = Ask::get(url).header(ACCEPT, MANIFESTS);
         let mut retry = self.retry();
         loop {
-            match self.small_answer(&target, &ask, what, self.options.max_manifest_bytes).await {
+            match self.small_answer(&target, &ask, what, self.options.max_manifest_bytes, patient).await {
                 Ok((text, headers)) => {
                     let found = Digest::of(&text);
                     let claimed = headers.get(CONTENT_DIGEST).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -143,20 +143,22 @@ impl Inner {
         }
     }
 
-    /// A bounded body, within a bounded time.
+    /// A bounded body, within a bounded time: a short one for whoever has something to fall back on.
     async fn small_answer(
         &self,
         target: &Target<'_>,
         ask: &Ask,
         what: &str,
         limit: u64,
+        patient: bool,
     ) -> Result<(Bytes, HeaderMap), RegistryError> {
-        let after = self.options.timeouts.small_answer;
+        let timeouts = self.options.timeouts;
+        let after = if patient { timeouts.small_answer } else { timeouts.small_answer.min(timeouts.connect * 2) };
         let answer = async {
             let response = self.once(target, ask, what).await?;
             let headers = response.headers().clone();
             let shown = format!("the answer about `{what}`");
-            let body = read_bounded(response, limit, &shown, target.registry, self.options.timeouts.idle).await?;
+            let body = self.read_bounded(target, response, limit, &shown).await?;
             Ok((body, headers))
         };
         let timeout = |_| RegistryError::Timeout { registry: target.registry.to_owned(), after };

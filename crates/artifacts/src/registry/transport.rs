@@ -1,7 +1,8 @@
 //! The HTTP clients beneath: over TLS or plain, through the proxies of the environment or past them.
 //!
 //! Each is made when it is first needed, because TLS needs certificates that may not be there. None of them follows
-//! redirects or decompresses: both are decided, and bounded, further up.
+//! redirects, decompresses or watches the time without bytes (it would count a whole upload as such a time): all three
+//! are decided, and bounded, further up.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -48,7 +49,6 @@ impl Transport {
         let mut builder = Client::builder()
             .user_agent(USER_AGENT)
             .connect_timeout(self.timeouts.connect)
-            .read_timeout(self.timeouts.idle)
             .redirect(Policy::none())
             .referer(false);
         builder = match tls {

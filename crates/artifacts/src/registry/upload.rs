@@ -21,6 +21,8 @@ use crate::reference::Reference;
 
 /// Bytes handed to the connection at once, and the grain of progress.
 const PIECE: usize = 64 << 10;
+/// How much longer than between pieces may pass between the last of them and the answer.
+const COMMIT: u32 = 4;
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 /// What was pushed.
@@ -144,10 +146,19 @@ impl Inner {
         }
         let sending = request.send();
         tokio::pin!(sending);
+        let mut left = bytes.len() as u64;
         loop {
+            // When all is sent, the registry may take a while to file it.
+            let patience = self.options.timeouts.idle * if left == 0 { COMMIT } else { 1 };
             tokio::select! {
                 response = &mut sending => return response.map_err(|error| self.failed(error, target.registry)),
-                Some(count) = told.recv() => progress.advance(count),
+                Some(count) = told.recv() => {
+                    left -= count;
+                    progress.advance(count);
+                }
+                () = tokio::time::sleep(patience) => {
+                    return Err(RegistryError::Timeout { registry: target.registry.to_owned(), after: patience });
+                }
             }
         }
     }

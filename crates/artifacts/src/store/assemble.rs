@@ -2,10 +2,11 @@
 //!
 //! One layer is the artifact. Several are its parts, in order. The layers of an image hold it as their only file.
 
+use std::collections::HashMap;
 use std::fs::File;
-use std::io::{Cursor, Read};
+use std::io::{self, Cursor, Read};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::{ArtifactStore, FetchError, FetchOptions, Fetched, Origin};
 use crate::cache::{Claim, Partial};
@@ -40,6 +41,12 @@ fn form(manifest: &Manifest) -> Result<Form, FetchError> {
         Some(layer) => Err(FetchError::UnknownLayer { media_type: layer.media_type.clone() }),
         None => Ok(Form::Parts),
     }
+}
+
+/// Layers that are here, in the order of the manifest.
+struct Layers {
+    order: Vec<Digest>,
+    distinct: HashMap<Digest, Layer>,
 }
 
 /// A layer that is here.
@@ -102,27 +109,27 @@ impl ArtifactStore {
             Layer::Downloaded(partial) => {
                 let cache = self.cache.clone();
                 let bytes = tokio::task::spawn_blocking(move || cache.complete(&partial)).await;
-                let bytes =
-                    bytes.map_err(std::io::Error::other).and_then(|bytes| bytes).map_err(RegistryError::Disk)?;
+                let bytes = bytes.map_err(io::Error::other).and_then(|bytes| bytes).map_err(RegistryError::Disk)?;
                 Ok((bytes, Some(layer.digest), false))
             }
         }
     }
 
+    /// All layers, in order; one that is listed several times is there once.
     async fn layers(
         &self,
         reference: &Reference,
         layers: &[Blob],
         options: &FetchOptions,
         progress: &dyn Progress,
-    ) -> Result<Vec<Layer>, FetchError> {
-        let mut here = Vec::new();
+    ) -> Result<Layers, FetchError> {
+        let mut here = Layers { order: Vec::new(), distinct: HashMap::new() };
         for layer in layers {
-            // The same layer twice is legal, and one download; its file can be held only once.
-            if layers.iter().filter(|other| other.digest == layer.digest).count() > 1 {
-                return Err(FetchError::RepeatedLayer { digest: layer.digest });
+            here.order.push(layer.digest);
+            if !here.distinct.contains_key(&layer.digest) {
+                let layer = (layer.digest, self.layer(reference, layer, options, progress).await?);
+                here.distinct.extend([layer]);
             }
-            here.push(self.layer(reference, layer, options, progress).await?);
         }
         Ok(here)
     }
@@ -155,30 +162,24 @@ impl ArtifactStore {
         Ok(config)
     }
 
-    async fn concatenate(&self, layers: Vec<Layer>) -> Result<Bytes, FetchError> {
+    async fn concatenate(&self, layers: Layers) -> Result<Bytes, FetchError> {
         blocking(move || {
-            let mut whole = BytesMut::new();
-            for layer in &layers {
-                match layer {
-                    Layer::Cached(bytes) => whole.extend_from_slice(bytes),
-                    Layer::Downloaded(partial) => {
-                        whole.extend_from_slice(&partial.read().map_err(RegistryError::Disk)?)
-                    }
-                }
+            let mut whole = Vec::new();
+            for mut layer in layers.readers() {
+                layer.read_to_end(&mut whole).map_err(RegistryError::Disk)?;
             }
-            discard(&layers);
-            Ok(whole.freeze())
+            layers.discard();
+            Ok(whole.into())
         })
         .await
     }
 
-    async fn unpack(&self, layers: Vec<Layer>, config: ImageConfig, limit: u64) -> Result<Bytes, FetchError> {
+    async fn unpack(&self, layers: Layers, config: ImageConfig, limit: u64) -> Result<Bytes, FetchError> {
         blocking(move || {
-            let readers: Vec<Reader> = layers.iter().map(Layer::reader).collect::<Result<_, _>>()?;
             let limits = Limits { unpacked_bytes: limit, ..Limits::default() };
-            let file = image::single_wasm_file(readers, limits);
+            let file = image::single_wasm_file(layers.readers(), limits);
             // Refused or not, nobody needs them again: the same manifest gives the same refusal.
-            discard(&layers);
+            layers.discard();
             let file = file?;
             config.check_program(&file)?;
             Ok(file.bytes)
@@ -202,24 +203,42 @@ impl ArtifactStore {
     }
 }
 
-type Reader = Box<dyn Read>;
+impl Layers {
+    fn readers(&self) -> impl Iterator<Item = Reader<'_>> {
+        self.order.iter().map(|digest| Reader { layer: &self.distinct[digest], source: None })
+    }
 
-impl Layer {
-    fn reader(&self) -> Result<Reader, FetchError> {
-        Ok(match self {
-            Self::Cached(bytes) => Box::new(Cursor::new(bytes.clone())),
-            Self::Downloaded(partial) => {
-                let file: File = partial.reader().map_err(RegistryError::Disk)?;
-                Box::new(file)
+    /// Gives up what was downloaded only to be put together.
+    fn discard(&self) {
+        for layer in self.distinct.values() {
+            if let Layer::Downloaded(partial) = layer {
+                partial.discard();
             }
-        })
+        }
     }
 }
 
-fn discard(layers: &[Layer]) {
-    for layer in layers {
-        if let Layer::Downloaded(partial) = layer {
-            partial.discard();
+/// A layer that is opened when it is read: one that is listed twice has one file, and one place in it.
+struct Reader<'a> {
+    layer: &'a Layer,
+    source: Option<Source>,
+}
+
+enum Source {
+    Memory(Cursor<Bytes>),
+    Disk(File),
+}
+
+impl Read for Reader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let source = match (self.source.take(), self.layer) {
+            (Some(source), _) => source,
+            (None, Layer::Cached(bytes)) => Source::Memory(Cursor::new(bytes.clone())),
+            (None, Layer::Downloaded(partial)) => Source::Disk(partial.reader()?),
+        };
+        match self.source.insert(source) {
+            Source::Memory(bytes) => bytes.read(buffer),
+            Source::Disk(file) => file.read(buffer),
         }
     }
 }
@@ -227,5 +246,5 @@ fn discard(layers: &[Layer]) {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, FetchError> + Send + 'static,
 ) -> Result<T, FetchError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| RegistryError::Disk(std::io::Error::other(error)))?
+    tokio::task::spawn_blocking(work).await.map_err(|error| RegistryError::Disk(io::Error::other(error)))?
 }

@@ -1,6 +1,5 @@
 //! Why an artifact cannot be had.
 
-use crate::digest::Digest;
 use crate::image::ImageError;
 use crate::registry::RegistryError;
 
@@ -22,12 +21,6 @@ pub enum FetchError {
         /// Its media type.
         media_type: String,
     },
-    /// A layer that is there twice.
-    #[error("the artifact lists the layer `{digest}` twice")]
-    RepeatedLayer {
-        /// Its digest.
-        digest: Digest,
-    },
     /// An image that does not hold one wasm file.
     #[error("the image is not one wasm file")]
     Image(#[from] ImageError),
@@ -41,7 +34,6 @@ impl FetchError {
             Self::Latest { .. } => "latest",
             Self::Registry(source) => source.code(),
             Self::UnknownLayer { .. } => "unknown_layer",
-            Self::RepeatedLayer { .. } => "repeated_layer",
             Self::Image(source) => source.code(),
         }
     }
@@ -52,7 +44,7 @@ impl FetchError {
         match self {
             Self::Latest { .. } => "name a version, as in `:1.0.0`, or allow it with `--allow-latest`".to_owned(),
             Self::Registry(source) => source.next_step(),
-            Self::UnknownLayer { .. } | Self::RepeatedLayer { .. } => {
+            Self::UnknownLayer { .. } => {
                 "refer to something that was pushed by `wash push`, or to an image with one wasm file".to_owned()
             }
             Self::Image(_) => {
