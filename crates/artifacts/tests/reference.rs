@@ -85,6 +85,8 @@ fn what_is_no_reference_says_which_part() {
         ("-registry.test/echo:1", "bad_registry"),
         ("registry..test/echo:1", "bad_registry"),
         ("[::1/echo:1", "bad_registry"),
+        ("[registry.test/echo:1", "bad_registry"),
+        ("[r\u{1}.test/echo:1", "bad_registry"),
         ("[v1.x]/echo:1", "bad_registry"),
         ("oci:///echo:1", "bad_registry"),
     ] {

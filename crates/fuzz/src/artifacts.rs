@@ -42,7 +42,8 @@ pub fn manifest(data: &[u8]) {
             return;
         }
     };
-    let json: Value = serde_json::from_slice(data).expect("it was read as JSON");
+    // What nobody looks at may hold escapes that stand for no character; a whole reader refuses them.
+    let Ok(json) = serde_json::from_slice::<Value>(data) else { return };
     assert_eq!(json["schemaVersion"], 2);
     match document {
         Document::Manifest(manifest) => check_manifest(&manifest, &json),
