@@ -209,6 +209,10 @@ async fn child() {
     let reference = Reference::parse(&format!("{authority}/demo:1"), None).expect("a reference");
     let fetched = store.fetch(&reference, &FetchOptions::default(), &Silent).await.expect("an actor");
     println!("fetched {}", fetched.digest);
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    if let Some(peak) = status.lines().find_map(|line| line.strip_prefix("VmHWM:")) {
+        println!("peak {}", peak.trim().trim_end_matches(" kB"));
+    }
 }
 
 fn start_child(server: &Server, directory: &std::path::Path) -> Child {
@@ -249,4 +253,22 @@ async fn processes_that_want_the_same_download_it_once() {
         assert!(said.contains(&format!("fetched {}", Digest::of(&actor))), "{said}");
     }
     assert_eq!(server.count("/blobs/"), 1);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_artifact_is_in_memory_once() {
+    let peak_kib = async |size: usize| {
+        let server = Shelf::with_actor(&wasm(size, 1)).serve().await;
+        let directory = tempfile::tempdir().expect("a directory");
+        let child = start_child(&server, directory.path());
+        let output = tokio::task::block_in_place(|| child.wait_with_output()).expect("it ends");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let peak = said.lines().find_map(|line| line.strip_prefix("peak ")).and_then(|peak| peak.parse::<usize>().ok());
+        peak.unwrap_or_else(|| panic!("{said}"))
+    };
+    let (small, large) = (peak_kib(1 << 10).await, peak_kib(64 << 20).await);
+    let more = large - small;
+    println!("64 MiB take {} MiB more than 1 KiB", more >> 10);
+    assert!(more < 80 << 10, "{more} KiB for 64 MiB: it was collected somewhere besides the result");
 }

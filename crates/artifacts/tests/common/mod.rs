@@ -13,6 +13,8 @@ use artifacts::{
     RegistryOptions, Silent, Timeouts,
 };
 
+use data_encoding::BASE64;
+
 pub use server::{Answer, Content, Seen, Server};
 pub use shelf::{Shelf, ranged, wasm};
 
@@ -40,6 +42,15 @@ pub fn registry(server: &Server) -> Registry {
 pub fn registry_as(server: &Server, credentials: artifacts::Credentials) -> Registry {
     let book = CredentialBook::new().with(&server.authority(), credentials);
     Registry::new(RegistryOptions { credentials: book, ..options(server) }).expect("a client")
+}
+
+/// `shelf` behind a challenge for this `user:password`.
+pub fn wants_basic(shelf: Shelf, pair: &'static str) -> impl Fn(&Seen) -> Answer {
+    let expected = format!("Basic {}", BASE64.encode(pair.as_bytes()));
+    move |seen| match seen.header("authorization") {
+        Some(shown) if shown == expected => shelf.answer(seen),
+        _ => Answer::new(401, "").with("www-authenticate", "Basic realm=\"x\""),
+    }
 }
 
 /// A store with a cache of its own.
