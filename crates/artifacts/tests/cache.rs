@@ -204,3 +204,16 @@ fn what_a_reference_stood_for_is_not_believed_when_damaged() {
         assert_eq!(cache.recall("registry.test/demo:1").is_some(), known);
     }
 }
+
+#[test]
+fn references_are_forgotten_when_there_are_too_many() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let known = open(directory.path(), 1 << 20).directory().join("known");
+    for at in 0..=4096 {
+        fs::write(known.join(at.to_string()), "{}").expect("written");
+    }
+    age(&known.join("7"), 100);
+    open(directory.path(), 1 << 20);
+    assert_eq!(fs::read_dir(&known).expect("there").count(), 4096);
+    assert!(!known.join("7").exists(), "the oldest");
+}

@@ -184,7 +184,11 @@ async fn an_image_is_fetched_as_its_wasm_file() {
     assert_eq!(fetch(&repeated, entrypoint, json!({})).await, Ok(wasm.clone()), "an empty layer, listed twice");
     let hostile = [(LAYER, tar(&[("../echo.wasm", &wasm)]))];
     assert_eq!(fetch(&hostile, entrypoint, json!({})).await, Err("image_bad_name".to_owned()));
-    assert_eq!(fetch(&[(LAYER, layer)], "[]", json!({})).await, Err("image_config".to_owned()));
+    let layers = [(LAYER, layer)];
+    assert_eq!(fetch(&layers, "[]", json!({})).await, Err("image_config".to_owned()));
+    let padded = |size: usize| format!("{entrypoint}{}", " ".repeat(size - entrypoint.len()));
+    assert_eq!(fetch(&layers, &padded(4 << 20), json!({})).await, Ok(wasm), "exactly as large as allowed");
+    assert_eq!(fetch(&layers, &padded((4 << 20) + 1), json!({})).await, Err("too_large".to_owned()));
 }
 
 #[tokio::test]

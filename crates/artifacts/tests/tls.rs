@@ -4,7 +4,7 @@ mod common;
 
 use std::sync::Arc;
 
-use artifacts::{Credentials, Registry, RegistryOptions};
+use artifacts::{Credentials, PushContent, Registry, RegistryOptions, Silent};
 use common::{Answer, Server, Shelf, Store, options, wasm};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio_rustls::TlsAcceptor;
@@ -27,12 +27,13 @@ fn authority_for(name: &str) -> Authority {
     let certificate = params.signed_by(&key, &issuer).expect("a certificate");
     let pem = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(pem.path(), issuer.pem()).expect("written");
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("versions")
         .with_no_client_auth()
         .with_single_cert(vec![certificate.der().clone()], PrivatePkcs8KeyDer::from(key.serialize_der()).into())
         .expect("a server");
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Authority { pem, acceptor: TlsAcceptor::from(Arc::new(config)) }
 }
 
@@ -50,6 +51,8 @@ async fn an_authority_of_our_own_is_trusted_when_named() {
     let store = Store::new(over_tls(&server, Some(&authority)));
     assert_eq!(store.fetch(&Shelf::reference(&server)).await.expect("an actor").bytes, actor);
 
+    assert_eq!(server.seen()[0].header("host"), None, "over HTTP/2, which has no such header");
+
     let error = over_tls(&server, None).ping(&server.authority()).await.expect_err("not trusted");
     assert_eq!(error.code(), "registry_tls");
     assert!(!error.is_away(), "the cache is no way around it");
@@ -58,6 +61,22 @@ async fn an_authority_of_our_own_is_trusted_when_named() {
     let stranger = authority_for("127.0.0.1");
     let error = over_tls(&server, Some(&stranger)).ping(&server.authority()).await.expect_err("not trusted");
     assert_eq!(error.code(), "registry_tls");
+}
+
+#[tokio::test]
+async fn a_push_goes_over_tls_too() {
+    let authority = authority_for("127.0.0.1");
+    let server = Server::start_with(Some(authority.acceptor.clone()), move |seen| match seen.method.as_str() {
+        "HEAD" => Answer::new(404, ""),
+        "POST" => Answer::new(202, "").with("location", "/upload"),
+        _ => Answer::new(201, ""),
+    })
+    .await;
+    let actor = wasm(3_000_000, 1);
+    let content = PushContent::actor(actor.clone());
+    over_tls(&server, Some(&authority)).push(&Shelf::reference(&server), &content, &Silent).await.expect("pushed");
+    let uploaded = server.seen().into_iter().find(|seen| seen.method == "PUT").expect("an upload");
+    assert_eq!((&uploaded.body, uploaded.header("content-length")), (&actor, Some("3000000")));
 }
 
 #[tokio::test]

@@ -231,3 +231,34 @@ fn header(scheme: &str, value: &str) -> Option<HeaderValue> {
     header.set_sensitive(true);
     Some(header)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authorizations_do_not_pile_up() {
+        let auth = Auth::new(CredentialBook::new(), false);
+        let header = HeaderValue::from_static("Bearer x");
+        for at in 0..=MAX_REMEMBERED {
+            let repository = at.to_string();
+            auth.remember(
+                &Target { registry: "registry.test", repository: &repository, access: Access::Pull },
+                &header,
+            );
+            assert!(auth.state().authorizations.len() <= MAX_REMEMBERED);
+        }
+        let last = MAX_REMEMBERED.to_string();
+        let last = Target { registry: "registry.test", repository: &last, access: Access::Pull };
+        assert_eq!(auth.known(&last), Some(header));
+        auth.set("https://registry.test", Credentials::Anonymous);
+        assert_eq!(auth.known(&last), None, "other credentials, other authorizations");
+    }
+
+    #[test]
+    fn what_is_shown_does_not_print() {
+        let shown = basic("ada", &"hunter2".into()).expect("sendable");
+        assert!(format!("{shown:?}") == "Sensitive", "{shown:?}");
+        assert_eq!(header("Bearer", "a\nb"), None);
+    }
+}

@@ -154,8 +154,12 @@ async fn serve(
         async move {
             let (head, body) = request.into_parts();
             let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-            let request =
-                Seen { method: head.method.to_string(), path: head.uri.to_string(), headers: head.headers, body };
+            // HTTP/2 always says the whole address; in HTTP/1 only a proxy is told one.
+            let path = match head.uri.scheme_str() {
+                Some("https") => head.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
+                _ => head.uri.to_string(),
+            };
+            let request = Seen { method: head.method.to_string(), path, headers: head.headers, body };
             seen.lock().expect("no panics").push(request.clone());
             let answer = handler(&request);
             if matches!(answer.content, Content::Hangs) {
