@@ -5,10 +5,14 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use claims::ActorId;
+use contracts::CallError;
 use dashmap::DashMap;
 use lattice::{
     control::{ActorDescription, ActorInstance},
@@ -17,7 +21,27 @@ use lattice::{
 use runtime::{Guest, Outbound};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::state::scale::{self, Annotations, Instance};
+use crate::state::{
+    revocations::Provenance,
+    scale::{self, Annotations, Instance},
+};
+
+/// Whether an actor may neither call nor be called any more; shared by the actor and its way out.
+#[derive(Debug, Clone, Default)]
+pub struct Barred(Arc<AtomicBool>);
+
+impl Barred {
+    /// Refuses a call of, or to, a barred actor.
+    ///
+    /// # Errors
+    /// [`CallError::Unauthorized`].
+    pub fn check(&self, actor: &ActorId) -> Result<(), CallError> {
+        if self.0.load(Ordering::Relaxed) {
+            return Err(CallError::Unauthorized { reason: format!("actor `{actor}` is revoked") });
+        }
+        Ok(())
+    }
+}
 
 /// One actor.
 pub struct RunningActor {
@@ -27,10 +51,14 @@ pub struct RunningActor {
     pub shown: ActorClaims,
     /// The reference it runs from, as the client wrote it.
     pub image_ref: String,
+    /// Where it comes from.
+    pub provenance: Provenance,
     /// Its code.
     pub guest: Guest,
     /// Its way out.
     pub outbound: Arc<dyn Outbound>,
+    /// Whether it is revoked.
+    pub barred: Barred,
     instances: Mutex<BTreeMap<Annotations, Instance>>,
     serving: CancellationToken,
     _stop_serving: DropGuard,
@@ -39,14 +67,24 @@ pub struct RunningActor {
 impl RunningActor {
     /// An actor with its first instance.
     #[must_use]
-    pub fn new(id: ActorId, shown: ActorClaims, image_ref: String, guest: Guest, outbound: Arc<dyn Outbound>) -> Self {
+    pub fn new(
+        id: ActorId,
+        shown: ActorClaims,
+        image_ref: String,
+        provenance: Provenance,
+        guest: Guest,
+        outbound: Arc<dyn Outbound>,
+        barred: Barred,
+    ) -> Self {
         let serving = CancellationToken::new();
         Self {
             id,
             shown,
             image_ref,
+            provenance,
             guest,
             outbound,
+            barred,
             instances: Mutex::default(),
             _stop_serving: serving.clone().drop_guard(),
             serving,
@@ -57,6 +95,12 @@ impl RunningActor {
     #[must_use]
     pub fn grants(&self, contract: &str) -> bool {
         self.shown.caps.iter().any(|granted| granted == contract)
+    }
+
+    /// From now on it neither calls nor is called, also where a call is under way.
+    pub fn bar(&self) {
+        self.barred.0.store(true, Ordering::Relaxed);
+        self.serving.cancel();
     }
 
     /// Ends when the actor no longer takes calls from the lattice.

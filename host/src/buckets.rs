@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    future::{Future, poll_fn},
+    future::{Future, IntoFuture, poll_fn},
     pin::Pin,
     task::Poll,
     time::Duration,
@@ -19,7 +19,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use lattice::{
     LatticeId,
-    subject::{config_bucket, lattice_bucket},
+    subject::{config_bucket, lattice_bucket, revocation_bucket},
 };
 
 use crate::state::{merge::Remote, replica::Bucket};
@@ -78,7 +78,7 @@ pub struct Buckets {
 }
 
 impl Buckets {
-    /// Opens (or creates) both buckets and starts watching them.
+    /// Opens (or creates) the buckets and starts watching them.
     ///
     /// # Errors
     /// [`BucketError`].
@@ -88,6 +88,7 @@ impl Buckets {
             let name = match bucket {
                 Bucket::Lattice => lattice_bucket(lattice),
                 Bucket::Config => config_bucket(lattice),
+                Bucket::Revocations => revocation_bucket(lattice),
             };
             let store = open_bucket(jetstream, name).await?;
             let watch = bounded("watching a bucket", store.watch_with_history(">")).await?;
@@ -97,7 +98,7 @@ impl Buckets {
     }
 
     fn find(&mut self, bucket: Bucket) -> &mut Watched {
-        self.watched.iter_mut().find(|watched| watched.bucket == bucket).expect("both buckets were opened")
+        self.watched.iter_mut().find(|watched| watched.bucket == bucket).expect("every bucket was opened")
     }
 
     /// What a bucket held when the watch began. Call once per bucket, before [`Buckets::next`].
@@ -149,14 +150,20 @@ impl Buckets {
         bounded("writing a key", self.find(bucket).store.put(key, value)).await
     }
 
-    /// Removes a key: links and claims are deleted, configuration is purged (protocol section 3.5).
+    /// Removes a key: links and claims are deleted, configuration is purged (protocol section 3.5). A revocation list
+    /// is removed without a marker, which nobody would read and nothing would ever remove.
     ///
     /// # Errors
     /// As [`Buckets::put`].
     pub async fn delete(&mut self, bucket: Bucket, key: &str) -> Result<(), BucketError> {
+        let store = &self.find(bucket).store;
         match bucket {
-            Bucket::Lattice => bounded("deleting a key", self.find(bucket).store.delete(key)).await,
-            Bucket::Config => bounded("purging a key", self.find(bucket).store.purge(key)).await,
+            Bucket::Lattice => bounded("deleting a key", store.delete(key)).await,
+            Bucket::Config => bounded("purging a key", store.purge(key)).await,
+            Bucket::Revocations => {
+                let subject = format!("{}{key}", store.prefix);
+                bounded("removing a key", store.stream.purge().filter(subject).into_future()).await.map(drop)
+            }
         }
     }
 }

@@ -3,12 +3,16 @@
 //! [`HostArgs`] is what an operator writes; [`HostConfig`] is what the host uses. [`HostArgs::into_config`] collects
 //! every problem and reports them together: a wrong setting stops the start.
 
+mod artifacts;
+
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
 use claims::{AccountId, ClusterId, KeyKind, KeyPair};
 use clap::{Args, builder::BoolishValueParser};
 use lattice::{LatticeId, client::NatsOptions};
 use runtime::{GuestLimits, RuntimeConfig};
+
+pub use self::artifacts::{ArtifactArgs, ArtifactConfig, RegistryLogin};
 
 /// Settings as flags and environment variables. `wash up` and `wash-host` share them.
 #[derive(Debug, Clone, Args)]
@@ -70,6 +74,9 @@ pub struct HostArgs {
         value_parser = BoolishValueParser::new()
     )]
     pub allow_file_load: Option<bool>,
+    /// Registries and their cache.
+    #[command(flatten)]
+    pub artifacts: ArtifactArgs,
     /// Deadline of a call that brings none, milliseconds.
     #[arg(long, env = "WASMCLOUD_RPC_TIMEOUT_MS", default_value_t = 2000)]
     pub rpc_timeout_ms: u64,
@@ -116,12 +123,14 @@ pub struct HostConfig {
     pub cluster_key: Option<KeyPair>,
     /// Trusted cluster keys besides our own.
     pub cluster_issuers: Vec<ClusterId>,
-    /// Issuers whose artifacts may run; none means any.
+    /// Issuers whose artifacts may run; none means any, an empty list means nobody's.
     pub allowed_issuers: Option<Vec<AccountId>>,
     /// Labels besides the built-in ones, which they override.
     pub labels: BTreeMap<String, String>,
     /// Whether `file://` references are served.
     pub allow_file_load: bool,
+    /// Registries and their cache.
+    pub artifacts: ArtifactConfig,
     /// Deadline of a call that brings none.
     pub rpc_timeout: Duration,
     /// Grace of a provider process at stop.
@@ -154,6 +163,7 @@ impl HostConfig {
             allowed_issuers: None,
             labels: BTreeMap::new(),
             allow_file_load: false,
+            artifacts: ArtifactConfig::new(state_dir.join("cache").join("artifacts")),
             rpc_timeout: Duration::from_secs(2),
             provider_shutdown_delay: Duration::from_millis(300),
             heartbeat_interval: Duration::from_secs(30),
@@ -186,7 +196,9 @@ impl HostArgs {
         config.cluster_key = problems.seed("--cluster-seed", self.cluster_seed.as_deref(), KeyKind::Cluster);
         config.cluster_issuers = problems.list("--cluster-issuers", &self.cluster_issuers);
         let issuers: Vec<AccountId> = problems.list("--allowed-issuer", &self.allowed_issuers);
-        config.allowed_issuers = (!self.allowed_issuers.is_empty()).then_some(issuers);
+        let strict = self.artifacts.strict || !self.allowed_issuers.is_empty();
+        config.allowed_issuers = strict.then_some(issuers);
+        config.artifacts = self.artifacts.clone().into_config(&mut problems, config.artifacts.cache_dir.clone());
         config.labels = problems.labels(&self.labels);
         config.ctl = Some(self.nats_options(self.ctl_host.as_deref(), self.ctl_port));
         config.rpc = Some(self.nats_options(self.rpc_host.as_deref(), self.rpc_port));
@@ -227,6 +239,10 @@ pub fn nats_url(host: &str, port: u16) -> String {
 struct Problems(Vec<String>);
 
 impl Problems {
+    fn add(&mut self, problem: &str) {
+        self.0.push(problem.to_owned());
+    }
+
     fn take<T, E: std::fmt::Display>(&mut self, setting: &str, outcome: Result<T, E>) -> Option<T> {
         outcome.map_err(|error| self.0.push(format!("{setting}: {error}"))).ok()
     }

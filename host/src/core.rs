@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::RwLock,
+    sync::{Arc, RwLock},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -23,6 +23,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     actors::Actors,
+    artifacts::Artifacts,
     broker::Broker,
     config::HostConfig,
     events::Events,
@@ -30,7 +31,10 @@ use crate::{
     providers::Providers,
     rpc::Inbound,
     sequencer::Sequencer,
-    state::replica::{Bucket, Replica},
+    state::{
+        replica::{Bucket, Replica},
+        revocations::Trust,
+    },
     store::{Store, StoreError, Tables},
     wanted::Wanted,
 };
@@ -79,6 +83,10 @@ pub struct Core {
     pub labels: RwLock<BTreeMap<String, String>>,
     /// Lattice state.
     pub store: Store,
+    /// Whose revocation lists count.
+    pub trust: Arc<Trust>,
+    /// Where actors and providers come from.
+    pub artifacts: Artifacts,
     /// Disk.
     pub replica: Replica,
     /// What this host is to run.
@@ -127,6 +135,13 @@ impl Core {
     #[must_use]
     pub fn trusts(&self, issuer: &AccountId) -> bool {
         self.config.allowed_issuers.as_ref().is_none_or(|allowed| allowed.contains(issuer))
+    }
+
+    /// Whether an account has to do with this lattice: it may be trusted here, or signed something that was seen.
+    #[must_use]
+    pub fn knows_issuer(&self, account: &AccountId) -> bool {
+        let allowed = self.config.allowed_issuers.as_ref().is_some_and(|allowed| allowed.contains(account));
+        allowed || self.tables().claims.knows_issuer(account)
     }
 
     /// Says how long a stop may take.

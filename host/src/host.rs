@@ -28,6 +28,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     actors::Actors,
+    artifacts::{Artifacts, ArtifactsError},
     broker::Broker,
     config::HostConfig,
     control,
@@ -36,11 +37,16 @@ use crate::{
     identity::{KeyFileError, builtin_labels, friendly_name, load_or_create_key},
     peers::Peers,
     providers::{Providers, start},
+    revocations,
     rpc::Inbound,
     sequencer::Sequencer,
     socket,
-    state::replica::{Replica, ReplicaError},
+    state::{
+        replica::{Replica, ReplicaError},
+        revocations::Trust,
+    },
     store::{self, BucketSource},
+    take_up,
     wanted::Wanted,
 };
 
@@ -84,6 +90,9 @@ pub enum HostError {
     /// NATS settings that can never work.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// Registries or their cache cannot be used.
+    #[error(transparent)]
+    Artifacts(#[from] ArtifactsError),
     /// The control socket cannot be opened.
     #[error("cannot open the control socket `{path}`")]
     Socket {
@@ -164,12 +173,14 @@ impl Host {
         let replica_path = config.state_dir.join("state.redb");
         let damaged = |source| HostError::Replica { path: replica_path.clone(), source };
         let replica = Replica::open(&replica_path).map_err(damaged)?;
-        let (store, owner, effects_in) = store::open(replica.clone()).map_err(damaged)?;
+        let trust = Arc::new(Trust { lattice: config.lattice.clone(), clusters: identity.trusted_issuers.clone() });
+        let (store, owner, effects_in) = store::open(replica.clone(), trust.clone()).map_err(damaged)?;
         let labels = labels(&config, &replica).map_err(damaged)?;
         let wanted = Wanted::load(replica.clone()).map_err(damaged)?;
         let runtime = Runtime::new(&config.runtime)?;
         let socket = socket_path(&config.state_dir);
         let listener = socket::open(&socket).map_err(|source| HostError::Socket { path: socket.clone(), source })?;
+        let artifacts = Artifacts::open(&config.artifacts, config.allow_file_load)?;
         let broker = Broker::connect(&config, &identity.friendly_name).await?;
 
         let connection = broker.as_ref().map(|broker| broker.ctl.clone());
@@ -181,6 +192,8 @@ impl Host {
             root,
             labels: RwLock::new(labels),
             store,
+            trust,
+            artifacts,
             replica,
             wanted,
             events,
@@ -206,12 +219,13 @@ impl Host {
         });
         core.tasks.spawn(owner.run(source, synced_in, core.publishing.clone()));
         core.tasks.spawn(effects::follow(core.clone(), effects_in));
+        core.tasks.spawn(revocations::enforce(core.clone()));
         core.tasks.spawn(heartbeat::beat(core.clone()));
         if let Some(publisher) = publisher {
             core.tasks.spawn(publisher.run(core.publishing.clone()));
         }
         serve_lattice(&core).await;
-        take_up(&core).await;
+        take_up::begin(&core).await;
         let mut first_sync = synced.clone();
         core.tasks.spawn(heartbeat::announce(core.clone(), synced.clone()));
         if tokio::time::timeout(SYNC_WITHIN, first_sync.wait_for(|synced| *synced)).await.is_err() {
@@ -329,17 +343,6 @@ fn labels(config: &HostConfig, replica: &Replica) -> Result<BTreeMap<String, Str
         };
     }
     Ok(labels)
-}
-
-/// Starts again what this host ran; each outcome is an event, as if an operator had asked.
-async fn take_up(core: &Arc<Core>) {
-    let workload = core.wanted.workload().await;
-    for provider in workload.providers {
-        control::queue_provider(core, provider);
-    }
-    for actor in workload.actors {
-        control::queue_scale(core, actor);
-    }
 }
 
 /// Subscribes to the control interface and follows the other hosts. Returns when the subscriptions are made, which

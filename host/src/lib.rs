@@ -3,7 +3,7 @@
 //! [`Host::start`] opens a host from a [`HostConfig`]; [`Host::run`] serves until it is told to stop. Which providers
 //! are compiled in is the caller's choice. The inside: `control` (one handler per operation), `state` (pure
 //! decisions), `router` (every call is decided once), `rpc` (calls that arrive), `providers` (embedded and child
-//! processes), `store` (lattice state between replica and JetStream).
+//! processes), `store` (lattice state between replica and JetStream), `revocations` (what must stop, stops).
 
 mod actors;
 mod artifacts;
@@ -22,12 +22,14 @@ mod logging;
 mod peers;
 mod providers;
 mod reason;
+mod revocations;
 mod router;
 mod rpc;
 mod sequencer;
 mod socket;
 mod state;
 mod store;
+mod take_up;
 mod wanted;
 
 pub use config::{ConfigError, HostArgs, HostConfig, nats_url};

@@ -18,18 +18,23 @@ use lattice::{Link, LinkName, invocation::Entity, subject::RpcSubject};
 use provider_sdk::{Actors as ActorHandle, HttpBody, ProviderCall, http_message};
 use runtime::{CallContext, Outbound, OutboundCall, OutboundTarget};
 
-use crate::{actors::RunningActor, core::Core, providers::Home};
+use crate::{
+    actors::{Barred, RunningActor},
+    core::Core,
+    providers::Home,
+};
 
 /// The way out of one actor.
 pub struct ActorOutbound {
     core: Weak<Core>,
     actor: ActorId,
+    barred: Barred,
 }
 
 impl ActorOutbound {
-    /// The way out for `actor`.
-    pub fn new(core: &Arc<Core>, actor: ActorId) -> Arc<Self> {
-        Arc::new(Self { core: Arc::downgrade(core), actor })
+    /// The way out for `actor`, closed once it is barred.
+    pub fn new(core: &Arc<Core>, actor: ActorId, barred: Barred) -> Arc<Self> {
+        Arc::new(Self { core: Arc::downgrade(core), actor, barred })
     }
 }
 
@@ -37,6 +42,7 @@ impl ActorOutbound {
 impl Outbound for ActorOutbound {
     async fn call(&self, call: OutboundCall) -> Result<Bytes, CallError> {
         let core = self.core.upgrade().ok_or_else(stopping)?;
+        self.barred.check(&self.actor)?;
         let deadline = call.deadline;
         let route = resolve(&core, &self.actor, &call.target)?;
         within(deadline, "waiting for the callee", async {
@@ -163,6 +169,7 @@ impl RunningActor {
         deadline: Instant,
         trace: TraceContext,
     ) -> Result<Bytes, CallError> {
+        self.barred.check(&self.id)?;
         let context = CallContext { deadline, trace, outbound: self.outbound.clone() };
         self.guest.call(operation, payload, context).await
     }
@@ -224,6 +231,7 @@ impl ActorHandle for EmbeddedActors {
         let link = self.check(&core, actor)?;
         let trace = http_message::trace(request.headers());
         if let Some(local) = core.actors.get(actor) {
+            local.barred.check(actor)?;
             let context = CallContext { deadline, trace, outbound: local.outbound.clone() };
             return local.guest.handle_http(request, max_body, context).await;
         }

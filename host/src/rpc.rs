@@ -24,6 +24,7 @@ use crate::{
     broker::Broker,
     config::HostConfig,
     core::{Core, unix_now},
+    revocations,
 };
 
 /// The receiving side of calls.
@@ -160,12 +161,13 @@ fn check_target(actor: &RunningActor, invocation: &Invocation) -> Result<(), Cal
     Err(CallError::Unauthorized { reason: "the invocation is for another target".to_owned() })
 }
 
-/// A provider may call an actor that is linked to it and granted its contract; actors may call each other.
+/// A provider may call an actor that is linked to it and granted its contract; actors may call each other. Who is
+/// revoked may call nobody, also where its own host has not heard of it.
 fn check_origin(core: &Core, actor: &RunningActor, invocation: &Invocation) -> Result<(), CallError> {
     let origin = &invocation.origin;
     if origin.is_actor() {
         return match origin.public_key.parse::<ActorId>() {
-            Ok(_) => Ok(()),
+            Ok(caller) => revocations::check_caller(core, caller.public_key()),
             Err(_) => Err(CallError::Unauthorized { reason: "the origin of the invocation is no actor".to_owned() }),
         };
     }
@@ -176,7 +178,7 @@ fn check_origin(core: &Core, actor: &RunningActor, invocation: &Invocation) -> R
     let linked = core.tables().links.find(&actor.id, &origin.contract_id, &origin.link_name);
     let by_this_provider = |id: ProviderId| linked.is_some_and(|link| link.provider_id == id);
     match origin.public_key.parse::<ProviderId>() {
-        Ok(provider) if by_this_provider(provider) => Ok(()),
+        Ok(provider) if by_this_provider(provider) => revocations::check_caller(core, provider.public_key()),
         _ => Err(CallError::NotLinked {
             actor: actor.id.to_string(),
             contract: origin.contract_id.clone(),

@@ -41,6 +41,23 @@ impl Workload {
         }
     }
 
+    /// Nothing shall run from this reference any more.
+    pub fn forget_actor(&mut self, actor_ref: &str) {
+        self.actors.retain(|actor| actor.actor_ref.trim() != actor_ref);
+    }
+
+    /// Whether an actor is to run as this command says.
+    #[must_use]
+    pub fn wants_actor(&self, command: &ScaleActor) -> bool {
+        self.actors.contains(command)
+    }
+
+    /// Whether a provider is to run as this command says.
+    #[must_use]
+    pub fn wants_provider(&self, command: &StartProvider) -> bool {
+        self.providers.contains(command)
+    }
+
     /// A provider shall run.
     pub fn start(&mut self, provider: StartProvider) {
         self.stop(&provider.provider_ref, &provider.link_name);

@@ -1,144 +1,116 @@
 //! Where actors and providers come from: references, parsed once, and the bytes behind them.
 //!
-//! Today: files of this machine (when allowed) and compiled-in providers. The reference a client wrote is kept as
-//! written; it is what acks, events and inventories show (protocol section 2.4).
+//! Files of this machine (when allowed), registries through the cache, and compiled-in providers. The reference a client
+//! wrote is kept as written; it is what acks, events and inventories show (protocol section 2.4).
 
-use std::path::PathBuf;
+mod error;
+mod reference;
 
+use artifacts::{
+    ArtifactStore, Cache, CredentialBook, Credentials, FetchOptions, Origin, Reference, Registry, RegistryOptions,
+    Silent,
+};
 use bytes::Bytes;
+use claims::revocation::Sha256;
+use lattice::control::RegistryCredentials;
+
+pub use self::{
+    error::{ArtifactsError, FetchError},
+    reference::{ArtifactRef, Location},
+};
+use crate::config::ArtifactConfig;
 
 /// Largest artifact read into memory, bytes.
 pub const MAX_ARTIFACT_BYTES: u64 = 256 << 20;
 
-/// What a reference points at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Location {
-    /// `file:///abs/path` or `/abs/path`.
-    File(PathBuf),
-    /// `builtin://name`: a provider compiled into the host.
-    Builtin(String),
-    /// Everything else is an OCI reference.
-    Registry(String),
+/// An artifact.
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    /// Its content.
+    pub bytes: Bytes,
+    /// Digests under which it is known: of its content, and of its manifests when it comes from a registry.
+    pub digests: Vec<Sha256>,
 }
 
-/// A reference as it was written, with what it means.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ArtifactRef {
-    text: String,
-    location: Location,
+/// Where artifacts come from. Cheap to share; nothing here blocks.
+#[derive(Debug)]
+pub struct Artifacts {
+    allow_files: bool,
+    options: FetchOptions,
+    store: ArtifactStore,
 }
 
-/// Why an artifact cannot be had.
-#[derive(Debug, thiserror::Error)]
-pub enum FetchError {
-    /// Nothing was asked for.
-    #[error("the artifact reference is empty")]
-    Empty,
-    /// Files are not allowed on this host.
-    #[error("this host does not load files; start it with `--allow-file-load` to run `{reference}`")]
-    FilesNotAllowed {
-        /// As written.
-        reference: String,
-    },
-    /// The file cannot be read.
-    #[error("cannot read `{path}`: {source}")]
-    Unreadable {
-        /// The path.
-        path: String,
-        /// The system's reason.
-        source: std::io::Error,
-    },
-    /// Too large.
-    #[error("`{path}` has {bytes} bytes; at most {MAX_ARTIFACT_BYTES} are accepted")]
-    TooLarge {
-        /// The path.
-        path: String,
-        /// Its size.
-        bytes: u64,
-    },
-    /// Registries are not served yet.
-    #[error("`{reference}` is a registry reference; this host loads `file://` references and `builtin://` providers")]
-    RegistryUnsupported {
-        /// As written.
-        reference: String,
-    },
-    /// No provider of that name is compiled in.
-    #[error("no provider `{name}` is built into this host; it has: {}", .known.join(", "))]
-    UnknownBuiltin {
-        /// The name.
-        name: String,
-        /// What there is.
-        known: Vec<String>,
-    },
-    /// A built-in provider was named where an actor is needed, or the other way round.
-    #[error("`{reference}` is a built-in provider, not an actor")]
-    NotAnActor {
-        /// As written.
-        reference: String,
-    },
-}
-
-impl FetchError {
-    /// Stable word for logs, tests and docs.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Empty => "empty_reference",
-            Self::FilesNotAllowed { .. } => "files_not_allowed",
-            Self::Unreadable { .. } => "unreadable",
-            Self::TooLarge { .. } => "too_large",
-            Self::RegistryUnsupported { .. } => "registry_unsupported",
-            Self::UnknownBuiltin { .. } => "unknown_builtin",
-            Self::NotAnActor { .. } => "not_an_actor",
-        }
-    }
-}
-
-impl ArtifactRef {
-    /// Reads a reference. Every non-empty text is one; whether it can be fetched is another question.
+impl Artifacts {
+    /// Opens the cache; connects to nothing.
     ///
     /// # Errors
-    /// [`FetchError::Empty`].
-    pub fn parse(text: &str) -> Result<Self, FetchError> {
-        let text = text.trim();
-        if text.is_empty() {
-            return Err(FetchError::Empty);
+    /// [`ArtifactsError`] for settings that can never work.
+    pub fn open(config: &ArtifactConfig, allow_files: bool) -> Result<Self, ArtifactsError> {
+        let mut credentials = CredentialBook::new();
+        if let Some(login) = &config.login {
+            credentials.set(&login.registry, Credentials::basic(login.user.clone(), login.password.clone()));
         }
-        let location = if let Some(path) = text.strip_prefix("file://") {
-            Location::File(path.into())
-        } else if text.starts_with('/') {
-            Location::File(text.into())
-        } else if let Some(name) = text.strip_prefix("builtin://") {
-            Location::Builtin(name.to_owned())
-        } else {
-            Location::Registry(text.to_owned())
-        };
-        Ok(Self { text: text.to_owned(), location })
+        let registry = Registry::new(RegistryOptions {
+            insecure: config.insecure.clone(),
+            extra_ca: config.extra_ca.clone(),
+            credentials,
+            max_artifact_bytes: MAX_ARTIFACT_BYTES,
+            ..RegistryOptions::default()
+        })?;
+        let cache = Cache::open(&config.cache_dir, config.cache_bytes)?;
+        let options = FetchOptions { allow_latest: config.allow_latest, no_cache: false };
+        Ok(Self { allow_files, options, store: ArtifactStore::new(registry, cache) })
     }
 
-    /// As written.
+    /// Reads the bytes behind a reference. Holds no lock; dropping the future abandons it. Fetches of one artifact at one
+    /// time, also by other processes that share the cache, download it once.
+    ///
+    /// # Errors
+    /// [`FetchError`] naming the reference, the reason and, where there is one, the next step.
+    pub async fn fetch(&self, reference: &ArtifactRef) -> Result<Fetched, FetchError> {
+        let written = || reference.as_str().to_owned();
+        match reference.location() {
+            Location::File(_) if !self.allow_files => Err(FetchError::FilesNotAllowed { reference: written() }),
+            Location::File(path) => {
+                let bytes = read_file(path).await?;
+                let content = bytes.clone();
+                let digest = tokio::task::spawn_blocking(move || Sha256::of(&content)).await;
+                Ok(Fetched { bytes, digests: vec![digest.map_err(|_| FetchError::Interrupted)?] })
+            }
+            Location::Builtin(_) => Err(FetchError::NotAnActor { reference: written() }),
+            Location::Registry(text) => {
+                let parsed = Reference::parse(text, None)
+                    .map_err(|source| FetchError::NotAReference { reference: written(), source })?;
+                let fetched = self
+                    .store
+                    .fetch(&parsed, &self.options, &Silent)
+                    .await
+                    .map_err(|source| FetchError::Registry { reference: written(), source: Box::new(source) })?;
+                if let Origin::CacheWhileAway { reason } = &fetched.origin {
+                    tracing::warn!(reference = reference.as_str(), %reason, "registry away; using the artifact this machine has");
+                }
+                let digests = fetched.digests().iter().map(|digest| Sha256(*digest.as_bytes())).collect();
+                Ok(Fetched { bytes: fetched.bytes, digests })
+            }
+        }
+    }
+
+    /// Whether a registry reference is one, and allowed here.
     #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.text
+    pub fn may_fetch(&self, reference: &str) -> bool {
+        Reference::parse(reference, None).is_ok_and(|parsed| self.options.allow_latest || !parsed.is_latest())
     }
 
-    /// What it points at.
-    #[must_use]
-    pub fn location(&self) -> &Location {
-        &self.location
-    }
-}
-
-/// Reads the bytes behind a reference. Holds no lock; dropping the future abandons the read.
-///
-/// # Errors
-/// [`FetchError`] naming the reference, the reason and, where there is one, the next step.
-pub async fn fetch(reference: &ArtifactRef, allow_files: bool) -> Result<Bytes, FetchError> {
-    match &reference.location {
-        Location::File(_) if !allow_files => Err(FetchError::FilesNotAllowed { reference: reference.text.clone() }),
-        Location::File(path) => read_file(path).await,
-        Location::Builtin(_) => Err(FetchError::NotAnActor { reference: reference.text.clone() }),
-        Location::Registry(text) => Err(FetchError::RegistryUnsupported { reference: text.clone() }),
+    /// Uses these credentials from now on; registries that are not named keep theirs.
+    pub fn set_credentials(&self, given: RegistryCredentials) {
+        for (registry, credential) in given.0 {
+            let credentials = match (credential.token, credential.username, credential.password) {
+                (Some(token), _, _) => Credentials::Bearer(token.into()),
+                (None, Some(user), Some(password)) => Credentials::basic(user, password),
+                _ => Credentials::Anonymous,
+            };
+            self.store.registry().set_credentials(&registry, credentials);
+        }
     }
 }
 
@@ -156,39 +128,43 @@ async fn read_file(path: &std::path::Path) -> Result<Bytes, FetchError> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn references_keep_their_text() {
-        let cases = [
-            ("file:///a/b.wasm", Location::File("/a/b.wasm".into())),
-            ("/a/b.wasm", Location::File("/a/b.wasm".into())),
-            ("builtin://httpserver", Location::Builtin("httpserver".into())),
-            ("registry.test/Echo:1", Location::Registry("registry.test/Echo:1".into())),
-        ];
-        for (text, location) in cases {
-            let reference = ArtifactRef::parse(text).expect("a reference");
-            assert_eq!(reference.as_str(), text);
-            assert_eq!(*reference.location(), location);
-        }
-        assert!(matches!(ArtifactRef::parse("  "), Err(FetchError::Empty)));
+    fn artifacts(directory: &tempfile::TempDir, allow_files: bool) -> Artifacts {
+        Artifacts::open(&ArtifactConfig::new(directory.path().join("cache")), allow_files).expect("opens")
+    }
+
+    async fn code(artifacts: &Artifacts, text: &str) -> Option<&'static str> {
+        let reference = ArtifactRef::parse(text).expect("a reference");
+        artifacts.fetch(&reference).await.err().map(|error| error.code())
     }
 
     #[tokio::test]
     async fn every_refusal_has_its_code() {
-        let code = |text: &str, allow| {
-            let reference = ArtifactRef::parse(text).expect("a reference");
-            async move { fetch(&reference, allow).await.map_err(|error| error.code()) }
-        };
-        assert_eq!(code("file:///nowhere/x.wasm", false).await, Err("files_not_allowed"));
-        assert_eq!(code("file:///nowhere/x.wasm", true).await, Err("unreadable"));
-        assert_eq!(code("registry.test/x:1", true).await, Err("registry_unsupported"));
-        assert_eq!(code("builtin://x", true).await, Err("not_an_actor"));
+        let directory = tempfile::tempdir().expect("a directory");
+        let (open, closed) = (artifacts(&directory, true), artifacts(&directory, false));
+        assert_eq!(code(&closed, "file:///nowhere/x.wasm").await, Some("files_not_allowed"));
+        assert_eq!(code(&open, "file:///nowhere/x.wasm").await, Some("unreadable"));
+        assert_eq!(code(&open, "builtin://x").await, Some("not_an_actor"));
+        assert_eq!(code(&open, "registry.test/x:latest").await, Some("latest"));
+        assert_eq!(code(&open, "registry.test/x").await, Some("latest"));
+        assert!(code(&open, "no registry at all").await.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_file_has_the_digest_of_its_bytes() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("x");
+        std::fs::write(&path, b"bytes").expect("written");
+        let reference = ArtifactRef::parse(&path.display().to_string()).expect("a reference");
+        let fetched = artifacts(&directory, true).fetch(&reference).await.expect("read");
+        assert_eq!((fetched.bytes.as_ref(), fetched.digests), (&b"bytes"[..], vec![Sha256::of(b"bytes")]));
     }
 
     #[tokio::test]
     async fn a_file_beyond_the_bound_is_refused_without_reading_it() {
+        let directory = tempfile::tempdir().expect("a directory");
         let file = tempfile::NamedTempFile::new().expect("a temp file");
         file.as_file().set_len(MAX_ARTIFACT_BYTES + 1).expect("sparse");
-        let reference = ArtifactRef::parse(&file.path().display().to_string()).expect("a reference");
-        assert_eq!(fetch(&reference, true).await.map_err(|error| error.code()), Err("too_large"));
+        let refused = code(&artifacts(&directory, true), &file.path().display().to_string()).await;
+        assert_eq!(refused, Some("too_large"));
     }
 }

@@ -43,7 +43,7 @@ fn loadable(core: &Core, reference: &str) -> bool {
     match ArtifactRef::parse(reference).as_ref().map(ArtifactRef::location) {
         Ok(Location::File(_)) => core.config.allow_file_load,
         Ok(Location::Builtin(name)) => core.builtins.iter().any(|builtin| builtin.descriptor.name == name),
-        Ok(Location::Registry(_)) => true,
+        Ok(Location::Registry(text)) => core.artifacts.may_fetch(text),
         Err(_) => false,
     }
 }

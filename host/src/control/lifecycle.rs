@@ -9,7 +9,14 @@ use lattice::control::{
     Ack, ControlRequest, ScaleActor, StartProvider, StopActor, StopHost, StopProvider, UpdateActor, decode,
 };
 
-use crate::{core::Core, lifecycle, providers::start};
+use crate::{
+    core::Core,
+    lifecycle::{self, ActorError},
+    providers::{StartProviderError, start},
+};
+
+/// How a queued command ended; nothing comes when the host stops first.
+pub type Outcome<E> = tokio::sync::oneshot::Receiver<Result<(), E>>;
 
 /// Accepts at once; the outcome is an event.
 pub fn scale_actor(core: &Arc<Core>, body: &Bytes) -> Ack {
@@ -17,16 +24,16 @@ pub fn scale_actor(core: &Arc<Core>, body: &Bytes) -> Ack {
         if command.actor_ref.trim().is_empty() {
             return Ack::refused("a scale command needs an actor reference");
         }
-        queue_scale(core, command);
+        drop(queue_scale(core, command));
         Ack::accepted()
     })
 }
 
 /// Puts a scale command in line behind the earlier ones for the same actor.
-pub fn queue_scale(core: &Arc<Core>, command: ScaleActor) {
+pub fn queue_scale(core: &Arc<Core>, command: ScaleActor) -> Outcome<ActorError> {
     let line = core.actors.by_reference(command.actor_ref.trim()).map(|actor| actor.id.to_string());
     let line = line.unwrap_or_else(|| command.actor_ref.trim().to_owned());
-    drop(core.commands.run(line, lifecycle::scale(core.clone(), command)));
+    core.commands.run(line, lifecycle::scale(core.clone(), command))
 }
 
 /// Answers when the actor has stopped; events precede the answer.
@@ -57,15 +64,15 @@ pub fn start_provider(core: &Arc<Core>, body: &Bytes) -> Ack {
         if command.provider_ref.trim().is_empty() {
             return Ack::refused("a provider launch command needs a provider reference");
         }
-        queue_provider(core, command);
+        drop(queue_provider(core, command));
         Ack::accepted()
     })
 }
 
 /// Puts a provider start in line behind the earlier commands for the same provider.
-pub fn queue_provider(core: &Arc<Core>, command: StartProvider) {
+pub fn queue_provider(core: &Arc<Core>, command: StartProvider) -> Outcome<StartProviderError> {
     let line = format!("{} {}", command.provider_ref.trim(), command.link_name);
-    drop(core.commands.run(line, start::start(core.clone(), command)));
+    core.commands.run(line, start::start(core.clone(), command))
 }
 
 /// Answers when the provider has stopped.

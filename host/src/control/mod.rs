@@ -11,6 +11,7 @@ mod labels;
 mod lifecycle;
 mod links;
 mod registries;
+mod revocations;
 mod serve;
 
 use std::sync::Arc;
@@ -48,7 +49,7 @@ pub async fn dispatch(core: &Arc<Core>, subject: &str, body: &Bytes) -> Option<V
         ControlSubject::Command(_, command) => Some(encode(&run_command(core, command, body).await)),
         ControlSubject::PutLabel(_) => Some(encode(&labels::put(core, body).await)),
         ControlSubject::DeleteLabel(_) => Some(encode(&labels::delete(core, body).await)),
-        ControlSubject::PutRegistries => Some(encode(&registries::put(body))),
+        ControlSubject::PutRegistries => Some(encode(&registries::put(core, body))),
         ControlSubject::PutLink => Some(encode(&links::put(core, body).await)),
         ControlSubject::DeleteLink => Some(encode(&links::delete(core, body).await)),
         ControlSubject::PutConfig(key) => Some(encode(&config::put(core, &key, body).await)),
@@ -56,9 +57,8 @@ pub async fn dispatch(core: &Arc<Core>, subject: &str, body: &Bytes) -> Option<V
         ControlSubject::ClearConfig(entity) => Some(encode(&config::clear(core, &entity).await)),
         ControlSubject::GetConfig(key) => Some(config::get(core, &key)),
         ControlSubject::GetAllConfig(entity) => Some(config::get_all(core, &entity)),
-        ControlSubject::PutRevocations | ControlSubject::GetRevocations => {
-            Some(encode(&Ack::refused("this host keeps no revocations yet")))
-        }
+        ControlSubject::PutRevocations => Some(encode(&revocations::put(core, body).await)),
+        ControlSubject::GetRevocations => Some(revocations::get(core, body)),
     }
 }
 

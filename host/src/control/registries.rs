@@ -1,12 +1,18 @@
-//! `registries.put`: credentials of artifact registries. This host loads no registry artifacts yet and says so.
+//! `registries.put`: credentials of artifact registries, in use from now on (protocol section 3.3).
 
 use bytes::Bytes;
 use lattice::control::{Ack, RegistryCredentials, decode};
 
-/// Refuses what could not be used, rather than to keep secrets nobody needs.
-pub fn put(body: &Bytes) -> Ack {
+use crate::core::Core;
+
+/// Takes over the credentials; registries that are not named keep theirs.
+pub fn put(core: &Core, body: &Bytes) -> Ack {
     match decode::<RegistryCredentials>(body) {
-        Ok(_) => Ack::refused("this host loads artifacts from files and has no use for registry credentials"),
+        Ok(credentials) => {
+            tracing::info!(registries = ?credentials.0.keys(), "registry credentials");
+            core.artifacts.set_credentials(credentials);
+            Ack::accepted()
+        }
         Err(error) => Ack::refused(error),
     }
 }

@@ -4,11 +4,14 @@
 //! Invariant: one entry per (provider id, link name).
 
 pub mod archive;
+mod error;
 pub mod health;
 pub mod launcher;
 pub mod links;
 pub mod process;
 pub mod start;
+
+pub use error::StartProviderError;
 
 use std::{
     collections::BTreeSet,
@@ -26,7 +29,10 @@ use provider_sdk::Provider;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::{providers::process::Process, state::scale::Annotations};
+use crate::{
+    providers::process::Process,
+    state::{revocations::Provenance, scale::Annotations},
+};
 
 /// Where a provider lives.
 pub enum Home {
@@ -59,6 +65,8 @@ pub struct ProviderSpec {
     pub claims: ProviderClaims,
     /// Configuration text given at start.
     pub config: Option<String>,
+    /// Where it comes from.
+    pub provenance: Provenance,
 }
 
 /// One provider that runs here.
@@ -187,6 +195,12 @@ impl Providers {
 
     fn remove(&self, id: &ProviderId, link_name: &LinkName) -> Option<Arc<RunningProvider>> {
         self.running.remove(&(*id, link_name.clone())).map(|(_, provider)| provider)
+    }
+
+    /// Removes this very provider; whether it was there still.
+    fn remove_this(&self, provider: &Arc<RunningProvider>) -> bool {
+        let key = (provider.spec.id, provider.spec.link_name.clone());
+        self.running.remove_if(&key, |_, running| Arc::ptr_eq(running, provider)).is_some()
     }
 
     /// Tells a provider, if it runs here, that its links may have changed.

@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use claims::{AccountId, KeyKind, ProviderId, PublicKey};
+use claims::{AccountId, ProviderId};
 use lattice::{
     ContractId,
     control::{StartProvider, StopProvider},
@@ -15,77 +15,45 @@ use lattice::{
 use provider_sdk::{Builtin, Start};
 use uuid::Uuid;
 
-use super::{Home, ProviderSpec, RunningProvider, archive, health, links, process};
+use super::{Home, ProviderSpec, RunningProvider, StartProviderError, archive, health, links, process};
 use crate::{
-    artifacts::{self, ArtifactRef, FetchError, Location},
+    artifacts::{ArtifactRef, FetchError, Fetched, Location},
     core::{Core, unix_now},
     reason::reason,
+    revocations::own_issuer,
     router::EmbeddedActors,
+    state::revocations::{Named, Provenance},
 };
 
 /// How long a new process may take until its first health answer before it is announced all the same.
 const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(5);
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
-/// Why a provider does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartProviderError {
-    /// The artifact cannot be had.
-    #[error(transparent)]
-    Fetch(#[from] FetchError),
-    /// The archive is not acceptable.
-    #[error(transparent)]
-    Archive(#[from] archive::ArchiveError),
-    /// It runs already.
-    #[error("provider `{id}` is already running under link name `{link_name}` on this host")]
-    AlreadyRunning {
-        /// The provider.
-        id: ProviderId,
-        /// The link name.
-        link_name: String,
-    },
-    /// Its issuer is not trusted.
-    #[error("`{id}` is signed by `{issuer}`, which this host does not trust; allow it with `--allowed-issuer`")]
-    UntrustedIssuer {
-        /// The provider.
-        id: ProviderId,
-        /// Who signed it.
-        issuer: String,
-    },
-    /// A process cannot be reached without NATS.
-    #[error(
-        "`{reference}` runs as a process, which needs NATS; this host runs without: use a `builtin://` provider, or start NATS and the host again"
-    )]
-    NeedsNats {
-        /// As written.
-        reference: String,
-    },
-    /// It did not come up.
-    #[error("{reason}")]
-    Failed {
-        /// Why.
-        reason: String,
-    },
-}
-
 /// Starts a provider and tells the lattice how that went.
-pub async fn start(core: Arc<Core>, command: StartProvider) {
+///
+/// # Errors
+/// What the lattice was told, for whoever may try again.
+pub async fn start(core: Arc<Core>, command: StartProvider) -> Result<(), StartProviderError> {
     let (reference, link_name) = (command.provider_ref.clone(), command.link_name.clone());
-    match try_start(&core, command.clone()).await {
+    let error = match try_start(&core, command.clone()).await {
         Ok(provider) => {
             core.wanted.change(|workload| workload.start(command)).await;
             let spec = &provider.spec;
             tracing::info!(provider = %spec.id, link_name = %spec.link_name, reference = %spec.image_ref, "provider started");
+            return Ok(());
         }
-        Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, %reference, "cannot start provider");
-            core.emit(EventData::ProviderStartFailed(ProviderStartFailed {
-                provider_ref: reference,
-                link_name,
-                error: reason(&error),
-            }));
-        }
+        Err(error) => error,
+    };
+    tracing::warn!(error = &error as &dyn std::error::Error, %reference, "cannot start provider");
+    if matches!(error, StartProviderError::Revoked { .. }) {
+        core.wanted.change(|workload| workload.stop(&reference, &link_name)).await;
     }
+    core.emit(EventData::ProviderStartFailed(ProviderStartFailed {
+        provider_ref: reference,
+        link_name,
+        error: reason(&error),
+    }));
+    Err(error)
 }
 
 async fn try_start(core: &Arc<Core>, command: StartProvider) -> Result<Arc<RunningProvider>, StartProviderError> {
@@ -118,6 +86,8 @@ async fn start_embedded(
     let descriptor = builtin.descriptor;
     let id = ProviderId::well_known(descriptor.name);
     let contract = contract_id(descriptor.contract)?;
+    let provenance = Provenance { issuer: own_issuer(&id.public_key()), subject: id.public_key(), digests: Vec::new() };
+    check_not_revoked(core, &command.provider_ref, &provenance)?;
     let spec = ProviderSpec {
         id,
         link_name: command.link_name.clone(),
@@ -129,12 +99,13 @@ async fn start_embedded(
         instance_id: Uuid::new_v4().to_string(),
         claims: provider_claims(id.as_str(), descriptor.display_name, descriptor.version),
         config: command.configuration,
+        provenance,
     };
     refuse_second(core, &spec)?;
     let actors = EmbeddedActors::new(core, id, spec.link_name.clone());
     let start = Start { actors, link_name: spec.link_name.clone(), config: spec.config.clone() };
     let provider = (builtin.start)(start).map_err(|error| StartProviderError::Failed { reason: error.to_string() })?;
-    let stored = stored_claims(&spec, descriptor.version, own_issuer(&id));
+    let stored = stored_claims(&spec, descriptor.version, own_issuer(&id.public_key()));
     announce(core, RunningProvider::new(spec, Home::Embedded(provider)), stored).await
 }
 
@@ -143,7 +114,7 @@ async fn start_process(
     reference: &ArtifactRef,
     command: StartProvider,
 ) -> Result<Arc<RunningProvider>, StartProviderError> {
-    let bytes = artifacts::fetch(reference, core.config.allow_file_load).await?;
+    let Fetched { bytes, digests } = core.artifacts.fetch(reference).await?;
     let directory = core.config.state_dir.join("cache").join("providers");
     let unpacked = tokio::task::spawn_blocking(move || archive::unpack(&bytes, &directory, unix_now()))
         .await
@@ -152,6 +123,8 @@ async fn start_process(
     if !core.trusts(&archive.issuer) {
         return Err(StartProviderError::UntrustedIssuer { id: archive.id, issuer: archive.issuer.to_string() });
     }
+    let provenance = Provenance { issuer: archive.issuer, subject: archive.id.public_key(), digests };
+    check_not_revoked(core, reference.as_str(), &provenance)?;
     if core.broker.is_none() {
         return Err(StartProviderError::NeedsNats { reference: reference.as_str().to_owned() });
     }
@@ -169,6 +142,7 @@ async fn start_process(
         instance_id: Uuid::new_v4().to_string(),
         claims: provider_claims(archive.issuer.as_str(), &name, &version),
         config: command.configuration,
+        provenance,
     };
     refuse_second(core, &spec)?;
     let stored = stored_claims(&spec, &version, archive.issuer);
@@ -201,6 +175,14 @@ async fn await_first_answer(core: &Core, provider: &RunningProvider) -> Result<(
     Ok(())
 }
 
+/// Refuses what a revocation list names.
+fn check_not_revoked(core: &Core, reference: &str, artifact: &Provenance) -> Result<(), StartProviderError> {
+    match core.tables().revocations().find(artifact) {
+        Some(named) => Err(StartProviderError::Revoked { reference: reference.to_owned(), named: Box::new(named) }),
+        None => Ok(()),
+    }
+}
+
 fn refuse_second(core: &Core, spec: &ProviderSpec) -> Result<(), StartProviderError> {
     match core.providers.get(&spec.id, &spec.link_name) {
         Some(_) => Err(StartProviderError::AlreadyRunning { id: spec.id, link_name: spec.link_name.to_string() }),
@@ -218,6 +200,12 @@ async fn announce(
         return Err(StartProviderError::Failed { reason: error.to_string() });
     }
     core.providers.insert(provider.clone());
+    // A list that came while it started finds it in the table now, or is found here.
+    if let Err(revoked) = check_not_revoked(core, &provider.spec.image_ref, &provider.spec.provenance) {
+        core.providers.remove_this(&provider);
+        end(&provider).await;
+        return Err(revoked);
+    }
     core.emit(started(core, &provider.spec));
     let weak = Arc::downgrade(core);
     core.tasks.spawn(links::serve(weak.clone(), provider.clone(), core.config.reconcile_interval));
@@ -252,16 +240,34 @@ pub async fn stop(core: &Arc<Core>, command: StopProvider) -> Result<(), String>
     let spec = &provider.spec;
     core.wanted.change(|workload| workload.stop(&spec.image_ref, &spec.link_name)).await;
     tracing::info!(provider = %spec.id, link_name = %spec.link_name, "provider stopped");
-    core.emit(EventData::ProviderStopped(ProviderStopped {
+    core.emit(stopped(core, spec, "stop"));
+    Ok(())
+}
+
+/// Stops a provider that a revocation list names. It is called no more from the first moment. Whether it was this that
+/// stopped it: somebody else may have been faster.
+pub async fn revoke(core: &Core, provider: &Arc<RunningProvider>, named: &Named) -> bool {
+    if !core.providers.remove_this(provider) {
+        return false;
+    }
+    let spec = &provider.spec;
+    core.wanted.change(|workload| workload.stop(&spec.image_ref, &spec.link_name)).await;
+    tracing::warn!(provider = %spec.id, link_name = %spec.link_name, reason = %named, signer = %named.signer, "provider revoked");
+    end(provider).await;
+    core.emit(stopped(core, spec, "revoked"));
+    true
+}
+
+fn stopped(core: &Core, spec: &ProviderSpec, reason: &str) -> EventData {
+    EventData::ProviderStopped(ProviderStopped {
         host_id: core.identity.host_id,
         public_key: spec.id,
         link_name: spec.link_name.clone(),
         contract_id: spec.contract.clone(),
         instance_id: spec.instance_id.clone(),
         annotations: spec.annotations.clone(),
-        reason: "stop".to_owned(),
-    }));
-    Ok(())
+        reason: reason.to_owned(),
+    })
 }
 
 /// Ends a provider and waits until nothing of it is left.
@@ -298,10 +304,4 @@ fn stored_claims(spec: &ProviderSpec, version: &str, issuer: AccountId) -> Store
         version: version.to_owned(),
         config_schema: None,
     })
-}
-
-/// The issuer shown for a compiled-in provider, which nobody signed: its own key, as an account.
-fn own_issuer(id: &ProviderId) -> AccountId {
-    let key = PublicKey::from_raw(KeyKind::Account, id.public_key().to_raw());
-    AccountId::try_from(key).expect("an account key has an account id")
 }

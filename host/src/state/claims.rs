@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use claims::{ActorId, PublicKey};
+use claims::{AccountId, ActorId, PublicKey};
 use dashmap::DashMap;
 use lattice::stored_claims::StoredClaims;
 
@@ -53,6 +53,18 @@ impl ClaimsCache {
         self.by_subject.get(subject).map(|claims| claims.clone())
     }
 
+    /// The account that signed what has a public key.
+    #[must_use]
+    pub fn issuer(&self, subject: &PublicKey) -> Option<AccountId> {
+        self.get(subject).map(|claims| issuer_of(&claims))
+    }
+
+    /// Whether the lattice has seen anything an account signed.
+    #[must_use]
+    pub fn knows_issuer(&self, account: &AccountId) -> bool {
+        self.by_subject.iter().any(|claims| issuer_of(claims.value()) == *account)
+    }
+
     /// The actor a call alias names.
     #[must_use]
     pub fn alias(&self, alias: &str) -> Option<ActorId> {
@@ -74,5 +86,12 @@ impl ClaimsCache {
         let mut entries: Vec<_> = self.by_subject.iter().map(|entry| (*entry.key(), entry.value().clone())).collect();
         entries.sort_by_key(|(subject, _)| *subject);
         entries.into_iter().map(|(_, claims)| claims.to_row()).collect()
+    }
+}
+
+fn issuer_of(claims: &StoredClaims) -> AccountId {
+    match claims {
+        StoredClaims::Actor(actor) => actor.issuer,
+        StoredClaims::Provider(provider) => provider.issuer,
     }
 }

@@ -7,4 +7,5 @@ pub mod claims;
 pub mod links;
 pub mod merge;
 pub mod replica;
+pub mod revocations;
 pub mod scale;

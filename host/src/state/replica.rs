@@ -13,6 +13,7 @@ use super::merge::Local;
 const FACTS: TableDefinition<&str, &str> = TableDefinition::new("facts");
 const LATTICE: TableDefinition<&str, &[u8]> = TableDefinition::new("lattice");
 const CONFIG: TableDefinition<&str, &[u8]> = TableDefinition::new("config");
+const REVOCATIONS: TableDefinition<&str, &[u8]> = TableDefinition::new("revocations");
 
 /// The buckets that are replicated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,16 +22,19 @@ pub enum Bucket {
     Lattice,
     /// Configuration of actors and providers.
     Config,
+    /// Revocation lists.
+    Revocations,
 }
 
 impl Bucket {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::Lattice, Self::Config];
+    /// All of them, in the order in which they are compared: what must stop comes first.
+    pub const ALL: [Self; 3] = [Self::Revocations, Self::Lattice, Self::Config];
 
     fn table(self) -> TableDefinition<'static, &'static str, &'static [u8]> {
         match self {
             Self::Lattice => LATTICE,
             Self::Config => CONFIG,
+            Self::Revocations => REVOCATIONS,
         }
     }
 
@@ -38,6 +42,7 @@ impl Bucket {
         match self {
             Self::Lattice => "incarnation.lattice",
             Self::Config => "incarnation.config",
+            Self::Revocations => "incarnation.revocations",
         }
     }
 }

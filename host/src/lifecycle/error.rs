@@ -1,0 +1,113 @@
+//! Why an actor does not start, scale or update.
+
+use claims::{ActorId, ArtifactError};
+use runtime::LoadError;
+
+use crate::{artifacts::FetchError, state::revocations::Named, store::StoreError};
+
+/// Why an actor does not start, scale or update.
+#[derive(Debug, thiserror::Error)]
+pub enum ActorError {
+    /// The artifact cannot be had.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// It is unsigned, tampered with, expired, or not wasm.
+    #[error("`{reference}` is refused")]
+    Artifact {
+        /// As the client wrote it.
+        reference: String,
+        /// Why.
+        source: Box<ArtifactError>,
+    },
+    /// Its issuer is not trusted.
+    #[error(
+        "actor `{actor}` is signed by `{issuer}`, which this host does not trust; allow it with `--allowed-issuer`"
+    )]
+    UntrustedIssuer {
+        /// The actor.
+        actor: ActorId,
+        /// Who signed it.
+        issuer: String,
+    },
+    /// A revocation list names it.
+    #[error("`{reference}` is refused: {named}")]
+    Revoked {
+        /// As the client wrote it.
+        reference: String,
+        /// The entry.
+        named: Box<Named>,
+    },
+    /// It cannot be compiled or linked.
+    #[error("`{reference}` cannot be loaded")]
+    Load {
+        /// As the client wrote it.
+        reference: String,
+        /// Why.
+        source: LoadError,
+    },
+    /// Another version runs; only an update may replace it.
+    #[error("actor is already running with a different image reference `{running}`; use `wash update actor`")]
+    OtherReference {
+        /// The reference that runs.
+        running: String,
+    },
+    /// The file is not the one that runs.
+    #[error(
+        "`{reference}` has changed since it was started; `wash update actor {actor} {reference}` runs what it is now"
+    )]
+    FileChanged {
+        /// As the client wrote it.
+        reference: String,
+        /// The actor that runs from it.
+        actor: ActorId,
+    },
+    /// Not the actor that was to be updated.
+    #[error("`{reference}` holds actor `{found}`, not `{expected}`")]
+    OtherActor {
+        /// As the client wrote it.
+        reference: String,
+        /// What it holds.
+        found: Box<ActorId>,
+        /// What was asked for.
+        expected: Box<ActorId>,
+    },
+    /// The actor to be updated does not run.
+    #[error("actor not found")]
+    NotRunning,
+    /// The actor to be updated runs, but not so.
+    #[error("actor instance with matching annotations not found")]
+    NoSuchInstance,
+    /// Claims cannot be kept.
+    #[error("cannot record the claims of the actor: {0}")]
+    Store(#[from] StoreError),
+    /// A step was interrupted.
+    #[error("verifying the actor was interrupted")]
+    Interrupted,
+}
+
+impl ActorError {
+    /// Stable word for logs, tests and docs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Fetch(error) => error.code(),
+            Self::Artifact { source, .. } => source.code(),
+            Self::UntrustedIssuer { .. } => "untrusted_issuer",
+            Self::Revoked { .. } => "revoked",
+            Self::Load { source, .. } => source.code(),
+            Self::OtherReference { .. } => "other_reference",
+            Self::FileChanged { .. } => "file_changed",
+            Self::OtherActor { .. } => "other_actor",
+            Self::NotRunning => "not_running",
+            Self::NoSuchInstance => "no_such_instance",
+            Self::Store(_) => "store_failed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// Whether the same start may succeed later without anybody changing anything here.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Fetch(error) if error.may_pass())
+    }
+}

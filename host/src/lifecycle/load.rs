@@ -1,0 +1,81 @@
+//! From a reference to an actor that could serve: fetch → verify → trust → not revoked → compile → claims.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use claims::{ActorMetadata, Claims, SignedActor, wasm};
+use lattice::{
+    event::ActorClaims,
+    stored_claims::{StoredActor, StoredClaims},
+};
+use runtime::Identity;
+
+use super::ActorError;
+use crate::{
+    actors::{Barred, RunningActor},
+    artifacts::ArtifactRef,
+    core::{Core, unix_now},
+    router::ActorOutbound,
+    state::revocations::Provenance,
+};
+
+/// An actor that was fetched and may run here.
+pub(super) struct Verified {
+    pub(super) signed: SignedActor,
+    pub(super) provenance: Provenance,
+    bytes: Bytes,
+}
+
+/// Fetches an artifact and checks signature, hash, times, issuer and revocation.
+pub(super) async fn fetch_verified(core: &Core, reference: &ArtifactRef) -> Result<Verified, ActorError> {
+    let fetched = core.artifacts.fetch(reference).await?;
+    let bytes = fetched.bytes.clone();
+    let verified = tokio::task::spawn_blocking(move || wasm::verify_actor(&bytes, unix_now()))
+        .await
+        .map_err(|_| ActorError::Interrupted)?;
+    let refused = |source| ActorError::Artifact { reference: reference.as_str().to_owned(), source: Box::new(source) };
+    let signed = verified.map_err(refused)?;
+    if !core.trusts(&signed.issuer) {
+        return Err(ActorError::UntrustedIssuer { actor: signed.id, issuer: signed.issuer.to_string() });
+    }
+    let subject = signed.id.public_key();
+    let provenance = Provenance { issuer: signed.issuer, subject, digests: fetched.digests };
+    check_not_revoked(core, reference.as_str(), &provenance)?;
+    Ok(Verified { signed, provenance, bytes: fetched.bytes })
+}
+
+/// Refuses what a revocation list names.
+pub(super) fn check_not_revoked(core: &Core, reference: &str, artifact: &Provenance) -> Result<(), ActorError> {
+    match core.tables().revocations().find(artifact) {
+        Some(named) => Err(ActorError::Revoked { reference: reference.to_owned(), named: Box::new(named) }),
+        None => Ok(()),
+    }
+}
+
+/// Compiles an actor and records its claims; it does not serve yet.
+pub(super) async fn load(
+    core: &Arc<Core>,
+    reference: &ArtifactRef,
+    verified: Verified,
+) -> Result<Arc<RunningActor>, ActorError> {
+    let Verified { signed, provenance, bytes } = verified;
+    let shown = shown_claims(&signed);
+    let identity = Identity { id: signed.id, name: shown.name.clone(), grants: shown.caps.iter().cloned().collect() };
+    let guest = core
+        .runtime
+        .load(bytes, identity, core.config.limits.clone())
+        .await
+        .map_err(|source| ActorError::Load { reference: reference.as_str().to_owned(), source })?;
+    core.store_claims(StoredClaims::Actor(StoredActor::new(signed.id, signed.issuer, &signed.claims))).await?;
+    let barred = Barred::default();
+    let outbound = ActorOutbound::new(core, signed.id, barred.clone());
+    let image_ref = reference.as_str().to_owned();
+    Ok(Arc::new(RunningActor::new(signed.id, shown, image_ref, provenance, guest, outbound, barred)))
+}
+
+/// Claims as events show them.
+pub(super) fn shown_claims(signed: &SignedActor) -> ActorClaims {
+    Claims::<ActorMetadata>::inspect(&signed.token, unix_now())
+        .map(|inspection| ActorClaims::from(&inspection))
+        .expect("a verified token can be read again")
+}

@@ -1,0 +1,317 @@
+//! The task of the store: writes from here, changes from the buckets, comparison after every outage.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    BucketSource, Command, Effect, FIRST_RETRY, LONGEST_RETRY, StoreError, Tables, Write, confirmed, now_ms, on_disk,
+};
+use crate::{
+    buckets::{BucketError, Buckets, Update},
+    state::{
+        merge::{Action, Local, merge},
+        replica::{Bucket, Replica, ReplicaError},
+        revocations::Trust,
+    },
+};
+
+/// The task's own side.
+pub struct Owner {
+    pub(super) replica: Replica,
+    pub(super) known: HashMap<Bucket, BTreeMap<String, Local>>,
+    pub(super) tables: Arc<Tables>,
+    pub(super) trust: Arc<Trust>,
+    pub(super) buckets: Option<Buckets>,
+    effects: mpsc::UnboundedSender<Effect>,
+    commands: mpsc::Receiver<Command>,
+    retry: Duration,
+}
+
+impl Owner {
+    pub(super) fn new(
+        replica: Replica,
+        known: HashMap<Bucket, BTreeMap<String, Local>>,
+        tables: Arc<Tables>,
+        trust: Arc<Trust>,
+        effects: mpsc::UnboundedSender<Effect>,
+        commands: mpsc::Receiver<Command>,
+    ) -> Self {
+        Self { replica, known, tables, trust, buckets: None, effects, commands, retry: FIRST_RETRY }
+    }
+
+    /// Serves writes and follows the buckets until `stop`. `ready` turns true after the first merge, or at once when
+    /// there is no broker.
+    pub async fn run(self, source: Option<BucketSource>, ready: watch::Sender<bool>, stop: CancellationToken) {
+        match source {
+            None => {
+                ready.send_replace(true);
+                self.run_alone(stop).await;
+            }
+            Some(source) => self.run_synced(source, ready, stop).await,
+        }
+    }
+
+    async fn run_alone(mut self, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                command = self.commands.recv() => match command {
+                    Some(command) => self.obey(command).await,
+                    None => return,
+                },
+            }
+        }
+    }
+
+    async fn run_synced(mut self, mut source: BucketSource, ready: watch::Sender<bool>, stop: CancellationToken) {
+        let mut next_try = Box::pin(tokio::time::sleep(Duration::ZERO));
+        loop {
+            // Only looked at, not marked as seen: an outage that began and ended during a write must still show below.
+            let connected = *source.connected.borrow();
+            if !connected {
+                self.buckets = None;
+            }
+            let idle = self.buckets.is_none();
+            tokio::select! {
+                () = stop.cancelled() => return,
+                command = self.commands.recv() => match command {
+                    Some(command) => self.obey(command).await,
+                    None => return,
+                },
+                changed = source.connected.changed() => {
+                    if changed.is_err() { return }
+                    // A reconnect may bring an empty JetStream: look again, also if the change was too quick to see.
+                    self.buckets = None;
+                    next_try.as_mut().reset(tokio::time::Instant::now());
+                }
+                update = next_update(&mut self.buckets), if !idle => self.follow(update).await,
+                () = next_try.as_mut(), if idle && connected => {
+                    match self.sync(&source).await {
+                        Ok(()) => { ready.send_replace(true); }
+                        Err(error) => {
+                            self.complain(&error);
+                            next_try.as_mut().reset(tokio::time::Instant::now() + self.retry);
+                            self.retry = (self.retry * 2).min(LONGEST_RETRY);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Says once per outage that lattice state cannot be had; the retries go on quietly.
+    fn complain(&self, error: &SyncError) {
+        let error = error as &dyn std::error::Error;
+        if self.retry == FIRST_RETRY {
+            let hint = "if it stays so: is JetStream enabled on the NATS server, and may this host use it?";
+            tracing::warn!(error, hint, "cannot compare lattice state yet; links and claims of this host are used");
+        } else {
+            tracing::debug!(error, "cannot compare lattice state yet");
+        }
+    }
+
+    async fn sync(&mut self, source: &BucketSource) -> Result<(), SyncError> {
+        let mut buckets = Buckets::open(&source.jetstream, &source.lattice).await?;
+        for bucket in Bucket::ALL {
+            match bucket {
+                Bucket::Revocations => self.sync_revocations(&mut buckets).await?,
+                Bucket::Lattice | Bucket::Config => self.sync_bucket(&mut buckets, bucket).await?,
+            }
+        }
+        self.buckets = Some(buckets);
+        self.retry = FIRST_RETRY;
+        Ok(())
+    }
+
+    async fn sync_bucket(&mut self, buckets: &mut Buckets, bucket: Bucket) -> Result<(), SyncError> {
+        let snapshot = buckets.snapshot(bucket).await?;
+        let same = self.replica.incarnation(bucket)?.as_deref() == Some(&snapshot.incarnation);
+        let mut changes = Vec::new();
+        for (key, action) in merge(&self.known[&bucket], &snapshot.entries, same) {
+            let change = self.act(buckets, bucket, &key, action).await?;
+            changes.push((key, change));
+        }
+        self.take_all(bucket, changes).await?;
+        let (replica, incarnation) = (self.replica.clone(), snapshot.incarnation);
+        on_disk(move || replica.set_incarnation(bucket, &incarnation)).await?;
+        Ok(())
+    }
+
+    /// Does what the merge decided on the bucket's side; returns what must change here.
+    async fn act(
+        &mut self,
+        buckets: &mut Buckets,
+        bucket: Bucket,
+        key: &str,
+        action: Action,
+    ) -> Result<Change, BucketError> {
+        let known = self.known[&bucket].get(key).cloned();
+        let change = match action {
+            Action::Push(value) => {
+                let revision = buckets.put(bucket, key, value.clone()).await?;
+                Change { entry: Some(confirmed(Some(value), revision)), applied: true }
+            }
+            Action::PushDelete => {
+                buckets.delete(bucket, key).await?;
+                Change { entry: None, applied: true }
+            }
+            Action::Take(remote) => {
+                let entry = remote.filter(|remote| remote.value.is_some());
+                Change { entry: entry.map(|remote| confirmed(remote.value, remote.revision)), applied: false }
+            }
+            Action::Conflict(winner) => {
+                tracing::warn!(%key, here = ?known, ?winner, "two writers changed one key while they were apart");
+                return Box::pin(self.act(buckets, bucket, key, *winner)).await;
+            }
+            Action::Agree(revision) => {
+                let value = known.and_then(|entry| entry.value.clone());
+                Change { entry: Some(confirmed(value, revision)), applied: true }
+            }
+            Action::Forget => Change { entry: None, applied: true },
+        };
+        Ok(change)
+    }
+
+    /// Keeps what a merge changed in one transaction, then lets it take effect.
+    async fn take_all(&mut self, bucket: Bucket, changes: Vec<(String, Change)>) -> Result<(), ReplicaError> {
+        let entries = changes.iter().map(|(key, change)| (key.clone(), change.entry.clone())).collect();
+        self.keep(bucket, entries).await?;
+        for (key, change) in changes {
+            if !change.applied {
+                self.apply(bucket, &key, change.entry.and_then(|entry| entry.value).as_ref(), true);
+            }
+        }
+        Ok(())
+    }
+
+    async fn obey(&mut self, command: Command) {
+        match command {
+            Command::Write(write) => self.write(write).await,
+            Command::Revoke(revoke) => self.revoke(revoke).await,
+        }
+    }
+
+    /// One local write: bucket first when it is there, replica always.
+    async fn write(&mut self, write: Write) {
+        let Write { bucket, key, value, done } = write;
+        let entry = match self.send(bucket, &key, value.clone()).await {
+            Some(revision) => value.clone().map(|value| confirmed(Some(value), revision)),
+            None => self.pending(bucket, &key, value.clone()),
+        };
+        let kept = self.keep(bucket, vec![(key.clone(), entry)]).await;
+        if kept.is_ok() {
+            self.apply(bucket, &key, value.as_ref(), false);
+        }
+        done.send(kept.map_err(StoreError::from)).ok();
+    }
+
+    /// Sends a write to the bucket; none when the broker did not confirm it.
+    pub(super) async fn send(&mut self, bucket: Bucket, key: &str, value: Option<Bytes>) -> Option<u64> {
+        let buckets = self.buckets.as_mut()?;
+        let outcome = match value {
+            Some(value) => buckets.put(bucket, key, value).await,
+            None => buckets.delete(bucket, key).await.map(|()| 0),
+        };
+        match outcome {
+            Ok(revision) => Some(revision),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, %key, "broker did not confirm a write; kept here and sent later");
+                self.buckets = None;
+                None
+            }
+        }
+    }
+
+    fn pending(&self, bucket: Bucket, key: &str, value: Option<Bytes>) -> Option<Local> {
+        let before = self.known[&bucket].get(key);
+        if value.is_none() && before.is_none() {
+            return None;
+        }
+        let revision = before.map_or(0, |entry| entry.revision);
+        Some(Local { value, revision, written_ms: now_ms(), pending: true })
+    }
+
+    async fn follow(&mut self, update: Result<(Bucket, Update), BucketError>) {
+        let (bucket, update) = match update {
+            Ok(update) => update,
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "lost sight of lattice state; comparing again"
+                );
+                self.buckets = None;
+                return;
+            }
+        };
+        if bucket == Bucket::Revocations {
+            return self.follow_revocations(update).await;
+        }
+        let known = self.known[&bucket].get(&update.key);
+        if known.is_some_and(|entry| entry.revision >= update.remote.revision) {
+            return;
+        }
+        let entry = update.remote.value.clone().map(|value| confirmed(Some(value), update.remote.revision));
+        if let Err(error) = self.keep(bucket, vec![(update.key.clone(), entry)]).await {
+            tracing::error!(error = &error as &dyn std::error::Error, key = %update.key, "cannot keep lattice state on disk");
+        }
+        self.apply(bucket, &update.key, update.remote.value.as_ref(), false);
+    }
+
+    /// Writes records that differ from what is kept, in one transaction.
+    pub(super) async fn keep(
+        &mut self,
+        bucket: Bucket,
+        entries: Vec<(String, Option<Local>)>,
+    ) -> Result<(), ReplicaError> {
+        let known = self.known.get_mut(&bucket).expect("every bucket was loaded");
+        let mut changed: Vec<_> = entries;
+        changed.retain(|(key, entry)| known.get(key) != entry.as_ref());
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let (replica, records) = (self.replica.clone(), changed.clone());
+        on_disk(move || replica.set(bucket, &records)).await?;
+        for (key, entry) in changed {
+            match entry {
+                Some(entry) => known.insert(key, entry),
+                None => known.remove(&key),
+            };
+        }
+        Ok(())
+    }
+
+    fn apply(&self, bucket: Bucket, key: &str, value: Option<&Bytes>, replayed: bool) {
+        if let Some(effect) = self.tables.apply(bucket, key, value, replayed) {
+            self.effects.send(effect).ok();
+        }
+    }
+}
+
+/// Why a comparison with the buckets did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SyncError {
+    #[error("lattice state in JetStream")]
+    Bucket(#[from] BucketError),
+    #[error("lattice state on disk")]
+    Replica(#[from] ReplicaError),
+}
+
+/// What a merge changes here. `applied`: the tables show it already.
+struct Change {
+    entry: Option<Local>,
+    applied: bool,
+}
+
+async fn next_update(buckets: &mut Option<Buckets>) -> Result<(Bucket, Update), BucketError> {
+    match buckets {
+        Some(buckets) => buckets.next().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,126 @@
+//! What the lattice looks like, for everybody to read without waiting, and what a change of it means.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, RwLock},
+};
+
+use bytes::Bytes;
+use lattice::{
+    Link,
+    stored_claims::StoredClaims,
+    subject::{LatticeKey, parse_config_key},
+};
+use tokio::sync::watch;
+
+use crate::state::{
+    claims::ClaimsCache,
+    links::{LinkChange, Links},
+    replica::Bucket,
+    revocations::Revocations,
+};
+
+/// The tables. Only the owner of the store changes them.
+#[derive(Default)]
+pub struct Tables {
+    /// Links.
+    pub links: Links,
+    /// Claims.
+    pub claims: ClaimsCache,
+    /// Configuration by KV key.
+    pub config: RwLock<BTreeMap<String, Bytes>>,
+    pub(super) revocations: watch::Sender<Arc<Revocations>>,
+}
+
+/// What a change means for the rest of the host.
+#[derive(Debug)]
+pub enum Effect {
+    /// A link came, changed or went. `replayed`: it was there before this host looked.
+    Link {
+        /// The change.
+        change: LinkChange,
+        /// Whether it is old news.
+        replayed: bool,
+    },
+    /// A configuration entry was set (or deleted).
+    Config {
+        /// Actor or provider.
+        entity: String,
+        /// Entry name.
+        key: String,
+        /// Set, or deleted.
+        set: bool,
+    },
+}
+
+impl Tables {
+    /// The revocation lists in force.
+    #[must_use]
+    pub fn revocations(&self) -> Arc<Revocations> {
+        self.revocations.borrow().clone()
+    }
+
+    /// The same, for whoever waits for changes.
+    #[must_use]
+    pub fn follow_revocations(&self) -> watch::Receiver<Arc<Revocations>> {
+        self.revocations.subscribe()
+    }
+
+    /// Takes in one entry of lattice state; what that means for others. `replayed`: it is old news.
+    pub(super) fn apply(&self, bucket: Bucket, key: &str, value: Option<&Bytes>, replayed: bool) -> Option<Effect> {
+        match bucket {
+            Bucket::Lattice => self.apply_lattice(key, value, replayed),
+            Bucket::Config => self.apply_config(key, value),
+            Bucket::Revocations => None, // they change as a whole
+        }
+    }
+
+    fn apply_lattice(&self, key: &str, value: Option<&Bytes>, replayed: bool) -> Option<Effect> {
+        let change = match (LatticeKey::parse(key), value) {
+            (Some(LatticeKey::Link(id)), Some(value)) => match Link::from_json(value) {
+                Ok(link) if link.id() == id => self.links.put(link),
+                Ok(_) => {
+                    tracing::error!(%key, "ignoring a link whose key does not match its content");
+                    return None;
+                }
+                Err(error) => {
+                    tracing::error!(%key, %error, "ignoring an undecodable link");
+                    return None;
+                }
+            },
+            (Some(LatticeKey::Link(id)), None) => self.links.delete(&id),
+            (Some(LatticeKey::Claims(subject)), value) => {
+                self.apply_claims(key, &subject, value);
+                return None;
+            }
+            (None, _) => {
+                tracing::debug!(%key, "lattice state of a kind this host does not know");
+                return None;
+            }
+        };
+        (change != LinkChange::Unchanged).then_some(Effect::Link { change, replayed })
+    }
+
+    fn apply_claims(&self, key: &str, subject: &claims::PublicKey, value: Option<&Bytes>) {
+        let Some(value) = value else { return self.claims.delete(subject) };
+        match StoredClaims::from_json(value) {
+            Ok(claims) if claims.subject() == *subject => {
+                self.claims.put(claims);
+            }
+            Ok(_) => tracing::error!(%key, "ignoring claims whose key does not match their subject"),
+            Err(error) => tracing::error!(%key, %error, "ignoring undecodable claims"),
+        }
+    }
+
+    fn apply_config(&self, key: &str, value: Option<&Bytes>) -> Option<Effect> {
+        {
+            let mut config = self.config.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+            match value {
+                Some(value) => config.insert(key.to_owned(), value.clone()),
+                None => config.remove(key),
+            };
+        }
+        let (entity, name) = parse_config_key(key)?;
+        Some(Effect::Config { entity: entity.to_string(), key: name.to_owned(), set: value.is_some() })
+    }
+}

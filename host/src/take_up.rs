@@ -1,0 +1,76 @@
+//! A restarted host takes up what it ran. Each outcome is an event, as if an operator had asked.
+//!
+//! A start that fails for a reason that passes (a registry that is away, a disk that is not mounted yet) is tried again,
+//! later and later, for as long as it is wanted. Invariant: what an operator does meanwhile is never undone.
+
+use std::{sync::Arc, time::Duration};
+
+use lattice::control::{ScaleActor, StartProvider};
+
+use crate::{control, core::Core};
+
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Queues every start, in the order of the commands that brought them; repetitions run on their own.
+pub async fn begin(core: &Arc<Core>) {
+    let workload = core.wanted.workload().await;
+    for command in workload.providers {
+        let first = control::queue_provider(core, command.clone());
+        let core = core.clone();
+        core.tasks.clone().spawn(async move {
+            let passes = first.await.ok().and_then(Result::err).is_some_and(|error| error.may_pass());
+            if passes {
+                provider_again(&core, command).await;
+            }
+        });
+    }
+    for command in workload.actors {
+        let first = control::queue_scale(core, command.clone());
+        let core = core.clone();
+        core.tasks.clone().spawn(async move {
+            let passes = first.await.ok().and_then(Result::err).is_some_and(|error| error.may_pass());
+            if passes {
+                actor_again(&core, command).await;
+            }
+        });
+    }
+}
+
+async fn provider_again(core: &Arc<Core>, command: StartProvider) {
+    let mut wait = FIRST_WAIT;
+    while pause(core, &mut wait, &command.provider_ref).await {
+        if !core.wanted.workload().await.wants_provider(&command) {
+            return;
+        }
+        match control::queue_provider(core, command.clone()).await {
+            Ok(Err(error)) if error.may_pass() => {}
+            _ => return,
+        }
+    }
+}
+
+async fn actor_again(core: &Arc<Core>, command: ScaleActor) {
+    let mut wait = FIRST_WAIT;
+    while pause(core, &mut wait, &command.actor_ref).await {
+        if !core.wanted.workload().await.wants_actor(&command) {
+            return;
+        }
+        match control::queue_scale(core, command.clone()).await {
+            Ok(Err(error)) if error.may_pass() => {}
+            _ => return,
+        }
+    }
+}
+
+/// Waits, longer each time and not in step with other hosts; false when the host stops.
+async fn pause(core: &Core, wait: &mut Duration, reference: &str) -> bool {
+    let jitter = getrandom::u32().unwrap_or_default() % 256;
+    let this_time = *wait + *wait * jitter / 1024;
+    tracing::info!(%reference, again_in = ?this_time, "what this host ran cannot be had now");
+    *wait = (*wait * 2).min(LONGEST_WAIT);
+    tokio::select! {
+        () = core.stop.cancelled() => false,
+        () = tokio::time::sleep(this_time) => true,
+    }
+}
