@@ -166,6 +166,12 @@ impl TestLattice {
         Guarded::start(&binary("wash-host"), &args, &env, &self.dir.path().join(format!("{name}.log")))
     }
 
+    /// The cluster key that every host of this lattice signs with and trusts.
+    #[must_use]
+    pub fn cluster(&self) -> &KeyPair {
+        &self.cluster
+    }
+
     /// An operator who reaches NATS directly.
     pub async fn operator(&self) -> Operator {
         let root = ControlRoot::new(self.id.clone());

@@ -39,11 +39,26 @@ impl<Id> Signed<Id> {
 
 impl Default for Signer {
     fn default() -> Self {
-        Self { account: KeyPair::generate(KeyKind::Account), dir: tempfile::tempdir().expect("a directory") }
+        Self::with(KeyPair::generate(KeyKind::Account))
     }
 }
 
 impl Signer {
+    /// An account with this key.
+    ///
+    /// # Panics
+    /// When there is no temporary directory.
+    #[must_use]
+    pub fn with(account: KeyPair) -> Self {
+        Self { account, dir: tempfile::tempdir().expect("a directory") }
+    }
+
+    /// Its key.
+    #[must_use]
+    pub fn key(&self) -> &KeyPair {
+        &self.account
+    }
+
     /// Its public key.
     #[must_use]
     pub fn account(&self) -> claims::AccountId {

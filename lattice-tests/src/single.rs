@@ -44,7 +44,12 @@ impl SingleHost {
 
     /// Stops it and starts it again with its state.
     pub async fn restart(self) -> Self {
+        self.restart_with(|_| {}).await
+    }
+
+    /// The same, with changes to its configuration.
+    pub async fn restart_with(self, change: impl FnOnce(&mut HostConfig)) -> Self {
         self.running.stop().await;
-        Self::start_in(self.dir, |_| {}).await
+        Self::start_in(self.dir, change).await
     }
 }
