@@ -53,7 +53,8 @@ pub async fn post(address: SocketAddr, path: &str, body: impl Into<Bytes>) -> Re
     ask(address, Request::post(path), body.into()).await
 }
 
-async fn ask(address: SocketAddr, request: http::request::Builder, body: Bytes) -> Result<Answer, String> {
+/// One request, whatever comes of it.
+pub(crate) async fn ask(address: SocketAddr, request: http::request::Builder, body: Bytes) -> Result<Answer, String> {
     let request =
         request.header("host", address.to_string()).body(Full::new(body)).map_err(|error| error.to_string())?;
     let exchange = async {

@@ -9,16 +9,27 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use bytes::Bytes;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use xtask::tools::registry;
 
-use crate::{Guarded, eventually, free_address, skip::skip};
+use crate::{Guarded, eventually, free_address, http::ask, skip::skip};
 
 const PROGRAM: &str = "docker-registry";
 /// Fixed, so that no tool is needed to make it: the bcrypt hash, at cost 5, of [`Registry::PASSWORD`].
 const HTPASSWD: &str = "ada:$2y$05$RyMZQ3EkSbzGzrBif/jHH.0yAz1MD/wa7XbRpSWPpCjDH7/4NEF0K\n";
+
+/// A program of this machine's that tests run; none when it is missing, which is then said.
+#[must_use]
+pub fn program(name: &str) -> Option<PathBuf> {
+    let found = registry::find(name);
+    if found.is_none() {
+        skip(name);
+    }
+    found
+}
 
 /// What a registry asks of its clients.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -54,10 +65,7 @@ impl Registry {
     /// # Panics
     /// When there is a docker-registry but it does not work.
     pub async fn start_with(access: Access) -> Option<Self> {
-        let Some(program) = registry::find(PROGRAM) else {
-            skip("docker-registry");
-            return None;
-        };
+        let program = program(PROGRAM)?;
         let dir = tempfile::tempdir().expect("a directory");
         let address = free_address();
         let mut server = Self { program, dir, address, process: None };
@@ -115,6 +123,17 @@ impl Registry {
         if let Some(mut process) = self.process.take() {
             process.kill().await;
         }
+    }
+
+    /// The answer to a GET of an open registry, which must be 200.
+    ///
+    /// # Panics
+    /// When it is not.
+    pub async fn get(&self, path: &str) -> String {
+        let request = http::Request::get(path).header("accept", "application/vnd.oci.image.manifest.v1+json, */*");
+        let answer = ask(self.address, request, Bytes::new()).await.expect("an answer of the registry");
+        assert_eq!(answer.status, 200, "GET {path}: {}", answer.body);
+        answer.body
     }
 
     /// What it has written to its log: one line for each request, with method, path and status.

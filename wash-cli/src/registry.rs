@@ -16,9 +16,6 @@ use crate::{
     failure::{Failure, OrFail, Result},
 };
 
-/// How large the cache may become.
-const CACHE_BYTES: u64 = 2 << 30;
-
 /// Options of every command that speaks to a registry.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Registry")]
@@ -67,7 +64,7 @@ impl RegistryArgs {
 }
 
 /// Options of commands that fetch.
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct FetchArgs {
     /// Fail unless this is what comes: `sha256:…`, of the artifact or of its manifest
     #[arg(short = 'd', long)]
@@ -75,9 +72,37 @@ pub struct FetchArgs {
     /// Take what is tagged `latest`, or not tagged
     #[arg(long)]
     pub allow_latest: bool,
-    /// Fetch also what is in the cache that hosts of this machine share
+    /// Fetch also what is in the cache
     #[arg(long)]
     pub no_cache: bool,
+    #[command(flatten)]
+    pub cache: CacheArgs,
+}
+
+/// Where what was fetched is kept. The names are those of the host's settings: it is the same directory.
+#[derive(Debug, Clone, Args)]
+pub struct CacheArgs {
+    /// What was fetched, shared with the hosts of this machine [default: ~/.wash/cache/artifacts]
+    #[arg(long, env = "WASH_CACHE_DIR", value_name = "DIR", hide_env_values = true)]
+    cache_dir: Option<PathBuf>,
+    /// How large it may become, MiB
+    #[arg(long, env = "WASH_CACHE_SIZE_MIB", value_name = "MIB", default_value_t = 2048, hide = true)]
+    cache_size_mib: u64,
+}
+
+impl CacheArgs {
+    /// The directory.
+    pub fn directory(&self, context: &Context) -> PathBuf {
+        self.cache_dir.clone().unwrap_or_else(|| context.home.artifacts())
+    }
+
+    /// Opens it; it is made on first use.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub fn open(&self, context: &Context) -> Result<Cache> {
+        Ok(Cache::open(self.directory(context), self.cache_size_mib.saturating_mul(1 << 20))?)
+    }
 }
 
 impl FetchArgs {
@@ -87,7 +112,7 @@ impl FetchArgs {
     /// The registry does not give it, or gives something else.
     pub async fn fetch(&self, given: &str, registry: &RegistryArgs, context: &Context) -> Result<Fetched> {
         let reference = registry.reference(given)?;
-        let cache = Cache::open(context.home.artifacts(), CACHE_BYTES)?;
+        let cache = self.cache.open(context)?;
         let store = ArtifactStore::new(registry.client(reference.registry())?, cache);
         let options = FetchOptions { allow_latest: self.allow_latest, no_cache: self.no_cache };
         let progress = context.printer.progress();

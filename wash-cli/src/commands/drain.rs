@@ -3,13 +3,13 @@
 //! Whatever is removed can be fetched again. Hosts that run take no harm: what they run they have, and what is gone is a
 //! miss.
 
-use artifacts::Cache;
 use clap::{Args, ValueEnum};
 
 use crate::{
     context::Context,
     failure::Result,
     output::{Output, size},
+    registry::CacheArgs,
 };
 
 /// Options of `wash drain`.
@@ -18,6 +18,8 @@ pub struct DrainArgs {
     /// What to empty
     #[arg(value_enum)]
     what: What,
+    #[command(flatten)]
+    cache: CacheArgs,
 }
 
 /// The caches, those of older versions included, of which there is nothing to empty.
@@ -45,9 +47,9 @@ pub fn run(args: &DrainArgs, context: &Context) -> Result<Output> {
             Output::text("Nothing to empty: wash keeps no such cache any more").with("drained", Vec::<String>::new())
         );
     }
-    let directory = context.home.artifacts();
+    let directory = args.cache.directory(context);
     // A cache that is not there is not made for this.
-    let freed = if directory.is_dir() { Cache::open(&directory, u64::MAX)?.clear()? } else { 0 };
+    let freed = if directory.is_dir() { args.cache.open(context)?.clear()? } else { 0 };
     let shown = directory.display();
     let text = match freed {
         0 => format!("{shown} is empty already"),
