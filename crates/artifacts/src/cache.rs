@@ -37,6 +37,9 @@ const PARTIAL: &str = "partial";
 const KNOWN: &str = "known";
 const TEMPORARY: &str = "temporary";
 
+/// Largest file looked at, bytes; whatever the bound of this cache, another process may have a larger one.
+const MAX_FILE: u64 = 4 << 30;
+
 /// How long a download of somebody else may stand still before it is not waited for any more.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -98,19 +101,13 @@ impl Cache {
     #[must_use]
     pub fn get(&self, digest: &Digest) -> Option<Bytes> {
         let path = self.blob(digest);
-        let mut file = File::open(&path).ok()?;
-        let size = file.metadata().ok()?.len();
-        if size > self.inner.max_bytes {
-            return None;
-        }
-        let mut bytes = Vec::with_capacity(usize::try_from(size).ok()?);
-        // A file that grows while it is read is not one of ours.
-        (&mut file).take(size + 1).read_to_end(&mut bytes).ok()?;
-        if Digest::of(&bytes) != *digest {
+        let file = File::open(&path).ok()?;
+        let bytes = read_bounded(&file).ok()?;
+        let Some(bytes) = bytes.filter(|bytes| Digest::of(bytes) == *digest) else {
             tracing::warn!(%digest, path = %path.display(), "a damaged file was removed from the artifact cache");
             let _ = fs::remove_file(&path);
             return None;
-        }
+        };
         // The time of the last use; a directory that is not ours keeps its times.
         let _ = file.set_times(FileTimes::new().set_modified(SystemTime::now()));
         Some(bytes.into())
@@ -169,6 +166,19 @@ impl Cache {
             tracing::warn!(%error, %directory, "the artifact cache cannot be written; it serves what it holds");
         }
     }
+}
+
+/// The whole file; nothing when that is more than any artifact has.
+fn read_bounded(mut file: &File) -> io::Result<Option<Vec<u8>>> {
+    let size = file.metadata()?.len();
+    if size > MAX_FILE {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(usize::try_from(size).map_err(io::Error::other)?)?;
+    // One that grows while it is read is not one of ours.
+    file.by_ref().take(size + 1).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
 }
 
 /// Makes a directory only we can enter: names in it say what this machine runs.

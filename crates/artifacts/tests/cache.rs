@@ -49,6 +49,11 @@ fn a_damaged_file_is_removed_and_missing() {
         assert!(!file.exists());
     }
     cache.put(b"content").expect("put again");
+    // More than any artifact, and nothing in it.
+    File::options().write(true).open(&file).and_then(|file| file.set_len((4 << 30) + 1)).expect("sparse");
+    assert_eq!(cache.get(&digest), None);
+    assert!(!file.exists());
+    cache.put(b"content").expect("put once more");
     assert!(cache.get(&digest).is_some(), "repaired");
 }
 
@@ -66,6 +71,11 @@ fn what_was_used_longest_ago_goes_first_and_what_was_just_written_stays() {
     let there = |digest| cache.directory().join("blobs").join(Digest::hex(digest)).exists();
     assert_eq!([&digests[0], &digests[1], &digests[2], &fourth].map(there), [true, false, true, true]);
 
+    // A clock that was wrong makes others look newer; what was just written stays all the same.
+    for digest in [&digests[0], &digests[2], &fourth] {
+        let file = File::options().write(true).open(directory.path().join("blobs").join(digest.hex())).expect("there");
+        file.set_times(FileTimes::new().set_modified(SystemTime::now() + Duration::from_secs(3600))).expect("set");
+    }
     let fifth = cache.put(&wasm(3_000, 4)).expect("put");
     assert_eq!(cache.size(), 3_000, "all others went");
     assert!(cache.get(&fifth).is_some());
@@ -82,6 +92,35 @@ fn a_smaller_bound_holds_from_the_next_start_on() {
         cache.put(&wasm(1_000, seed)).expect("put");
     }
     assert_eq!(open(directory.path(), 2_500).size(), 2_000);
+}
+
+#[tokio::test]
+async fn what_one_process_keeps_another_one_with_a_smaller_bound_uses() {
+    let actor = wasm(50_000, 1);
+    let server = Shelf::with_actor(&actor).serve().await;
+    let large = Store::of(&server);
+    let small = artifacts::ArtifactStore::new(common::registry(&server), open(large.directory.path(), 1_000));
+    large.fetch(&Shelf::reference(&server)).await.expect("an actor");
+    let fetched = small.fetch(&Shelf::reference(&server), &Default::default(), &artifacts::Silent).await;
+    assert_eq!(fetched.expect("an actor").origin, artifacts::Origin::Cache);
+    large.store.cache().clear().expect("cleared");
+    let fetched = small.fetch(&Shelf::reference(&server), &Default::default(), &artifacts::Silent).await;
+    assert_eq!(fetched.expect("an actor").bytes, actor, "larger than its cache");
+    assert_eq!(small.cache().size(), 0);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_is_replaced() {
+    let actor = wasm(50_000, 1);
+    let server = Shelf::with_actor(&actor).serve().await;
+    let store = Store::of(&server);
+    // Whoever we are, a directory cannot be read as a file, nor replaced by one.
+    let place = store.directory.path().join("blobs").join(Digest::of(&actor).hex());
+    fs::create_dir(&place).expect("made");
+    assert_eq!(store.fetch(&Shelf::reference(&server)).await.expect("an actor").bytes, actor);
+    fs::remove_dir(&place).expect("still there");
+    assert_eq!(store.fetch(&Shelf::reference(&server)).await.expect("an actor").bytes, actor);
+    assert!(place.is_file());
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod common;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use artifacts::{ArtifactStore, Cache, Digest, FetchOptions, Origin, Reference, Registry, RegistryOptions, Silent};
 use common::{Answer, Content, Server, Shelf, Store, options, wasm};
@@ -95,7 +95,9 @@ async fn a_registry_that_is_away_is_no_reason_to_fail_while_the_artifact_is_cach
 
     for (state, reason) in [(1, "503: down for repair"), (2, "did not answer within"), (429, "no more requests")] {
         away.store(state, Ordering::SeqCst);
+        let before = server.seen().len();
         let fetched = store.fetch(&Shelf::reference(&server)).await.expect("from the cache");
+        assert_eq!(server.seen().len(), before + 1, "whoever has something to fall back on asks once");
         assert_eq!(fetched.bytes, actor);
         assert!(
             matches!(&fetched.origin, Origin::CacheWhileAway { reason: said } if said.contains(reason)),
@@ -110,10 +112,8 @@ async fn a_registry_that_is_away_is_no_reason_to_fail_while_the_artifact_is_cach
     }
 
     server.stop().await;
-    let began = Instant::now();
     let fetched = store.fetch(&Shelf::reference(&server)).await.expect("from the cache");
     assert!(matches!(fetched.origin, Origin::CacheWhileAway { .. }));
-    assert!(began.elapsed() < Duration::from_secs(1), "a start does not wait for a registry that is away");
     let past = FetchOptions { no_cache: true, ..FetchOptions::default() };
     let error = store.store.fetch(&Shelf::reference(&server), &past, &Silent).await.expect_err("not from the cache");
     assert_eq!(error.code(), "registry_unreachable");

@@ -71,23 +71,38 @@ impl Cache {
             if let Some(bytes) = self.get(digest) {
                 return Ok(Tried::Claimed(Claim::Ready(bytes)));
             }
-            let path = self.path(PARTIAL).join(format!("{}.partial", digest.hex()));
-            let file = File::options().read(true).write(true).create(true).truncate(false).open(&path)?;
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Ok(Tried::Busy(file.metadata()?.len())),
-                Err(TryLockError::Error(error)) => return Err(error),
+            let file = self.open_partial(digest)?;
+            if let Some(tried) = self.take(digest, file)? {
+                return Ok(tried);
             }
-            // Between opening and locking the last writer may have finished, and taken the name away.
-            if !is_same(&file, &path) {
-                continue;
-            }
-            if self.blob(digest).exists() {
-                let _ = fs::remove_file(&path);
-                continue;
-            }
-            return Partial::open(file, Some(path)).map(|partial| Tried::Claimed(Claim::Ours(partial)));
         }
+    }
+
+    fn partial(&self, digest: &Digest) -> PathBuf {
+        self.path(PARTIAL).join(format!("{}.partial", digest.hex()))
+    }
+
+    fn open_partial(&self, digest: &Digest) -> io::Result<File> {
+        File::options().read(true).write(true).create(true).truncate(false).open(self.partial(digest))
+    }
+
+    /// Takes over an opened file; nothing when it turns out to be one whose writer is done with it.
+    fn take(&self, digest: &Digest, file: File) -> io::Result<Option<Tried>> {
+        let path = self.partial(digest);
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(Some(Tried::Busy(file.metadata()?.len()))),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        // Between opening and locking the last writer may have finished, and taken the name away.
+        if !is_same(&file, &path) {
+            return Ok(None);
+        }
+        if let Some(bytes) = self.get(digest) {
+            let _ = fs::remove_file(&path);
+            return Ok(Some(Tried::Claimed(Claim::Ready(bytes))));
+        }
+        Partial::open(file, Some(path)).map(|partial| Some(Tried::Claimed(Claim::Ours(partial))))
     }
 
     /// Files a complete download, and returns its bytes. A download that cannot be filed is still returned.
@@ -204,5 +219,56 @@ impl Partial {
 
     fn content(&self) -> std::sync::MutexGuard<'_, Content> {
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    fn ours(cache: &Cache, digest: &Digest) -> Option<Partial> {
+        match cache.try_claim(digest).expect("writable") {
+            Tried::Claimed(Claim::Ours(partial)) => Some(partial),
+            Tried::Claimed(Claim::Ready(_)) | Tried::Busy(_) => None,
+        }
+    }
+
+    #[test]
+    fn a_file_whose_writer_finished_meanwhile_is_not_taken_over() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let cache = Cache::open(directory.path(), 1 << 20).expect("a cache");
+        let digest = Digest::of(b"content");
+        let opened = cache.open_partial(&digest).expect("writable");
+        let first = ours(&cache, &digest).expect("nobody writes it");
+        assert!(ours(&cache, &digest).is_none(), "somebody writes it");
+        first.discard();
+        drop(first);
+        assert!(cache.take(&digest, opened).expect("readable").is_none(), "it has no name any more");
+
+        let opened = cache.open_partial(&digest).expect("writable");
+        cache.put(b"content").expect("written");
+        let taken = cache.take(&digest, opened).expect("readable");
+        assert!(matches!(taken, Some(Tried::Claimed(Claim::Ready(_)))), "it is not needed any more");
+        assert!(!cache.partial(&digest).exists());
+    }
+
+    #[test]
+    fn one_writer_at_a_time_also_while_files_come_and_go() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let cache = Cache::open(directory.path(), 1 << 20).expect("a cache");
+        let digest = Digest::of(b"content");
+        let inside = AtomicUsize::new(0);
+        let write = || {
+            for _ in 0..500 {
+                let Some(partial) = ours(&cache, &digest) else { continue };
+                assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two write the same download");
+                assert_eq!(partial.len(), 0, "nobody left anything");
+                inside.fetch_sub(1, Ordering::SeqCst);
+                partial.discard();
+            }
+        };
+        std::thread::scope(|scope| drop([(); 8].map(|()| scope.spawn(write))));
     }
 }
