@@ -41,7 +41,7 @@ pub use nats::NatsServer;
 pub use operator::{Operator, http_link};
 pub use ports::free_address;
 pub use process::Guarded;
-pub use registry::{Access, Registry};
+pub use registry::{Access, Registry, program};
 pub use relay::Relay;
 pub use sign::{HTTPSERVER, Signed, Signer, now};
 pub use single::SingleHost;
