@@ -152,6 +152,28 @@ async fn helpers_that_misbehave_are_named() {
 }
 
 #[tokio::test]
+async fn a_helper_that_went_missing_takes_nothing_public_away() {
+    let service = Server::start(|_| Answer::new(200, r#"{"token":"anybody"}"#)).await;
+    let realm = service.url("/token");
+    let public = Server::start(move |seen| match seen.header("authorization") {
+        Some("Bearer anybody") => Answer::new(200, "{}"),
+        _ => Answer::new(401, "").with("www-authenticate", format!("Bearer realm=\"{realm}\"")),
+    })
+    .await;
+    let config = json!({ "credsStore": "desktop" });
+    assert_eq!(with_docker(&public, &config, &[]).await, "in");
+
+    let realm = service.url("/token");
+    let private = Server::start(move |seen| match seen.header("authorization") {
+        Some(_) => Answer::new(403, ""),
+        None => Answer::new(401, "").with("www-authenticate", format!("Bearer realm=\"{realm}\"")),
+    })
+    .await;
+    let said = with_docker(&private, &config, &[]).await;
+    assert!(said.starts_with("credential_helper_missing") && said.contains("docker-credential-desktop"), "{said}");
+}
+
+#[tokio::test]
 async fn a_helper_that_hangs_does_not_outlive_the_question() {
     let server = wants("ada:hunter2").await;
     let place = tempfile::tempdir().expect("a directory");

@@ -16,7 +16,7 @@ use super::Inner;
 use super::challenge::{self, Challenge};
 use super::error::RegistryError;
 use super::exchange::{Access, Target};
-use crate::credentials::{self, CredentialBook, Credentials, Secret};
+use crate::credentials::{self, CredentialBook, CredentialError, Credentials, Secret};
 use crate::reference::authority;
 
 /// Longest answer of a token service, bytes.
@@ -40,6 +40,8 @@ struct State {
     authorizations: HashMap<Key, HeaderValue>,
     /// As whom we came last, for messages.
     users: HashMap<String, Option<String>>,
+    /// Why we came as nobody although somebody is configured; told when that was not enough.
+    lookups: HashMap<String, CredentialError>,
 }
 
 impl Auth {
@@ -64,6 +66,11 @@ impl Auth {
 
     pub(super) fn user(&self, registry: &str) -> Option<String> {
         self.state().users.get(registry).cloned().flatten()
+    }
+
+    /// Why there were no credentials for this registry, once.
+    pub(super) fn failed_lookup(&self, registry: &str) -> Option<CredentialError> {
+        self.state().lookups.remove(registry)
     }
 
     fn remember(&self, target: &Target<'_>, authorization: &HeaderValue) {
@@ -101,7 +108,18 @@ impl Inner {
         let challenge = challenge::read(response.headers());
         let challenge =
             challenge.map_err(|reason| RegistryError::Challenge { registry: target.registry.to_owned(), reason })?;
-        let credentials = self.credentials(target.registry).await?;
+        let credentials = match (self.credentials(target.registry).await, &challenge) {
+            (Ok(credentials), _) => credentials,
+            // Tokens are given to anybody for what is public, and a helper that went missing must not take that away.
+            (Err(error), Challenge::Token { .. }) => {
+                tracing::warn!(%error, registry = target.registry, "the registry is asked without credentials");
+                self.auth.state().lookups.insert(target.registry.to_owned(), error);
+                Credentials::Anonymous
+            }
+            (Err(source), Challenge::Basic) => {
+                return Err(RegistryError::Credentials { registry: target.registry.to_owned(), source });
+            }
+        };
         let authorization = match (challenge, &credentials) {
             (_, Credentials::Bearer(token)) => header("Bearer", token.reveal()),
             (Challenge::Basic, Credentials::Basic { user, password }) => basic(user, password),
@@ -123,18 +141,18 @@ impl Inner {
         Ok(authorization)
     }
 
-    async fn credentials(&self, registry: &str) -> Result<Credentials, RegistryError> {
+    async fn credentials(&self, registry: &str) -> Result<Credentials, CredentialError> {
         let set = self.auth.state().book.get(registry).cloned();
-        let found =
-            match set {
-                Some(credentials) => credentials,
-                None if self.auth.docker_config => credentials::from_docker(registry, self.options.timeouts.helper)
-                    .await
-                    .map_err(|source| RegistryError::Credentials { registry: registry.to_owned(), source })?,
-                None => Credentials::Anonymous,
-            };
-        self.auth.state().users.insert(registry.to_owned(), found.user().map(str::to_owned));
-        Ok(found)
+        let found = match set {
+            Some(credentials) => Ok(credentials),
+            None if self.auth.docker_config => credentials::from_docker(registry, self.options.timeouts.helper).await,
+            None => Ok(Credentials::Anonymous),
+        };
+        let user = found.as_ref().ok().and_then(Credentials::user).map(str::to_owned);
+        let mut state = self.auth.state();
+        state.users.insert(registry.to_owned(), user);
+        state.lookups.remove(registry);
+        found
     }
 
     async fn token(

@@ -163,9 +163,17 @@ impl Inner {
         let (registry, what) = (target.registry.to_owned(), what.to_owned());
         let retry_after = retry_after(response.headers());
         let said = said(response).await;
+        if status == StatusCode::UNAUTHORIZED {
+            self.auth.forget(target);
+        }
+        // Registries say any of these to whom they do not know.
+        if matches!(status.as_u16(), 401 | 403 | 404)
+            && let Some(source) = self.auth.failed_lookup(&registry)
+        {
+            return Err(RegistryError::Credentials { registry, source });
+        }
         Err(match status.as_u16() {
             401 => {
-                self.auth.forget(target);
                 let user = self.auth.user(&registry);
                 RegistryError::Unauthorized { registry, user, said }
             }
