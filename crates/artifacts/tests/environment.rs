@@ -16,14 +16,16 @@ use serde_json::json;
 
 /// Set for the copies: `plain` or `tls`, and the registry to ask.
 const CHILD: &str = "ARTIFACTS_TEST_CHILD";
+/// Set beside it when helpers shall not be waited for long.
+const HURRIED: &str = "ARTIFACTS_TEST_HURRIED";
 
 /// Not a test of its own: what the copies of this program do.
 #[tokio::test]
 async fn child() {
     let Ok(child) = std::env::var(CHILD) else { return };
     let (how, registry) = child.split_once(' ').expect("two words");
-    let timeouts =
-        Timeouts { helper: Duration::from_millis(500), first_pause: Duration::from_millis(1), ..Timeouts::default() };
+    let helper = if std::env::var(HURRIED).is_ok() { Duration::from_secs(3) } else { Duration::from_secs(30) };
+    let timeouts = Timeouts { helper, ..Timeouts::default() };
     let insecure = if how == "plain" { vec![registry.to_owned()] } else { Vec::new() };
     let options = RegistryOptions { insecure, timeouts, retries: 0, ..RegistryOptions::default() };
     match Registry::new(options).expect("a client").ping(registry).await {
@@ -66,10 +68,20 @@ fn docker(config: &str, helpers: &[(&str, &str)]) -> tempfile::TempDir {
 }
 
 async fn with_docker(server: &Server, config: &serde_json::Value, helpers: &[(&str, &str)]) -> String {
+    with_docker_and(server, config, helpers, &[]).await
+}
+
+async fn with_docker_and(
+    server: &Server,
+    config: &serde_json::Value,
+    helpers: &[(&str, &str)],
+    more: &[(&str, &str)],
+) -> String {
     let directory = docker(&config.to_string(), helpers);
     let path = directory.path().display().to_string();
     let search = format!("{path}:/usr/bin:/bin");
-    ask("plain", &server.authority(), &[("DOCKER_CONFIG", &path), ("PATH", &search)]).await
+    let environment = [&[("DOCKER_CONFIG", path.as_str()), ("PATH", search.as_str())], more].concat();
+    ask("plain", &server.authority(), &environment).await
 }
 
 #[tokio::test]
@@ -133,7 +145,6 @@ async fn helpers_are_asked_the_one_for_the_registry_first() {
 #[tokio::test]
 async fn helpers_that_misbehave_are_named() {
     let server = wants("ada:hunter2").await;
-    let began = Instant::now();
     for (script, code) in [
         ("echo 'no key ring'; exit 1", "credential_helper_failed | cannot look up"),
         ("echo hello", "credential_helper_answer"),
@@ -142,13 +153,11 @@ async fn helpers_that_misbehave_are_named() {
             "while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done",
             "credential_helper_answer",
         ),
-        ("exec sleep 600", "credential_helper_hangs"),
     ] {
         let said = with_docker(&server, &json!({ "credsStore": "x" }), &[("x", script)]).await;
         assert!(said.starts_with(code), "{said}");
         assert!(said.contains("docker-credential-x"), "{said}");
     }
-    assert!(began.elapsed() < Duration::from_secs(60), "nobody waits for a helper that hangs");
 }
 
 #[tokio::test]
@@ -179,12 +188,16 @@ async fn a_helper_that_hangs_does_not_outlive_the_question() {
     let place = tempfile::tempdir().expect("a directory");
     let file = place.path().join("pid");
     let script = format!("echo $$ > {}; exec sleep 600", file.display());
-    let said = with_docker(&server, &json!({ "credsStore": "x" }), &[("x", &script)]).await;
+    let said = with_docker_and(&server, &json!({ "credsStore": "x" }), &[("x", &script)], &[(HURRIED, "1")]).await;
     assert!(said.starts_with("credential_helper_hangs"), "{said}");
     let pid = fs::read_to_string(&file).expect("it ran");
     // The copy that asked has ended; if it left the helper behind, somebody else is its parent now.
-    let status = fs::read_to_string(Path::new("/proc").join(pid.trim()).join("status")).unwrap_or_default();
-    assert!(status.is_empty() || status.contains("State:\tZ"), "{status}");
+    let status = || fs::read_to_string(Path::new("/proc").join(pid.trim()).join("status")).unwrap_or_default();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !status().is_empty() && !status().contains("State:\tZ") {
+        assert!(Instant::now() < deadline, "it lives: {}", status());
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]
@@ -206,7 +219,8 @@ async fn a_proxy_of_the_environment_is_used_but_not_for_this_machine() {
     let server = Shelf::with_actor(&wasm(100, 1)).serve().await;
     assert_eq!(ask("plain", &server.authority(), &variables).await, "in");
     let unproxied = [variables[0], variables[1], ("NO_PROXY", "registry.test")];
-    assert!(ask("plain", "registry.test:5000", &unproxied).await.starts_with("registry_unreachable"));
+    let said = ask("plain", "registry.test:5000", &unproxied).await;
+    assert!(said.starts_with("registry_unreachable") || said.starts_with("registry_timeout"), "{said}");
     assert_eq!(proxy.seen().len(), before);
 }
 

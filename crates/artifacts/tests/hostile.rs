@@ -258,7 +258,8 @@ async fn a_registry_that_hangs_is_left() {
             false => shelf.answer(seen),
         })
         .await;
-        let store = Store::new(Registry::new(RegistryOptions { retries: 1, ..options(&server) }).expect("a client"));
+        let store =
+            Store::new(Registry::new(RegistryOptions { retries: 1, ..common::hurried(&server) }).expect("a client"));
         let error = store.refusal(&Shelf::reference(&server)).await;
         assert_eq!(error.code(), "registry_timeout", "{error}");
         assert_eq!(server.count(hangs_at), 2, "asked again once");

@@ -134,7 +134,7 @@ async fn an_upload_may_take_long_but_not_stand_still() {
         let (authority, server) = slow(pause).await;
         let like = Server::start(|_| Answer::new(200, "")).await;
         let options =
-            artifacts::RegistryOptions { insecure: vec![authority.clone()], retries: 0, ..common::options(&like) };
+            artifacts::RegistryOptions { insecure: vec![authority.clone()], retries: 0, ..common::hurried(&like) };
         let registry = artifacts::Registry::new(options).expect("a client");
         let reference = artifacts::Reference::parse(&format!("{authority}/demo:1"), None).expect("a reference");
         let began = std::time::Instant::now();
@@ -142,8 +142,8 @@ async fn an_upload_may_take_long_but_not_stand_still() {
         server.abort();
         (pushed.map(drop).map_err(|error| error.code()), began.elapsed())
     };
-    let idle = std::time::Duration::from_millis(500);
-    let (pushed, took) = push(Some(std::time::Duration::from_millis(15))).await;
+    let idle = std::time::Duration::from_secs(1);
+    let (pushed, took) = push(Some(std::time::Duration::from_millis(30))).await;
     assert_eq!(pushed, Ok(()));
     assert!(took > idle, "slow enough to tell: {took:?}");
     assert_eq!(push(None).await.0, Err("registry_timeout"));

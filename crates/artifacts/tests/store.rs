@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use artifacts::{ArtifactStore, Cache, Digest, FetchOptions, Origin, Reference, Registry, RegistryOptions, Silent};
-use common::{Answer, Content, Server, Shelf, Store, options, wasm};
+use common::{Answer, Content, Server, Shelf, Store, wasm};
 
 /// Set for the copies of this program that a test starts: the authority of the registry and the cache directory.
 const CHILD: &str = "ARTIFACTS_TEST_CHILD";
@@ -90,7 +90,7 @@ async fn a_registry_that_is_away_is_no_reason_to_fail_while_the_artifact_is_cach
         status => Answer::new(status as u16, ""),
     })
     .await;
-    let store = Store::of(&server);
+    let store = Store::new(Registry::new(common::hurried(&server)).expect("a client"));
     store.fetch(&Shelf::reference(&server)).await.expect("while it is there");
 
     for (state, reason) in [(1, "503: down for repair"), (2, "did not answer within"), (429, "no more requests")] {
@@ -163,11 +163,7 @@ async fn a_fetch_that_is_abandoned_leaves_the_way_free() {
         false => shelf.answer(seen),
     })
     .await;
-    let patient = RegistryOptions {
-        timeouts: artifacts::Timeouts { idle: Duration::from_secs(60), ..options(&server).timeouts },
-        ..options(&server)
-    };
-    let store = Store::new(Registry::new(patient).expect("a client"));
+    let store = Store::of(&server);
     let reference = Shelf::reference(&server);
     let asked = async {
         while server.count("/blobs/") == 0 {

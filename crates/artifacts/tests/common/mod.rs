@@ -18,21 +18,24 @@ use data_encoding::BASE64;
 pub use server::{Answer, Content, Seen, Server};
 pub use shelf::{Shelf, ranged, wasm};
 
-/// Options that do not wait: pauses are short, and hanging ends soon.
+/// Options for a registry that answers: pauses are short, and a machine that is busy is no reason to fail.
 pub fn options(server: &Server) -> RegistryOptions {
     RegistryOptions {
         insecure: vec![server.authority()],
         docker_config: false,
         timeouts: Timeouts {
-            connect: Duration::from_secs(2),
-            idle: Duration::from_millis(500),
-            small_answer: Duration::from_secs(2),
-            helper: Duration::from_millis(500),
             first_pause: Duration::from_millis(1),
             longest_pause: Duration::from_secs(1),
+            ..Timeouts::default()
         },
         ..RegistryOptions::default()
     }
+}
+
+/// The same for one that hangs, which is left soon.
+pub fn hurried(server: &Server) -> RegistryOptions {
+    let options = options(server);
+    RegistryOptions { timeouts: Timeouts { idle: Duration::from_secs(1), ..options.timeouts }, ..options }
 }
 
 pub fn registry(server: &Server) -> Registry {
