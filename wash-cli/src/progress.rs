@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::output::Format;
 
-const KNOWN: &str = "{msg}  {bar:30}  {bytes}/{total_bytes}  {bytes_per_sec}";
+const KNOWN: &str = "{msg}  {wide_bar}  {bytes}/{total_bytes}  {bytes_per_sec}";
 const UNKNOWN: &str = "{msg}  {spinner}  {bytes}  {bytes_per_sec}";
 
 /// What shows progress in this format, here and now.

@@ -10,7 +10,7 @@ use crate::{
     lattice_view::Lattice,
     output::{Output, table},
     revocations::in_force,
-    signing::{date, now},
+    signing::date,
 };
 
 /// Options of `wash claims revocations`.
@@ -54,5 +54,5 @@ pub async fn run(args: &RevocationsArgs, context: &Context) -> Result<Output> {
     } else {
         table(&["What", "Id", "Since", "Signer", "Number", "Reason"], rows)
     };
-    Ok(Output::text(text).with("revocations", records).with("now", now()))
+    Ok(Output::text(text).with("revocations", records))
 }
