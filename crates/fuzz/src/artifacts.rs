@@ -97,8 +97,10 @@ const LIMITS: Limits = Limits { unpacked_bytes: 1 << 20, entries: 8 };
 pub fn image_layer(data: &[u8]) {
     check_layer(data);
     let stream = entries::tar(data, |_, _| {});
-    let plain = check_layer(&stream);
-    assert_eq!(check_layer(&entries::gzip(&stream)), plain, "compression changes the meaning");
+    // Making a compressor takes far longer than reading, so only what is worth it goes through one.
+    if let Some(path) = check_layer(&stream) {
+        assert_eq!(check_layer(&entries::gzip(&stream)), Some(path), "compression changes the meaning");
+    }
 }
 
 /// The path of the file that was found, if there was one.

@@ -11,6 +11,7 @@ mod artifacts;
 mod entries;
 mod forge;
 mod key_text;
+mod messages;
 mod revocations;
 mod token;
 mod wasm_claims;
@@ -18,6 +19,7 @@ mod wasm_claims;
 pub use archive::{archive, archive_entries};
 pub use artifacts::{image_config, image_layer, manifest, reference};
 pub use key_text::key_text;
+pub use messages::{control, event, http_message, invocation, link};
 pub use revocations::revocations;
 pub use token::{claims_json, token};
 pub use wasm_claims::{wasm_claims, wasm_sections};
@@ -30,9 +32,14 @@ pub const TARGETS: &[Target] = &[
     ("archive", archive),
     ("archive_entries", archive_entries),
     ("claims_json", claims_json),
+    ("control", control),
+    ("event", event),
+    ("http_message", http_message),
     ("image_config", image_config),
     ("image_layer", image_layer),
+    ("invocation", invocation),
     ("key_text", key_text),
+    ("link", link),
     ("manifest", manifest),
     ("reference", reference),
     ("revocations", revocations),
