@@ -31,7 +31,7 @@ pub struct Args {
 /// Flags that are passed on to the bench, which checks them.
 #[derive(Debug, clap::Args)]
 struct BenchArgs {
-    /// Only these rows: local-call, remote-call, http, start-actor, host; repeatable.
+    /// Only these rows: local-call, remote-call, http, start-actor, host, sign; repeatable.
     #[arg(long, value_name = "ROW")]
     only: Vec<String>,
     /// Time for measuring each group of rows, seconds [default: 15].

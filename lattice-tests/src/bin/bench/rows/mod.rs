@@ -6,6 +6,7 @@ mod http;
 mod local_call;
 mod relay;
 mod remote_call;
+mod sign;
 mod start_actor;
 
 use anyhow::Result;
@@ -26,6 +27,8 @@ pub enum Group {
     StartActor,
     /// Start, memory and size of `wash-host`.
     Host,
+    /// Signing and verifying.
+    Sign,
 }
 
 impl Group {
@@ -37,6 +40,7 @@ impl Group {
             Self::Http => http::run(plan).await,
             Self::StartActor => start_actor::run(plan).await,
             Self::Host => host::run(plan).await,
+            Self::Sign => sign::run(plan).await,
         }
     }
 }
