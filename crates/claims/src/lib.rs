@@ -38,6 +38,7 @@
 
 pub mod archive;
 mod capability;
+mod chain;
 mod human_time;
 mod id;
 mod jwt;
@@ -50,6 +51,7 @@ pub mod wasm;
 
 pub use archive::{Archive, ArchiveError};
 pub use capability::{capability_name, is_call_alias, normalize_call_alias};
+pub use chain::{Chain, ChainError, verify_chain};
 pub use id::{AccountId, ActorId, ClusterId, HostId, OperatorId, ProviderId};
 pub use key::{KeyError, KeyKind, KeyPair, PublicKey, Seed};
 pub use metadata::{
