@@ -5,8 +5,8 @@
 use data_encoding::HEXUPPER;
 use sha2::{Digest, Sha256};
 
-use super::WasmError;
-use super::sections::{Section, Sections, leb};
+use super::sections::{Sections, leb};
+use super::{Layer, WasmError, layer};
 
 /// Real components nest two or three levels; each level costs a walk over its headers and a stack frame.
 const MAX_DEPTH: usize = 32;
@@ -29,12 +29,12 @@ pub fn canonicalize(wasm: &[u8]) -> Result<Vec<u8>, WasmError> {
 /// # Errors
 /// When the binary cannot be walked.
 pub fn canonical_len(wasm: &[u8]) -> Result<usize, WasmError> {
-    length(wasm, 0)
+    measure(wasm, 0, &mut Vec::new())
 }
 
 /// Hands the canonical binary to `sink`, piece by piece.
 pub(super) fn write_canonical<E: From<WasmError>>(wasm: &[u8], sink: &mut Sink<'_, E>) -> Result<(), E> {
-    emit(wasm, 0, Headers::Canonical, sink)
+    walk(wasm, Headers::Canonical, sink)
 }
 
 /// Upper-case hex SHA-256 of the canonical binary, without building it.
@@ -52,7 +52,7 @@ pub(super) fn signed_hash(wasm: &[u8]) -> Result<String, WasmError> {
 
 fn hash(wasm: &[u8], headers: Headers) -> Result<String, WasmError> {
     let mut hasher = Sha256::new();
-    emit(wasm, 0, headers, &mut |bytes| {
+    walk(wasm, headers, &mut |bytes| {
         hasher.update(bytes);
         Ok::<_, WasmError>(())
     })?;
@@ -84,9 +84,23 @@ enum Headers {
 /// Takes pieces of a binary.
 pub(super) type Sink<'a, E> = dyn FnMut(&[u8]) -> Result<(), E> + 'a;
 
+fn walk<E: From<WasmError>>(wasm: &[u8], headers: Headers, sink: &mut Sink<'_, E>) -> Result<(), E> {
+    let mut nested = Vec::new();
+    if layer(wasm)? == Layer::Component {
+        measure(wasm, 0, &mut nested)?;
+    }
+    emit(wasm, headers, &mut nested.into_iter(), sink)
+}
+
 /// Hands the canonical bytes to `sink`. What is canonical already goes in one piece, however many sections it has.
-fn emit<E: From<WasmError>>(wasm: &[u8], depth: usize, headers: Headers, sink: &mut Sink<'_, E>) -> Result<(), E> {
-    let sections = descend(wasm, depth)?;
+/// `nested` has the canonical lengths of what is nested, as [`measure`] found them.
+fn emit<E: From<WasmError>>(
+    wasm: &[u8],
+    headers: Headers,
+    nested: &mut std::vec::IntoIter<u32>,
+    sink: &mut Sink<'_, E>,
+) -> Result<(), E> {
+    let sections = Sections::of(wasm)?;
     let mut kept = match headers {
         Headers::Canonical => {
             sink(&sections.layer.header())?;
@@ -96,7 +110,6 @@ fn emit<E: From<WasmError>>(wasm: &[u8], depth: usize, headers: Headers, sink: &
     };
     for section in sections {
         let section = section?;
-        let body = section.end - section.body.len();
         let is_claims = section.claims()?.is_some();
         if !is_claims && !section.is_nested() && section.is_shortest() {
             kept.end = section.end;
@@ -108,11 +121,13 @@ fn emit<E: From<WasmError>>(wasm: &[u8], depth: usize, headers: Headers, sink: &
             continue;
         }
         sink(&[section.id])?;
-        sink(leb(body_length(&section, depth)?).bytes())?;
         if section.is_nested() {
-            emit(section.body, depth + 1, headers, sink)?;
+            let length = nested.next().expect("everything nested was measured");
+            sink(leb(length as usize).bytes())?;
+            emit(section.body, headers, nested, sink)?;
         } else {
-            kept.start = body;
+            sink(leb(section.body.len()).bytes())?;
+            kept.start = section.end - section.body.len();
         }
     }
     sink(&wasm[kept])
@@ -130,22 +145,26 @@ pub(super) fn has_nested_claims(wasm: &[u8], depth: usize) -> Result<bool, WasmE
     Ok(false)
 }
 
-/// How many bytes [`emit`] will hand over. Walks headers only, so doing it once per level is cheap.
-fn length(wasm: &[u8], depth: usize) -> Result<usize, WasmError> {
+/// How many bytes [`emit`] will hand over. Notes the same of everything nested, in the order in which it begins: a length
+/// stands before its content, and finding it out anew at every level would take the square of the time.
+fn measure(wasm: &[u8], depth: usize, nested: &mut Vec<u32>) -> Result<usize, WasmError> {
     let sections = descend(wasm, depth)?;
     let mut total = sections.layer.header().len();
     for section in sections {
         let section = section?;
-        if section.claims()?.is_none() {
-            let body = body_length(&section, depth)?;
-            total += 1 + leb(body).len() + body;
+        if section.claims()?.is_some() {
+            continue;
         }
+        let mut body = section.body.len();
+        if section.is_nested() {
+            let place = nested.len();
+            nested.push(0);
+            body = measure(section.body, depth + 1, nested)?;
+            nested[place] = u32::try_from(body).expect("canonical is no longer than found, which 32 bits told");
+        }
+        total += 1 + leb(body).len() + body;
     }
     Ok(total)
-}
-
-fn body_length(section: &Section<'_>, depth: usize) -> Result<usize, WasmError> {
-    if section.is_nested() { length(section.body, depth + 1) } else { Ok(section.body.len()) }
 }
 
 fn descend(wasm: &[u8], depth: usize) -> Result<Sections<'_>, WasmError> {
