@@ -114,6 +114,13 @@ fn bombs_do_not_go_off() {
     file.extend_from_slice(&zeros);
     assert_eq!(code(&gzip(&tar(&[("a.wasm", &file)]))), Err("image_too_large"));
     assert_eq!(code(&tar(&[("a.wasm", &file)])), Err("image_too_large"));
+    // A name that is longer than all that may be unpacked, and a directory with a body.
+    for kind in [EntryType::GNULongName, EntryType::XHeader, EntryType::Directory] {
+        let mut long = Builder::new(Vec::new());
+        long.append(&entry(kind, "a", zeros.len() as u64), &zeros[..]).expect("to memory");
+        long.append(&entry(EntryType::Regular, "a.wasm", 4), &b"\0asm"[..]).expect("to memory");
+        assert_eq!(code(&gzip(&long.into_inner().expect("to memory"))), Err("image_too_large"), "{kind:?}");
+    }
     let mut lie = Builder::new(Vec::new());
     lie.append(&entry(EntryType::Regular, "a.wasm", 900_000), &b"\0asm"[..]).expect("to memory");
     assert_eq!(code(&lie.into_inner().expect("to memory")), Err("image_unreadable"), "announced, not there");
