@@ -282,3 +282,6 @@ impl Problems {
         if self.0.is_empty() { Ok(config) } else { Err(ConfigError { problems: self.0 }) }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,11 +3,12 @@
 //! A host serves what it has before any broker answers. Invariant: when [`Host::run`] returns, no task, child
 //! process, socket or lock of this host is left.
 
+mod error;
+
 use std::{
     collections::BTreeMap,
     fs,
     future::Future,
-    io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::{Arc, RwLock},
@@ -17,7 +18,6 @@ use std::{
 use claims::{ClusterId, HostId, KeyKind};
 use lattice::{
     LatticeId,
-    client::ConnectError,
     event::{EventData, HostStopped},
     subject::ControlRoot,
 };
@@ -28,13 +28,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     actors::Actors,
-    artifacts::{Artifacts, ArtifactsError},
+    artifacts::Artifacts,
     broker::Broker,
     config::HostConfig,
     control,
     core::{Core, Identity},
     effects, events, heartbeat,
-    identity::{KeyFileError, builtin_labels, friendly_name, load_or_create_key},
+    identity::{builtin_labels, friendly_name, load_or_create_key},
     peers::Peers,
     providers::{Providers, start},
     revocations,
@@ -50,61 +50,13 @@ use crate::{
     wanted::Wanted,
 };
 
+pub use error::HostError;
+
 /// How long a stop may take unless the request says otherwise.
 pub const STOP_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long a start waits for lattice state before it goes on without.
 pub const SYNC_WITHIN: Duration = Duration::from_secs(1);
-
-/// Why a host does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum HostError {
-    /// The state directory cannot be used.
-    #[error("cannot use the state directory `{path}`")]
-    StateDir {
-        /// The directory.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// Another host uses it.
-    #[error("the state directory `{path}` is used by another host; choose another one with `--state-dir`")]
-    StateDirInUse {
-        /// The directory.
-        path: PathBuf,
-    },
-    /// A key file is unusable.
-    #[error(transparent)]
-    Key(#[from] KeyFileError),
-    /// The local replica is unusable.
-    #[error("cannot open the local state in `{path}`")]
-    Replica {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: ReplicaError,
-    },
-    /// The engine cannot be made.
-    #[error("cannot start the WebAssembly engine")]
-    Runtime(#[from] runtime::RuntimeError),
-    /// NATS settings that can never work.
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
-    /// Registries or their cache cannot be used.
-    #[error(transparent)]
-    Artifacts(#[from] ArtifactsError),
-    /// The control socket cannot be opened.
-    #[error("cannot open the control socket `{path}`")]
-    Socket {
-        /// The socket.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// The topic prefix is not one.
-    #[error("control topic prefix: {0}")]
-    TopicPrefix(#[from] lattice::subject::SubjectError),
-}
 
 /// A running host.
 pub struct Host {
@@ -180,6 +132,11 @@ impl Host {
         let runtime = Runtime::new(&config.runtime)?;
         let socket = socket_path(&config.state_dir);
         let listener = socket::open(&socket).map_err(|source| HostError::Socket { path: socket.clone(), source })?;
+        if config.allowed_issuers.as_ref().is_some_and(Vec::is_empty) {
+            tracing::warn!(
+                "no issuer is allowed, so every artifact will be refused; name issuers with `--allowed-issuer`"
+            );
+        }
         let artifacts = Artifacts::open(&config.artifacts, config.allow_file_load)?;
         let broker = Broker::connect(&config, &identity.friendly_name).await?;
 

@@ -3,6 +3,7 @@
 use artifacts::{CacheError, ReferenceError, RegistryError};
 
 use super::MAX_ARTIFACT_BYTES;
+use crate::reason::reason;
 
 /// Why the host has no way to artifacts.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +45,7 @@ pub enum FetchError {
         bytes: u64,
     },
     /// Not a file, and not a reference either.
-    #[error("`{reference}` is neither a file nor a reference: {source} ({})", .source.next_step())]
+    #[error("`{reference}` is neither a file nor a reference: {source}; {}", .source.next_step())]
     NotAReference {
         /// As written.
         reference: String,
@@ -52,7 +53,7 @@ pub enum FetchError {
         source: ReferenceError,
     },
     /// The registry did not give it.
-    #[error("cannot fetch `{reference}`: {source} ({})", .source.next_step())]
+    #[error("cannot fetch `{reference}`: {}; {}", reason(.source.as_ref()), .source.next_step())]
     Registry {
         /// As written.
         reference: String,

@@ -151,7 +151,7 @@ impl World {
         });
         config.rpc = config.ctl.clone();
         let operator = self.operator_at(&config.state_dir);
-        let host = Host::start(config, &[DRIVER]).await?;
+        let host = Box::pin(Host::start(config, &[DRIVER])).await?; // a large future, inside several others
         let (id, stop) = (host.id(), host.stop_token());
         let running = HostHere { operator, id, stop, task: tokio::spawn(host.run(std::future::pending())) };
         running.operator.start_provider(&id, "builtin://bench-driver").await.map_err(anyhow::Error::msg)?;

@@ -1,0 +1,67 @@
+//! What operators write, and what becomes of it.
+
+use clap::Parser;
+
+use super::*;
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    host: HostArgs,
+}
+
+fn config(args: &[&str]) -> Result<HostConfig, ConfigError> {
+    let cli = Cli::try_parse_from(["host"].iter().chain(args)).expect("flags that exist");
+    cli.host.into_config("/state".into())
+}
+
+#[test]
+fn without_issuers_any_may_run_and_strict_means_none() {
+    let account = KeyPair::from_raw_seed(KeyKind::Account, &[1; 32]).public().to_string();
+    let issuers = |args: &[&str]| config(args).expect("usable").allowed_issuers.map(|issuers| issuers.len());
+    assert_eq!(issuers(&[]), None);
+    assert_eq!(issuers(&["--strict"]), Some(0));
+    assert_eq!(issuers(&["--strict=false"]), None);
+    assert_eq!(issuers(&["--allowed-issuer", &account]), Some(1));
+    assert_eq!(issuers(&["--strict", "--allowed-issuer", &account]), Some(1));
+}
+
+#[test]
+fn registries_are_set_by_flags() {
+    let args = [
+        "--allow-latest",
+        "--allowed-insecure",
+        "one.test,two.test:5000",
+        "--oci-registry",
+        "one.test",
+        "--oci-user",
+        "ada",
+        "--oci-password",
+        "s3cret",
+        "--registry-ca",
+        "/a.pem",
+        "--registry-ca",
+        "/b.pem",
+        "--cache-dir",
+        "/cache",
+        "--cache-size-mib",
+        "3",
+    ];
+    let config = config(&args).expect("usable").artifacts;
+    assert!(config.allow_latest);
+    assert_eq!(config.insecure, ["one.test", "two.test:5000"]);
+    assert_eq!(config.login.as_ref().map(|login| login.user.as_str()), Some("ada"));
+    assert_eq!(config.extra_ca.len(), 2);
+    assert_eq!((config.cache_dir.to_str(), config.cache_bytes), (Some("/cache"), 3 << 20));
+    assert!(!format!("{config:?}").contains("s3cret"), "a password does not print");
+}
+
+#[test]
+fn every_problem_is_told_at_once() {
+    let error = config(&["--oci-user", "ada", "--allowed-issuer", "bob", "--cluster-seed", "x"]).expect_err("unusable");
+    let text = error.to_string();
+    for setting in ["--oci-user", "--allowed-issuer", "--cluster-seed"] {
+        assert!(text.contains(setting), "{text}");
+    }
+    assert_eq!(error.problems.len(), 3);
+}
