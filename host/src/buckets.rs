@@ -27,6 +27,9 @@ use crate::state::{merge::Remote, replica::Bucket};
 /// Longest wait for one call.
 pub const DEADLINE: Duration = Duration::from_secs(3);
 
+/// Between two attempts to open a bucket that may be forbidden.
+pub const SELDOM: Duration = Duration::from_secs(60);
+
 /// Why JetStream did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum BucketError {
@@ -78,27 +81,40 @@ pub struct Buckets {
 }
 
 impl Buckets {
-    /// Opens (or creates) the buckets and starts watching them.
+    /// Opens (or creates) the buckets of links, claims and configuration, and starts watching them.
     ///
     /// # Errors
     /// [`BucketError`].
     pub async fn open(jetstream: &jetstream::Context, lattice: &LatticeId) -> Result<Self, BucketError> {
-        let mut watched = Vec::with_capacity(Bucket::ALL.len());
-        for bucket in Bucket::ALL {
-            let name = match bucket {
-                Bucket::Lattice => lattice_bucket(lattice),
-                Bucket::Config => config_bucket(lattice),
-                Bucket::Revocations => revocation_bucket(lattice),
-            };
-            let store = open_bucket(jetstream, name).await?;
-            let watch = bounded("watching a bucket", store.watch_with_history(">")).await?;
-            watched.push(Watched { bucket, store, watch });
+        let mut buckets = Self { watched: Vec::with_capacity(Bucket::ALL.len()) };
+        for bucket in [Bucket::Lattice, Bucket::Config] {
+            buckets.add(jetstream, lattice, bucket).await?;
         }
-        Ok(Self { watched })
+        Ok(buckets)
+    }
+
+    /// Opens (or creates) one more.
+    ///
+    /// # Errors
+    /// [`BucketError`]; those that are open stay so.
+    pub async fn add(
+        &mut self,
+        jetstream: &jetstream::Context,
+        lattice: &LatticeId,
+        bucket: Bucket,
+    ) -> Result<(), BucketError> {
+        self.watched.push(Watched::open(jetstream, lattice, bucket).await?);
+        Ok(())
+    }
+
+    /// Whether a bucket is open. The others must not be used.
+    #[must_use]
+    pub fn has(&self, bucket: Bucket) -> bool {
+        self.watched.iter().any(|watched| watched.bucket == bucket)
     }
 
     fn find(&mut self, bucket: Bucket) -> &mut Watched {
-        self.watched.iter_mut().find(|watched| watched.bucket == bucket).expect("every bucket was opened")
+        self.watched.iter_mut().find(|watched| watched.bucket == bucket).expect("only open buckets are used")
     }
 
     /// What a bucket held when the watch began. Call once per bucket, before [`Buckets::next`].
@@ -168,9 +184,36 @@ impl Buckets {
     }
 }
 
+impl Watched {
+    async fn open(jetstream: &jetstream::Context, lattice: &LatticeId, bucket: Bucket) -> Result<Self, BucketError> {
+        let name = match bucket {
+            Bucket::Lattice => lattice_bucket(lattice),
+            Bucket::Config => config_bucket(lattice),
+            Bucket::Revocations => revocation_bucket(lattice),
+        };
+        let store = open_bucket(jetstream, name).await?;
+        let watch = bounded("watching a bucket", store.watch_with_history(">")).await?;
+        Ok(Self { bucket, store, watch })
+    }
+}
+
+/// Returns when a bucket can be opened, which is tried after `wait` and then seldom: where it is forbidden, every attempt
+/// waits in vain.
+pub async fn openable(jetstream: &jetstream::Context, lattice: &LatticeId, bucket: Bucket, mut wait: Duration) {
+    loop {
+        tokio::time::sleep(wait).await;
+        if Watched::open(jetstream, lattice, bucket).await.is_ok() {
+            return;
+        }
+        wait = SELDOM;
+    }
+}
+
 async fn open_bucket(jetstream: &jetstream::Context, name: String) -> Result<kv::Store, BucketError> {
-    if let Ok(store) = bounded("opening a bucket", jetstream.get_key_value(&name)).await {
-        return Ok(store);
+    match bounded("opening a bucket", jetstream.get_key_value(&name)).await {
+        // Nobody answers, also not whoever would create it.
+        opened @ (Ok(_) | Err(BucketError::Timeout { .. })) => return opened,
+        Err(_) => {}
     }
     let config = kv::Config { bucket: name, history: 1, ..kv::Config::default() };
     bounded("creating a bucket", jetstream.create_key_value(config)).await

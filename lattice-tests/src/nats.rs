@@ -47,6 +47,15 @@ impl NatsServer {
         Some(Self { program: found.path, dir, address: free_address(), process: None })
     }
 
+    /// Gives it a configuration from its next start on, besides address and store.
+    ///
+    /// # Panics
+    /// When it runs.
+    pub fn configure(&mut self, text: &str) {
+        assert!(self.process.is_none(), "stop it first");
+        fs::write(self.configuration(), text).expect("the configuration can be written");
+    }
+
     /// Its address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -73,7 +82,7 @@ impl NatsServer {
     /// When it does not come up.
     pub async fn start_again(&mut self) {
         assert!(self.process.is_none(), "it runs already");
-        let args: Vec<OsString> = vec![
+        let mut args: Vec<OsString> = vec![
             "--addr".into(),
             self.address.ip().to_string().into(),
             "--port".into(),
@@ -82,6 +91,9 @@ impl NatsServer {
             "--store_dir".into(),
             self.store().into(),
         ];
+        if self.configuration().exists() {
+            args.extend(["--config".into(), self.configuration().into()]);
+        }
         let mut process = Guarded::start(&self.program, &args, &[], &self.dir.path().join("nats.log"));
         let address = self.address;
         eventually("a nats-server that answers", || {
@@ -115,6 +127,10 @@ impl NatsServer {
         if self.store().exists() {
             fs::remove_dir_all(self.store()).expect("the store can be removed");
         }
+    }
+
+    fn configuration(&self) -> PathBuf {
+        Path::join(self.dir.path(), "nats.conf")
     }
 
     fn store(&self) -> PathBuf {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use claims::{
-    ActorId, KeyKind, KeyPair,
+    ActorId, KeyKind, KeyPair, ProviderId,
     revocation::{Entry, RevocationList, Revoked, Sha256},
 };
 use lattice::{
@@ -14,7 +14,8 @@ use lattice::{
     subject::{RpcSubject, revocation_bucket, revocation_key},
 };
 use lattice_tests::{
-    Actor, HTTPSERVER, Operator, Signed, Signer, SingleHost, TestLattice, eventually, eventually_within, now,
+    Actor, HTTPSERVER, NatsServer, Operator, Signed, Signer, SingleHost, TestLattice, eventually, eventually_within,
+    http_link, now,
 };
 
 /// How long a host may take to stop what is revoked once it can know.
@@ -375,4 +376,47 @@ async fn a_single_host_revokes_at_its_socket_and_remembers() {
     assert!(host.operator.inventory(&host.id).await.actors.is_empty(), "it was taken off the list of what is wanted");
     let reason = host.operator.start_actor(&host.id, &echo.reference()).await.expect_err("it is revoked");
     assert!(reason.contains("revoked"), "{reason}");
+}
+
+/// Lets nobody near the bucket of revocations, as a server may that was set up for hosts of others.
+const NO_REVOCATIONS: &str = r#"
+authorization {
+    users: [{
+        user: "anybody", password: "unused"
+        permissions: { publish: { deny: ["$JS.API.*.*.KV_REVOCATIONS_default", "$KV.REVOCATIONS_default.>"] } }
+    }]
+}
+no_auth_user: "anybody"
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_forbids_the_lists_keeps_its_links_and_gets_them_when_it_allows_them() {
+    let Some(mut nats) = NatsServer::prepare() else { return };
+    nats.configure(NO_REVOCATIONS);
+    nats.start_again().await;
+    let mut lattice = TestLattice::empty(nats);
+    for host in ["a", "b"] {
+        lattice.add_host(host).await;
+    }
+    lattice.assemble().await;
+    let (operator, signer) = (lattice.operator().await, Signer::default());
+    let echo = signer.actor(Actor::Echo);
+    operator.start_actor(&lattice.id("a"), &echo.reference()).await.expect("the actor starts");
+    let link = http_link(&echo.id, &ProviderId::well_known("httpserver"), &[("address", "127.0.0.1:8080")]);
+    lattice.operator_at("a").control.put_link(&link).await.expect("links do not suffer");
+    eventually("the link on the other host", || async {
+        let links = lattice.operator_at("b").control.links().await.map_err(|error| error.to_string())?;
+        if links.links.iter().any(|known| known.actor_id == echo.id) { Ok(()) } else { Err(format!("{links:?}")) }
+    })
+    .await;
+
+    let token = list(lattice.cluster(), 1, &[Revoked::Actor(echo.id)]);
+    lattice.operator_at("a").control.put_revocations(&token).await.expect("it counts where it was put");
+    stopped_within_bound(&lattice.operator_at("a"), &lattice.id("a"), &echo.id).await;
+    assert!(lattice.operator_at("b").control.revocations().await.expect("an answer").is_empty());
+
+    lattice.nats.stop().await;
+    lattice.nats.configure("");
+    lattice.nats.start_again().await;
+    knows(&lattice.operator_at("b"), &[1]).await;
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use lattice::{LatticeId, subject::revocation_bucket};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -14,7 +15,7 @@ use super::{
     BucketSource, Command, Effect, FIRST_RETRY, LONGEST_RETRY, StoreError, Tables, Write, confirmed, now_ms, on_disk,
 };
 use crate::{
-    buckets::{BucketError, Buckets, Update},
+    buckets::{BucketError, Buckets, SELDOM, Update, openable},
     state::{
         merge::{Action, Local, merge},
         replica::{Bucket, Replica, ReplicaError},
@@ -29,6 +30,8 @@ pub struct Owner {
     pub(super) tables: Arc<Tables>,
     pub(super) trust: Arc<Trust>,
     pub(super) buckets: Option<Buckets>,
+    /// Whether the broker does not let us have the bucket of revocations.
+    closed: bool,
     effects: mpsc::UnboundedSender<Effect>,
     commands: mpsc::Receiver<Command>,
     retry: Duration,
@@ -43,7 +46,7 @@ impl Owner {
         effects: mpsc::UnboundedSender<Effect>,
         commands: mpsc::Receiver<Command>,
     ) -> Self {
-        Self { replica, known, tables, trust, buckets: None, effects, commands, retry: FIRST_RETRY }
+        Self { replica, known, tables, trust, buckets: None, closed: false, effects, commands, retry: FIRST_RETRY }
     }
 
     /// Serves writes and follows the buckets until `stop`. `ready` turns true after the first merge, or at once when
@@ -72,6 +75,9 @@ impl Owner {
 
     async fn run_synced(mut self, mut source: BucketSource, ready: watch::Sender<bool>, stop: CancellationToken) {
         let mut next_try = Box::pin(tokio::time::sleep(Duration::ZERO));
+        let (jetstream, lattice) = (source.jetstream.clone(), source.lattice.clone());
+        let openable = |wait| Box::pin(openable(&jetstream, &lattice, Bucket::Revocations, wait));
+        let mut reopens = openable(SELDOM);
         loop {
             // Only looked at, not marked as seen: an outage that began and ended during a write must still show below.
             let connected = *source.connected.borrow();
@@ -89,9 +95,16 @@ impl Owner {
                     if changed.is_err() { return }
                     // A reconnect may bring an empty JetStream: look again, also if the change was too quick to see.
                     self.buckets = None;
+                    reopens = openable(Duration::ZERO);
                     next_try.as_mut().reset(tokio::time::Instant::now());
                 }
                 update = next_update(&mut self.buckets), if !idle => self.follow(update).await,
+                () = &mut reopens, if self.closed && connected => {
+                    reopens = openable(SELDOM);
+                    self.closed = false;
+                    self.buckets = None;
+                    next_try.as_mut().reset(tokio::time::Instant::now());
+                }
                 () = next_try.as_mut(), if idle && connected => {
                     match self.sync(&source).await {
                         Ok(()) => { ready.send_replace(true); }
@@ -119,15 +132,26 @@ impl Owner {
 
     async fn sync(&mut self, source: &BucketSource) -> Result<(), SyncError> {
         let mut buckets = Buckets::open(&source.jetstream, &source.lattice).await?;
-        for bucket in Bucket::ALL {
-            match bucket {
-                Bucket::Revocations => self.sync_revocations(&mut buckets).await?,
-                Bucket::Lattice | Bucket::Config => self.sync_bucket(&mut buckets, bucket).await?,
+        for bucket in [Bucket::Lattice, Bucket::Config] {
+            self.sync_bucket(&mut buckets, bucket).await?;
+        }
+        if !self.closed {
+            match buckets.add(&source.jetstream, &source.lattice, Bucket::Revocations).await {
+                Ok(()) => self.sync_revocations(&mut buckets).await?,
+                Err(error) => self.close_revocations(&error, &source.lattice),
             }
         }
         self.buckets = Some(buckets);
         self.retry = FIRST_RETRY;
         Ok(())
+    }
+
+    /// A broker that was set up for hosts of others may not let us have this bucket. Links and claims must not suffer.
+    fn close_revocations(&mut self, error: &BucketError, lattice: &LatticeId) {
+        self.closed = true;
+        let (error, bucket) = (error as &dyn std::error::Error, revocation_bucket(lattice));
+        let hint = "may this host use the bucket on the NATS server? lists that are put here count here meanwhile";
+        tracing::warn!(error, bucket, hint, "revocation lists cannot be exchanged with the lattice");
     }
 
     async fn sync_bucket(&mut self, buckets: &mut Buckets, bucket: Bucket) -> Result<(), SyncError> {
@@ -214,7 +238,7 @@ impl Owner {
 
     /// Sends a write to the bucket; none when the broker did not confirm it.
     pub(super) async fn send(&mut self, bucket: Bucket, key: &str, value: Option<Bytes>) -> Option<u64> {
-        let buckets = self.buckets.as_mut()?;
+        let buckets = self.buckets.as_mut().filter(|buckets| buckets.has(bucket))?;
         let outcome = match value {
             Some(value) => buckets.put(bucket, key, value).await,
             None => buckets.delete(bucket, key).await.map(|()| 0),
