@@ -210,10 +210,10 @@ pub async fn openable(jetstream: &jetstream::Context, lattice: &LatticeId, bucke
 }
 
 async fn open_bucket(jetstream: &jetstream::Context, name: String) -> Result<kv::Store, BucketError> {
-    match bounded("opening a bucket", jetstream.get_key_value(&name)).await {
-        // Nobody answers, also not whoever would create it.
-        opened @ (Ok(_) | Err(BucketError::Timeout { .. })) => return opened,
-        Err(_) => {}
+    let opened = bounded("opening a bucket", jetstream.get_key_value(&name)).await;
+    // Where nobody answers, nobody creates it either.
+    if matches!(opened, Ok(_) | Err(BucketError::Timeout { .. })) {
+        return opened;
     }
     let config = kv::Config { bucket: name, history: 1, ..kv::Config::default() };
     bounded("creating a bucket", jetstream.create_key_value(config)).await

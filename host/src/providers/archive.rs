@@ -11,22 +11,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use claims::archive::{self, Archive};
+use claims::archive::{self, Archive, Limits};
 
 /// Why an archive cannot be run here.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
-    /// Not an archive, or not what its claims say.
+    /// Not an archive, not what its claims say, or without a binary for this machine.
     #[error("provider archive: {0}")]
     Archive(#[from] archive::ArchiveError),
-    /// No binary for this machine.
-    #[error("the archive has no binary for `{target}`; it has: {}", .present.join(", "))]
-    NoTarget {
-        /// This machine.
-        target: String,
-        /// What there is.
-        present: Vec<String>,
-    },
     /// The executable cannot be stored.
     #[error("cannot store the executable in `{path}`: {source}")]
     Store {
@@ -50,13 +42,10 @@ pub struct Unpacked {
 /// # Errors
 /// [`ArchiveError`].
 pub fn unpack(bytes: &Bytes, directory: &Path, now: u64) -> Result<Unpacked, ArchiveError> {
-    let mut archive = archive::read(bytes)?;
-    archive.check_times(now)?;
     let target = archive::native_target();
-    let present: Vec<String> = archive.targets.keys().cloned().collect();
-    let binary =
-        archive.targets.remove(&target).ok_or_else(|| ArchiveError::NoTarget { target: target.clone(), present })?;
-    archive.targets.clear();
+    let mut archive = archive::read_target(bytes, &target, Limits::default())?;
+    archive.check_times(now)?;
+    let binary = archive.targets.remove(&target).expect("an archive that was read for a target has it");
     let hash = archive.claims.metadata.as_ref().and_then(|metadata| metadata.target_hashes.get(&target)).cloned();
     let path = directory.join(hash.unwrap_or_default().to_lowercase());
     store(&path, &binary).map_err(|source| ArchiveError::Store { path: path.clone(), source })?;
