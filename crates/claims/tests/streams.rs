@@ -109,7 +109,7 @@ fn writing_into_a_stream_gives_the_same_bytes_and_tells_when_it_is_full() {
         archive::write_to(&sample_like(&bytes), compress, &mut streamed).unwrap();
         assert_eq!(streamed, bytes);
         for room in [0, 100, bytes.len() - 1] {
-            let error = archive::write_to(&sample(), compress, Room(room)).unwrap_err();
+            let error = archive::write_to(&sample_like(&bytes), compress, Room(room)).unwrap_err();
             assert_eq!(error.code(), "archive_unwritable");
         }
     }
