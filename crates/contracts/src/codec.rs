@@ -29,3 +29,11 @@ pub fn decode<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, CallEr
     T::deserialize(&mut decoder)
         .map_err(|error| CallError::Malformed { what: what.to_owned(), reason: error.to_string() })
 }
+
+/// Decodes a result that says nothing: no bytes from older peers, `nil` from newer ones.
+///
+/// # Errors
+/// [`CallError::Malformed`] for anything else.
+pub fn decode_unit(what: &str, bytes: &[u8]) -> Result<(), CallError> {
+    if bytes.is_empty() { Ok(()) } else { decode(what, bytes) }
+}

@@ -21,7 +21,7 @@ pub type HttpBody = UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>;
 const TRACE_HEADERS: [&str; 2] = ["traceparent", "tracestate"];
 
 /// What belongs to one connection and not to the message; the server that sends the answer sets its own.
-const CONNECTION_HEADERS: [HeaderName; 4] =
+pub(crate) const CONNECTION_HEADERS: [HeaderName; 4] =
     [header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE, HeaderName::from_static("keep-alive")];
 
 /// The refusal of a request body that is too large, which servers answer with 413.
@@ -123,7 +123,7 @@ pub async fn encode_response(response: Response<HttpBody>, limit: u32) -> Result
 }
 
 /// The whole body, or none when it is larger than `limit`.
-async fn collect(mut body: HttpBody, limit: u64) -> Result<Option<Bytes>, CallError> {
+pub(crate) async fn collect(mut body: HttpBody, limit: u64) -> Result<Option<Bytes>, CallError> {
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| malformed("HTTP body", chain(&*error)))?;
@@ -150,7 +150,7 @@ fn chain(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-fn headers(map: &HeaderMap) -> Headers {
+pub(crate) fn headers(map: &HeaderMap) -> Headers {
     let mut headers = Headers::new();
     for (name, value) in map {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
@@ -159,7 +159,7 @@ fn headers(map: &HeaderMap) -> Headers {
     headers
 }
 
-fn header_map(what: &str, headers: &Headers) -> Result<HeaderMap, CallError> {
+pub(crate) fn header_map(what: &str, headers: &Headers) -> Result<HeaderMap, CallError> {
     let mut map = HeaderMap::with_capacity(headers.len());
     for (name, values) in headers {
         let name = HeaderName::from_bytes(name.as_bytes())
@@ -173,7 +173,7 @@ fn header_map(what: &str, headers: &Headers) -> Result<HeaderMap, CallError> {
     Ok(map)
 }
 
-fn malformed(what: &str, reason: String) -> CallError {
+pub(crate) fn malformed(what: &str, reason: String) -> CallError {
     CallError::Malformed { what: what.to_owned(), reason }
 }
 

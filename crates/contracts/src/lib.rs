@@ -4,10 +4,12 @@
 //! One file per contract. To add one: `<name>.rs` with its id, operations, payloads and link values.
 #![forbid(unsafe_code)]
 
+pub mod blobstore;
 pub mod call;
 pub mod codec;
 #[cfg(feature = "http")]
 pub mod http_message;
+pub mod httpclient;
 pub mod httpserver;
 pub mod link_values;
 
