@@ -2,6 +2,8 @@
 //!
 //! Invariant: a guest's trap, a broken limit, a passed deadline and a fault of ours end up in different variants.
 
+use std::collections::BTreeSet;
+
 use contracts::CallError;
 use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace, component::ResourceTableError};
 
@@ -43,6 +45,12 @@ pub enum LoadError {
         /// All of them, `module.name` for a module, interface names for a component.
         names: Vec<String>,
     },
+    /// The guest imports what its signed claims do not grant.
+    #[error("{}; sign it with `wash claims sign {}`", ungranted(.imports), capabilities(.imports))]
+    NotGranted {
+        /// All such interfaces, each with the contract it needs.
+        imports: Vec<(String, String)>,
+    },
     /// An import has a known name and another type.
     #[error("an import does not have the type this host provides: {reason}")]
     ImportMismatch {
@@ -80,6 +88,7 @@ impl LoadError {
         match self {
             Self::Invalid { .. } => "invalid_wasm",
             Self::UnknownImports { .. } => "unknown_imports",
+            Self::NotGranted { .. } => "not_granted",
             Self::ImportMismatch { .. } => "import_mismatch",
             Self::EntryPoint { .. } => "no_entry_point",
             Self::ExceedsLimit { .. } => "exceeds_limit",
@@ -90,6 +99,17 @@ impl LoadError {
 
 fn quoted(names: &[String]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn ungranted(imports: &[(String, String)]) -> String {
+    let imports: Vec<String> = imports.iter().map(|(name, contract)| format!("`{name}` (`{contract}`)")).collect();
+    format!("imports that its signed claims do not grant: {}", imports.join(", "))
+}
+
+/// The flags that would grant what is missing, each contract once.
+fn capabilities(imports: &[(String, String)]) -> String {
+    let contracts: BTreeSet<&str> = imports.iter().map(|(_, contract)| contract.as_str()).collect();
+    contracts.into_iter().map(|contract| format!("--cap {contract}")).collect::<Vec<_>>().join(" ")
 }
 
 /// What a host function says to end the guest. Travels through wasmtime and comes out in [`call_error`].

@@ -10,11 +10,14 @@ use wasmtime::{
     component::{ComponentType, Lift, Linker},
 };
 
-use super::ComponentState;
+use super::{ComponentState, imports::Interface};
 use crate::{OutboundTarget, call::HasCall};
 
-/// The interface, with its functions.
-pub(super) const INTERFACE: (&str, &[&str]) = ("wasmcloud:bus/host", &["call-sync"]);
+const HOST: &str = "wasmcloud:bus/host";
+
+/// What is linked here. Needs no grant by itself: whom it may call is decided call by call.
+pub(super) const INTERFACES: &[Interface] =
+    &[Interface { name: HOST, versions: &[""], functions: &["call-sync"], needs: None }];
 
 #[derive(Clone, Debug, ComponentType, Lift)]
 #[component(variant)]
@@ -35,7 +38,7 @@ enum TargetEntity {
 }
 
 pub(super) fn add_to_linker(linker: &mut Linker<ComponentState>) -> wasmtime::Result<()> {
-    linker.instance(INTERFACE.0)?.func_wrap_async("call-sync", |store, arguments| Box::new(call_sync(store, arguments)))
+    linker.instance(HOST)?.func_wrap_async("call-sync", |store, arguments| Box::new(call_sync(store, arguments)))
 }
 
 type Arguments = (Option<TargetEntity>, String, Vec<u8>);

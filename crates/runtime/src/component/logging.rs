@@ -2,18 +2,21 @@
 
 use wasmtime::{StoreContextMut, component::Linker};
 
-use super::ComponentState;
+use super::{ComponentState, imports::Interface};
 use crate::{call::HasCall, logs::Level};
 
-/// The interface without its version, with its functions.
-pub(super) const INTERFACE: (&str, &[&str]) = ("wasi:logging/logging", &["log"]);
+const NAME: &str = "wasi:logging/logging";
 
 /// The spellings of 0.82 and of the proposal.
-const NAMES: [&str; 2] = ["wasi:logging/logging", "wasi:logging/logging@0.1.0-draft"];
+const VERSIONS: &[&str] = &["", "@0.1.0-draft"];
+
+/// What is linked here.
+pub(super) const INTERFACES: &[Interface] =
+    &[Interface { name: NAME, versions: VERSIONS, functions: &["log"], needs: None }];
 
 pub(super) fn add_to_linker(linker: &mut Linker<ComponentState>) -> wasmtime::Result<()> {
-    for name in NAMES {
-        linker.instance(name)?.func_wrap("log", log)?;
+    for version in VERSIONS {
+        linker.instance(&format!("{NAME}{version}"))?.func_wrap("log", log)?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@
 mod body;
 mod bus;
 mod http;
+mod imports;
 mod logging;
 mod wasi;
 
@@ -15,7 +16,7 @@ use bytes::Bytes;
 use contracts::CallError;
 use wasmtime::{
     Engine, Store,
-    component::{Component, ComponentExportIndex, InstancePre, Linker, ResourceTable, types::ComponentItem},
+    component::{Component, ComponentExportIndex, InstancePre, Linker, ResourceTable},
 };
 use wasmtime_wasi::{I32Exit, WasiCtx};
 use wasmtime_wasi_http::{
@@ -86,6 +87,8 @@ pub(crate) fn linker(engine: &Engine) -> Result<Linker<ComponentState>, RuntimeE
 /// A loaded component.
 pub(crate) struct ComponentGuest {
     engine: Engine,
+    /// Whoever loads the same wasm finds it while this is alive.
+    _code: Arc<Component>,
     pre: InstancePre<ComponentState>,
     http: Option<ProxyPre<ComponentState>>,
     message: Option<Entry>,
@@ -101,19 +104,18 @@ enum Entry {
 }
 
 impl ComponentGuest {
-    /// Compiles, checks and links. Takes as long as compiling takes; never call it on an async thread.
+    /// Checks and links.
     pub(crate) fn load(
         linker: &Linker<ComponentState>,
-        wasm: &[u8],
+        component: Arc<Component>,
         actor: &Arc<Actor>,
         max_instances: u32,
     ) -> Result<Self, LoadError> {
         let engine = linker.engine();
-        let component = Component::from_binary(engine, wasm).map_err(|error| load::invalid(&error))?;
         if let Some(needed) = component.resources_required() {
             load::check_resources(&needed, &actor.limits)?;
         }
-        load::refuse_unknown(unknown_imports(engine, &component).into_iter())?;
+        imports::check(engine, &component, &actor.identity.grants)?;
         let pre = linker
             .instantiate_pre(&component)
             .map_err(|error| LoadError::ImportMismatch { reason: format!("{error:#}") })?;
@@ -129,7 +131,7 @@ impl ComponentGuest {
                     .to_owned(),
             });
         }
-        Ok(Self { engine: engine.clone(), pre, http, message, max_instances })
+        Ok(Self { engine: engine.clone(), _code: component, pre, http, message, max_instances })
     }
 
     pub(crate) fn serves_http(&self) -> bool {
@@ -212,43 +214,5 @@ fn entry_point(error: &wasmtime::Error) -> LoadError {
 /// The full name of an exported interface, whatever its 0.2 version.
 fn export(engine: &Engine, component: &Component, interface: &str) -> Option<String> {
     let ty = component.component_type();
-    ty.exports(engine).map(|(name, _)| name).find(|name| known_as(name, interface)).map(str::to_owned)
-}
-
-/// Whether `name` is `interface`, without a version or with one of the line 0.2.
-fn known_as(name: &str, interface: &str) -> bool {
-    match name.strip_prefix(interface) {
-        Some("") => true,
-        Some(version) => version.starts_with("@0.2."),
-        None => false,
-    }
-}
-
-/// Names every import nobody provides, so that one attempt tells all.
-fn unknown_imports(engine: &Engine, component: &Component) -> Vec<String> {
-    const OURS: [(&str, &[&str]); 2] = [logging::INTERFACE, bus::INTERFACE];
-    let mut unknown = Vec::new();
-    for (name, import) in component.component_type().imports(engine) {
-        let mut wasi = wasi::INTERFACES.iter().chain(&http::INTERFACES);
-        if wasi.any(|interface| known_as(name, interface)) {
-            continue;
-        }
-        let plain = name.strip_suffix("@0.1.0-draft").unwrap_or(name);
-        let ours = OURS.iter().find(|(interface, _)| plain == *interface);
-        match (ours, import.ty) {
-            (Some((_, functions)), ComponentItem::ComponentInstance(instance)) => {
-                let names = instance.exports(engine).filter(|(_, item)| is_function(&item.ty)).map(|(name, _)| name);
-                let missing = names.filter(|function| !functions.contains(function));
-                unknown.extend(missing.map(|function| format!("{name}.{function}")));
-            }
-            // A type by itself is nothing anybody has to provide.
-            (_, ComponentItem::Type(_)) => {}
-            _ => unknown.push(name.to_owned()),
-        }
-    }
-    unknown
-}
-
-fn is_function(item: &ComponentItem) -> bool {
-    matches!(item, ComponentItem::ComponentFunc(_))
+    ty.exports(engine).map(|(name, _)| name).find(|name| imports::known_as(name, interface)).map(str::to_owned)
 }

@@ -1,0 +1,81 @@
+//! What components may import: one table, with the contract that each interface needs.
+//!
+//! Whoever links an interface lists it in the table of its own file and that table here. Knows no types of functions;
+//! the linker compares those. Invariant: an import which nobody provides, or which the signed claims do not grant, is
+//! refused at load, all of them by name at once.
+
+use std::collections::BTreeSet;
+
+use wasmtime::{
+    Engine,
+    component::{Component, types::ComponentItem},
+};
+
+use super::{bus, http, logging, wasi};
+use crate::{LoadError, load};
+
+/// An interface with functions of our own.
+pub(super) struct Interface {
+    /// Its name without the version.
+    pub(super) name: &'static str,
+    /// The versions it is linked in, as they stand behind the name: empty, or `@…`.
+    pub(super) versions: &'static [&'static str],
+    /// Its functions and methods, as they are named in the binary.
+    pub(super) functions: &'static [&'static str],
+    /// The contract that claims must grant before a component may import one of the functions.
+    pub(super) needs: Option<&'static str>,
+}
+
+/// The interfaces with functions of our own, file by file.
+const OURS: &[&[Interface]] = &[logging::INTERFACES, bus::INTERFACES];
+
+/// The interfaces which wasmtime's crates implement. Linked in every 0.2 version and without a grant, because language
+/// runtimes import them unasked: calls that nothing was granted for are denied one by one.
+const WASI: &[&[&str]] = &[wasi::INTERFACES, &http::INTERFACES];
+
+impl Interface {
+    fn is(&self, import: &str) -> bool {
+        import.strip_prefix(self.name).is_some_and(|version| self.versions.contains(&version))
+    }
+}
+
+/// Refuses a component that imports what this host does not have, or what its claims do not grant.
+pub(super) fn check(engine: &Engine, component: &Component, grants: &BTreeSet<String>) -> Result<(), LoadError> {
+    let (mut unknown, mut not_granted) = (Vec::new(), Vec::new());
+    for (name, import) in component.component_type().imports(engine) {
+        if WASI.iter().copied().flatten().any(|interface| known_as(name, interface)) {
+            continue;
+        }
+        let ours = OURS.iter().copied().flatten().find(|interface| interface.is(name));
+        match (ours, import.ty) {
+            (Some(interface), ComponentItem::ComponentInstance(instance)) => {
+                let mut functions = Vec::new();
+                functions
+                    .extend(instance.exports(engine).filter(|(_, item)| is_function(&item.ty)).map(|(name, _)| name));
+                let missing = functions.iter().filter(|function| !interface.functions.contains(function));
+                unknown.extend(missing.map(|function| format!("{name}.{function}")));
+                // An interface that is imported for its types alone gives access to nothing.
+                let needs = interface.needs.filter(|contract| !functions.is_empty() && !grants.contains(*contract));
+                not_granted.extend(needs.map(|contract| (name.to_owned(), contract.to_owned())));
+            }
+            // A type by itself is nothing anybody has to provide.
+            (_, ComponentItem::Type(_)) => {}
+            _ => unknown.push(name.to_owned()),
+        }
+    }
+    load::refuse_unknown(unknown.into_iter())?;
+    if not_granted.is_empty() { Ok(()) } else { Err(LoadError::NotGranted { imports: not_granted }) }
+}
+
+/// Whether `name` is `interface`, without a version or with one of the line 0.2.
+pub(super) fn known_as(name: &str, interface: &str) -> bool {
+    match name.strip_prefix(interface) {
+        Some("") => true,
+        Some(version) => version.starts_with("@0.2."),
+        None => false,
+    }
+}
+
+fn is_function(item: &ComponentItem) -> bool {
+    matches!(item, ComponentItem::ComponentFunc(_))
+}
