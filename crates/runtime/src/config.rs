@@ -1,6 +1,6 @@
 //! What the host may decide about the engine. Plain data; nothing here is per actor (that is [`crate::GuestLimits`]).
 
-use std::time::Duration;
+use std::{num::NonZero, path::PathBuf, thread, time::Duration};
 
 /// Sizes and clocks of the one engine of a process.
 ///
@@ -28,6 +28,23 @@ pub struct RuntimeConfig {
     pub stack_bytes: usize,
     /// Bytes of that stack which the guest itself may use.
     pub guest_stack_bytes: usize,
+    /// Where compiled code is kept for the next start; none keeps it in memory only.
+    pub code_cache: Option<CodeCacheConfig>,
+    /// Threads that compile, at a lower priority than everything else. At least one.
+    pub compile_threads: usize,
+    /// Threads for calls that compute for long, at a lower priority than everything else. At least one.
+    pub background_threads: usize,
+    /// Whether components of WASI 0.3 may run.
+    pub wasi_p3: bool,
+}
+
+/// The directory of compiled code. Processes of one user may share it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CodeCacheConfig {
+    /// The directory; made if it is not there, and of no use if anybody else may write to it.
+    pub dir: PathBuf,
+    /// Its bound; what was not used for longest goes first.
+    pub max_bytes: u64,
 }
 
 impl Default for RuntimeConfig {
@@ -43,6 +60,14 @@ impl Default for RuntimeConfig {
             warm_slots: 64,
             stack_bytes: 2 << 20,
             guest_stack_bytes: 512 << 10,
+            code_cache: None,
+            compile_threads: cores().saturating_sub(1).max(1),
+            background_threads: cores(),
+            wasi_p3: false,
         }
     }
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
 }

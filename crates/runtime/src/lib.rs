@@ -26,6 +26,7 @@
 
 mod admission;
 mod call;
+mod compiled;
 mod component;
 mod config;
 mod engine;
@@ -40,7 +41,8 @@ mod runtime;
 mod stdio;
 mod ticker;
 
-pub use config::RuntimeConfig;
+pub use compiled::CodeOrigin;
+pub use config::{CodeCacheConfig, RuntimeConfig};
 pub use engine::{Allocation, Reservation};
 pub use error::{LoadError, RuntimeError};
 pub use guest::{Guest, GuestKind};

@@ -1,16 +1,17 @@
 //! The runtime: one engine, the host functions for both kinds of guests, and loading.
 //!
-//! Invariant: compiling happens on the blocking threads, so it never holds up a running actor.
+//! Invariant: an async thread neither compiles nor links.
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
 use claims::ActorId;
-use wasmtime::Engine;
+use wasmtime::{Engine, Module, component::Component};
 
 use crate::{
-    Guest, GuestLimits, LoadError, Reservation, RuntimeConfig, RuntimeError,
+    CodeOrigin, Guest, GuestLimits, LoadError, Reservation, RuntimeConfig, RuntimeError,
     call::Actor,
+    compiled::{CompilePool, Compiler},
     component::{self, ComponentGuest, ComponentState},
     engine,
     guest::Body,
@@ -42,6 +43,7 @@ pub(crate) struct Shared {
     table_elements: u64,
     modules: wasmtime::Linker<ModuleState>,
     components: wasmtime::component::Linker<ComponentState>,
+    compiler: Arc<Compiler>,
     pub(crate) ticker: Ticker,
 }
 
@@ -65,6 +67,7 @@ impl Runtime {
             table_elements: u64::from(config.table_elements),
             modules: module::linker(&engine)?,
             components: component::linker(&engine)?,
+            compiler: Compiler::new(&engine, CompilePool::new(config.compile_threads)),
             ticker: Ticker::start(&engine, config.epoch_tick)?,
             engine,
         };
@@ -89,6 +92,22 @@ impl Runtime {
         self.shared.ticker.running()
     }
 
+    /// The code of a core module, for a linker of one's own; compiled unless it is at hand.
+    ///
+    /// # Errors
+    /// [`LoadError::Invalid`] for what is no module.
+    pub async fn compile_module(&self, wasm: &Bytes) -> Result<(Arc<Module>, CodeOrigin), LoadError> {
+        self.shared.compiler.module(wasm).await
+    }
+
+    /// The code of a component, for a linker of one's own; compiled unless it is at hand.
+    ///
+    /// # Errors
+    /// [`LoadError::Invalid`] for what is no component.
+    pub async fn compile_component(&self, wasm: &Bytes) -> Result<(Arc<Component>, CodeOrigin), LoadError> {
+        self.shared.compiler.component(wasm).await
+    }
+
     /// Compiles a module or a component and checks that it can be called. Nothing of the guest runs yet.
     ///
     /// The signature is not looked at; that is the business of whoever has the claims. Dropping the future abandons
@@ -100,23 +119,26 @@ impl Runtime {
         let shared = self.shared.clone();
         limits.memory_bytes = limits.memory_bytes.min(shared.memory_bytes);
         limits.table_elements = limits.table_elements.min(shared.table_elements);
-        let compiled = tokio::task::spawn_blocking(move || {
-            let actor = Arc::new(Actor { identity, limits });
-            let body = shared.compile(&wasm, &actor)?;
-            Ok(Guest::new(shared, actor, body))
-        });
-        compiled.await.map_err(|error| LoadError::HostFault { reason: error.to_string() })?
+        let actor = Arc::new(Actor::new(identity, limits));
+        if wasmparser::Parser::is_component(&wasm) {
+            let (component, _origin) = self.compile_component(&wasm).await?;
+            linked(move || {
+                let guest = ComponentGuest::load(&shared.components, component, &actor, shared.max_instances())?;
+                Ok(Guest::new(shared, actor, Body::Component(Arc::new(guest))))
+            })
+            .await
+        } else {
+            let (module, _origin) = self.compile_module(&wasm).await?;
+            linked(move || {
+                let guest = ModuleGuest::load(&shared.modules, module, &actor, shared.max_instances())?;
+                Ok(Guest::new(shared, actor, Body::Module(guest)))
+            })
+            .await
+        }
     }
 }
 
-impl Shared {
-    fn compile(&self, wasm: &[u8], actor: &Arc<Actor>) -> Result<Body, LoadError> {
-        let max_instances = self.max_instances();
-        if wasmparser::Parser::is_component(wasm) {
-            let component = ComponentGuest::load(&self.components, wasm, actor, max_instances)?;
-            Ok(Body::Component(Arc::new(component)))
-        } else {
-            ModuleGuest::load(&self.modules, wasm, actor, max_instances).map(Body::Module)
-        }
-    }
+async fn linked(link: impl FnOnce() -> Result<Guest, LoadError> + Send + 'static) -> Result<Guest, LoadError> {
+    let linked = tokio::task::spawn_blocking(link).await;
+    linked.map_err(|error| LoadError::HostFault { reason: error.to_string() })?
 }

@@ -71,6 +71,8 @@ pub(crate) fn linker(engine: &Engine) -> Result<Linker<ModuleState>, RuntimeErro
 /// A loaded module.
 pub(crate) struct ModuleGuest {
     engine: Engine,
+    /// Whoever loads the same wasm finds it while this is alive.
+    _code: Arc<Module>,
     pre: InstancePre<ModuleState>,
     memory: Option<ModuleExport>,
     /// `_start`, else `_initialize`.
@@ -80,15 +82,14 @@ pub(crate) struct ModuleGuest {
 }
 
 impl ModuleGuest {
-    /// Compiles, checks and links. Takes as long as compiling takes; never call it on an async thread.
+    /// Checks and links.
     pub(crate) fn load(
         linker: &Linker<ModuleState>,
-        wasm: &[u8],
+        module: Arc<Module>,
         actor: &Arc<Actor>,
         max_instances: u32,
     ) -> Result<Self, LoadError> {
         let engine = linker.engine();
-        let module = Module::from_binary(engine, wasm).map_err(|error| load::invalid(&error))?;
         load::check_resources(&module.resources_required(), &actor.limits)?;
         check_imports(linker, &module, actor)?;
         let guest_call = export(&module, "__guest_call", "a function (i32, i32) -> i32", is_guest_call)?;
@@ -114,7 +115,7 @@ impl ModuleGuest {
         let pre = linker
             .instantiate_pre(&module)
             .map_err(|error| LoadError::ImportMismatch { reason: format!("{error:#}") })?;
-        Ok(Self { engine: engine.clone(), pre, memory, start, guest_call, max_instances })
+        Ok(Self { engine: engine.clone(), _code: module, pre, memory, start, guest_call, max_instances })
     }
 
     /// Runs one call in a fresh instance.
