@@ -11,7 +11,9 @@ pub mod codec;
 pub mod http_message;
 pub mod httpclient;
 pub mod httpserver;
+pub mod keyvalue;
 pub mod link_values;
+pub mod messaging;
 
 pub use call::{CallError, TraceContext};
 pub use link_values::LinkValueError;
