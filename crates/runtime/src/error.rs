@@ -73,6 +73,9 @@ pub enum LoadError {
         /// What it may use.
         limit: u64,
     },
+    /// There is no key that precompiled code could be sealed with.
+    #[error("without a code cache nothing can be precompiled: name a directory that only this user can write to")]
+    NoCodeCache,
     /// Compiling failed in a way that is our bug.
     #[error("host fault while loading: {reason}")]
     HostFault {
@@ -92,6 +95,7 @@ impl LoadError {
             Self::ImportMismatch { .. } => "import_mismatch",
             Self::EntryPoint { .. } => "no_entry_point",
             Self::ExceedsLimit { .. } => "exceeds_limit",
+            Self::NoCodeCache => "no_code_cache",
             Self::HostFault { .. } => "host_fault",
         }
     }

@@ -17,7 +17,7 @@ use futures_util::FutureExt;
 use tokio::time::timeout_at;
 
 use crate::{
-    CallContext, HttpBody,
+    CallContext, CodeOrigin, HttpBody,
     admission::{Admission, Entry, Permit},
     call::Actor,
     component::ComponentGuest,
@@ -46,6 +46,7 @@ struct Loaded {
     actor: Arc<Actor>,
     admission: Arc<Admission>,
     body: Body,
+    code: CodeOrigin,
 }
 
 pub(crate) enum Body {
@@ -66,9 +67,9 @@ impl Drop for Admitted {
 }
 
 impl Guest {
-    pub(crate) fn new(runtime: Arc<Shared>, actor: Arc<Actor>, body: Body) -> Self {
+    pub(crate) fn new(runtime: Arc<Shared>, actor: Arc<Actor>, body: Body, code: CodeOrigin) -> Self {
         let admission = Admission::new(bounded(actor.limits.max_concurrent, &runtime), actor.limits.queue);
-        Self { shared: Arc::new(Loaded { runtime, actor, admission, body }) }
+        Self { shared: Arc::new(Loaded { runtime, actor, admission, body, code }) }
     }
 
     /// Module or component.
@@ -78,6 +79,12 @@ impl Guest {
             Body::Module(_) => GuestKind::Module,
             Body::Component(_) => GuestKind::Component,
         }
+    }
+
+    /// Where its compiled code is from.
+    #[must_use]
+    pub fn code(&self) -> &CodeOrigin {
+        &self.shared.code
     }
 
     /// Whether the guest exports `wasi:http/incoming-handler`. A module may still handle requests as messages.

@@ -22,7 +22,6 @@
 //! # Ok(())
 //! # }
 //! ```
-#![forbid(unsafe_code)]
 
 mod admission;
 mod call;
@@ -41,7 +40,7 @@ mod runtime;
 mod stdio;
 mod ticker;
 
-pub use compiled::CodeOrigin;
+pub use compiled::{CodeOrigin, precompiled};
 pub use config::{CodeCacheConfig, RuntimeConfig};
 pub use engine::{Allocation, Reservation};
 pub use error::{LoadError, RuntimeError};

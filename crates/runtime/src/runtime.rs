@@ -11,7 +11,7 @@ use wasmtime::{Engine, Module, component::Component};
 use crate::{
     CodeOrigin, Guest, GuestLimits, LoadError, Reservation, RuntimeConfig, RuntimeError,
     call::Actor,
-    compiled::{CompilePool, Compiler},
+    compiled::{CodeCache, CompilePool, Compiler, precompiled},
     component::{self, ComponentGuest, ComponentState},
     engine,
     guest::Body,
@@ -43,7 +43,7 @@ pub(crate) struct Shared {
     table_elements: u64,
     modules: wasmtime::Linker<ModuleState>,
     components: wasmtime::component::Linker<ComponentState>,
-    compiler: Arc<Compiler>,
+    compiler: Compiler,
     pub(crate) ticker: Ticker,
 }
 
@@ -61,13 +61,14 @@ impl Runtime {
     /// [`RuntimeError`] when not even allocation on demand works here.
     pub fn new(config: &RuntimeConfig) -> Result<Self, RuntimeError> {
         let (engine, reservation) = engine::build(config)?;
+        let code_cache = config.code_cache.as_ref().and_then(CodeCache::open_or_warn).map(Arc::new);
         let shared = Shared {
             reservation,
             memory_bytes: config.memory_bytes,
             table_elements: u64::from(config.table_elements),
             modules: module::linker(&engine)?,
             components: component::linker(&engine)?,
-            compiler: Compiler::new(&engine, CompilePool::new(config.compile_threads)),
+            compiler: Compiler::new(&engine, CompilePool::new(config.compile_threads), code_cache),
             ticker: Ticker::start(&engine, config.epoch_tick)?,
             engine,
         };
@@ -108,30 +109,41 @@ impl Runtime {
         self.shared.compiler.component(wasm).await
     }
 
-    /// Compiles a module or a component and checks that it can be called. Nothing of the guest runs yet.
+    /// Compiles ahead of time: a file with the wasm and its code in it, which [`Runtime::load`] takes like the wasm. The
+    /// code counts only on this machine, which knows it again by the key of the code cache.
+    ///
+    /// # Errors
+    /// [`LoadError::NoCodeCache`] without one, [`LoadError::Invalid`] for what is no wasm.
+    pub async fn precompile(&self, wasm: Bytes) -> Result<Bytes, LoadError> {
+        self.shared.compiler.precompile(&wasm).await
+    }
+
+    /// Makes a guest of a module or a component, precompiled or not, and checks that it can be called. Nothing of the
+    /// guest runs yet.
     ///
     /// The signature is not looked at; that is the business of whoever has the claims. Dropping the future abandons
-    /// the result, the compilation itself runs to its end.
+    /// the result, a compilation runs to its end.
     ///
     /// # Errors
     /// [`LoadError`] with all unknown imports by name, or whatever else is wrong.
-    pub async fn load(&self, wasm: Bytes, identity: Identity, mut limits: GuestLimits) -> Result<Guest, LoadError> {
+    pub async fn load(&self, artifact: Bytes, identity: Identity, mut limits: GuestLimits) -> Result<Guest, LoadError> {
         let shared = self.shared.clone();
         limits.memory_bytes = limits.memory_bytes.min(shared.memory_bytes);
         limits.table_elements = limits.table_elements.min(shared.table_elements);
         let actor = Arc::new(Actor::new(identity, limits));
-        if wasmparser::Parser::is_component(&wasm) {
-            let (component, _origin) = self.compile_component(&wasm).await?;
+        let max_instances = shared.max_instances();
+        if wasmparser::Parser::is_component(&precompiled::original_wasm(&artifact)?) {
+            let (component, origin) = self.compile_component(&artifact).await?;
             linked(move || {
-                let guest = ComponentGuest::load(&shared.components, component, &actor, shared.max_instances())?;
-                Ok(Guest::new(shared, actor, Body::Component(Arc::new(guest))))
+                let guest = ComponentGuest::load(&shared.components, component, &actor, max_instances)?;
+                Ok(Guest::new(shared, actor, Body::Component(Arc::new(guest)), origin))
             })
             .await
         } else {
-            let (module, _origin) = self.compile_module(&wasm).await?;
+            let (module, origin) = self.compile_module(&artifact).await?;
             linked(move || {
-                let guest = ModuleGuest::load(&shared.modules, module, &actor, shared.max_instances())?;
-                Ok(Guest::new(shared, actor, Body::Module(guest)))
+                let guest = ModuleGuest::load(&shared.modules, module, &actor, max_instances)?;
+                Ok(Guest::new(shared, actor, Body::Module(guest), origin))
             })
             .await
         }

@@ -1,0 +1,149 @@
+//! The order in which code is looked for: alive in this process, beside the wasm, in the cache; else it is compiled.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use wasmtime::{Engine, Module, component::Component};
+
+use super::{
+    CodeCache, CodeOrigin, CompilePool, Digest,
+    cache::Lookup,
+    code::{self, Code, OurCode},
+    precompiled,
+    seal::{CodeId, Fingerprint},
+    shelf::{Found, Shelf},
+};
+use crate::{LoadError, load};
+
+/// Makes the code of one engine. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Compiler {
+    shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    engine: Engine,
+    pool: CompilePool,
+    cache: Option<Arc<CodeCache>>,
+    pub(super) modules: Shelf<Module>,
+    pub(super) components: Shelf<Component>,
+}
+
+impl Compiler {
+    pub(crate) fn new(engine: &Engine, pool: CompilePool, cache: Option<Arc<CodeCache>>) -> Self {
+        let (engine, modules, components) = (engine.clone(), Shelf::new(), Shelf::new());
+        Self { shared: Arc::new(Shared { engine, pool, cache, modules, components }) }
+    }
+
+    /// The code of a core module.
+    pub(crate) async fn module(&self, artifact: &Bytes) -> Result<(Arc<Module>, CodeOrigin), LoadError> {
+        self.code(artifact).await
+    }
+
+    /// The code of a component.
+    pub(crate) async fn component(&self, artifact: &Bytes) -> Result<(Arc<Component>, CodeOrigin), LoadError> {
+        self.code(artifact).await
+    }
+
+    /// In a task of its own, so that a caller who leaves does not undo what others wait for.
+    async fn code<T: Code>(&self, artifact: &Bytes) -> Result<(Arc<T>, CodeOrigin), LoadError> {
+        let (shared, artifact) = (self.shared.clone(), artifact.clone());
+        let made = tokio::spawn(async move { shared.find_or_make(artifact).await });
+        made.await.map_err(|error| LoadError::HostFault { reason: error.to_string() })?
+    }
+
+    /// The wasm of an artifact together with its code, sealed by this machine.
+    pub(crate) async fn precompile(&self, artifact: &Bytes) -> Result<Bytes, LoadError> {
+        let shared = self.shared.clone();
+        let cache = shared.cache.clone().ok_or(LoadError::NoCodeCache)?;
+        let wasm = precompiled::original_wasm(artifact)?;
+        let compile = move || {
+            if wasmparser::Parser::is_component(&wasm) {
+                shared.precompiled::<Component>(&cache, &wasm)
+            } else {
+                shared.precompiled::<Module>(&cache, &wasm)
+            }
+        };
+        self.shared.pool.run(compile).await?
+    }
+}
+
+impl Shared {
+    async fn find_or_make<T: Code>(self: Arc<Self>, artifact: Bytes) -> Result<(Arc<T>, CodeOrigin), LoadError> {
+        let (wasm, beside) = precompiled::split(&artifact)?;
+        let hashed = wasm.clone();
+        let digest = blocking(move || Digest::of(&hashed)).await?;
+        let making = match T::shelf(&self).get(digest).await {
+            Found::Alive(code) => return Ok((code, CodeOrigin::Cache)),
+            Found::Empty(making) => making,
+        };
+        let (this, id) = (self.clone(), self.id::<T>(digest));
+        let origin = match blocking(move || this.find(&id, beside)).await? {
+            Ok((code, origin)) => return Ok((making.done(code), origin)),
+            Err(origin) => origin,
+        };
+        let this = self.clone();
+        let made = self.pool.run(move || this.make(&id, &wasm)).await?;
+        let code = made.map_err(|error| load::invalid(&error))?;
+        Ok((making.done(code), origin))
+    }
+
+    /// Code that was made before; else what is to be said of code that must be made now.
+    fn find<T: Code>(&self, id: &CodeId, beside: Option<Bytes>) -> Result<(T, CodeOrigin), CodeOrigin> {
+        let unusable = |reason| CodeOrigin::Recompiled { reason };
+        let Some(cache) = &self.cache else {
+            let reason = "without a code cache there is no key to check it with".to_owned();
+            return Err(if beside.is_some() { unusable(reason) } else { CodeOrigin::Compiled });
+        };
+        let beside = beside.map(|sealed| OurCode::unseal(cache, id, sealed));
+        match (self.cached(cache, id), beside) {
+            (Ok(Some(code)), Some(Ok(_))) => Ok((code, CodeOrigin::Precompiled)),
+            (Ok(Some(code)), _) => Ok((code, CodeOrigin::Cache)),
+            (_, Some(Ok(code))) => match self.keep(cache, id, &code) {
+                Ok(code) => Ok((code, CodeOrigin::Precompiled)),
+                Err(error) => Err(unusable(format!("{error:#}"))),
+            },
+            (_, Some(Err(broken))) => Err(unusable(broken.to_string())),
+            (Err(reason), None) => Err(unusable(reason)),
+            (Ok(None), None) => Err(CodeOrigin::Compiled),
+        }
+    }
+
+    fn cached<T: Code>(&self, cache: &CodeCache, id: &CodeId) -> Result<Option<T>, String> {
+        match cache.get(id) {
+            Lookup::Hit(file) => match code::from_file(&self.engine, &file) {
+                Ok(code) => Ok(Some(code)),
+                Err(error) => Err(cache.discard(id, &format!("{error:#}"))),
+            },
+            Lookup::Missing => Ok(None),
+            Lookup::Discarded(reason) => Err(reason),
+        }
+    }
+
+    /// Compiles. With a cache the code runs from the file, whose pages the system may drop and share.
+    fn make<T: Code>(&self, id: &CodeId, wasm: &[u8]) -> wasmtime::Result<T> {
+        match &self.cache {
+            None => T::compile(&self.engine, wasm),
+            Some(cache) => self.keep(cache, id, &OurCode::make::<T>(&self.engine, wasm)?),
+        }
+    }
+
+    fn keep<T: Code>(&self, cache: &CodeCache, id: &CodeId, code: &OurCode) -> wasmtime::Result<T> {
+        let kept = cache.put(id, code.bytes()).and_then(|file| code::from_file(&self.engine, &file).ok());
+        kept.map_or_else(|| code.load(&self.engine), Ok)
+    }
+
+    fn precompiled<T: Code>(&self, cache: &CodeCache, wasm: &[u8]) -> Result<Bytes, LoadError> {
+        let code = OurCode::make::<T>(&self.engine, wasm).map_err(|error| load::invalid(&error))?;
+        let sealed = cache.seal(&self.id::<T>(Digest::of(wasm)), code.bytes());
+        Ok(precompiled::join(wasm, &sealed))
+    }
+
+    fn id<T: Code>(&self, wasm: Digest) -> CodeId {
+        CodeId { wasm, fingerprint: Fingerprint::new(&self.engine, T::KIND) }
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, LoadError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| LoadError::HostFault { reason: error.to_string() })
+}
