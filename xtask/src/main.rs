@@ -3,7 +3,7 @@
 //! One file per command; each is a function `run(args) -> Result<()>`. This file only names them.
 
 use clap::{Parser, Subcommand};
-use xtask::{bench, demo, docs, fuzz, test, tidy, tools};
+use xtask::{bench, demo, docs, fuzz, guests, test, tidy, tools};
 
 /// Everything around the code: `cargo xtask demo` shows the product, `cargo xtask test` tests it.
 #[derive(Parser)]
@@ -23,6 +23,8 @@ enum Command {
     Tidy,
     /// Provide what demo and tests need: wasm targets, a nats-server, and a registry server with its tools.
     Tools(tools::Args),
+    /// Build the guests in other languages than Rust, with pinned toolchains; about 1.2 GB of them, once.
+    Guests(guests::Args),
     /// Measure what someone waits for, each row beside its raw baseline.
     Bench(bench::Args),
     /// Write the generated documentation (`docs/cli.md`).
@@ -37,6 +39,7 @@ fn main() -> anyhow::Result<()> {
         Command::Test(args) => test::run(&args),
         Command::Tidy => tidy::run(),
         Command::Tools(args) => tools::run(&args),
+        Command::Guests(args) => guests::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Docs(args) => docs::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     actors::{self, ACTORS},
-    fuzz, nats_server, tools, workspace,
+    fuzz, guests, nats_server, tools, workspace,
 };
 
 /// Flags of `test`.
@@ -36,8 +36,9 @@ pub fn run(args: &Args) -> Result<()> {
     let started = Instant::now();
     let tools = tools::provide_for_tests(&args.tools)?;
     actors::build()?;
-    workspace::build_everything()?;
     let (selection, harness) = split(&args.cargo);
+    let guests = if runs_guests(&selection) { guests::build_for_tests()? } else { Vec::new() };
+    workspace::build_everything()?;
     let built = started.elapsed();
 
     let mut cargo = workspace::cargo(workspace::root());
@@ -49,6 +50,9 @@ pub fn run(args: &Args) -> Result<()> {
     cargo.env(workspace::BUILT, "1");
     for actor in ACTORS {
         cargo.env(actor.variable, actor.path());
+    }
+    for guest in guests {
+        cargo.env(guest.variable, guest.path());
     }
     println!("$ {}", workspace::shown(&cargo));
     let started = Instant::now();
@@ -79,6 +83,11 @@ fn split(args: &[String]) -> (Vec<&str>, Vec<&str>) {
         selection.insert(0, "--workspace");
     }
     (selection, args.collect())
+}
+
+/// Whether the tests of `lattice-tests` are among them, which run the guests in other languages.
+fn runs_guests(selection: &[&str]) -> bool {
+    selection.iter().any(|arg| *arg == "--workspace" || arg.ends_with("lattice-tests"))
 }
 
 /// The closing lines of all suites, added up.
@@ -131,6 +140,14 @@ mod tests {
         assert_eq!(split(&[]), (vec!["--workspace"], vec![]));
         assert_eq!(split(&words("-p claims")), (vec!["-p", "claims"], vec![]));
         assert_eq!(split(&words("--lib -- --nocapture x")), (vec!["--workspace", "--lib"], vec!["--nocapture", "x"]));
+    }
+
+    #[test]
+    fn guests_are_built_for_those_who_run_them_only() {
+        assert!(runs_guests(&["--workspace", "--lib"]));
+        assert!(runs_guests(&["--package", "lattice-tests"]));
+        assert!(runs_guests(&["--package=lattice-tests"]));
+        assert!(!runs_guests(&["-p", "claims"]));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::{
     env,
     ffi::OsStr,
+    hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -67,6 +68,15 @@ pub fn build_everything() -> Result<()> {
     run_visibly(cargo(root()).args(["build", "--workspace", "--all-targets"]))
 }
 
+/// A number that changes with the parts, their lengths and their order; the same from run to run of one build of this
+/// program.
+#[must_use]
+pub fn fingerprint(parts: &[Vec<u8>]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    parts.hash(&mut hasher);
+    hasher.finish()
+}
+
 /// Prints the command, runs it with our own terminal, and fails when it fails.
 ///
 /// # Errors
@@ -103,6 +113,14 @@ mod tests {
         let mut command = Command::new("/usr/bin/wash");
         command.args(["link", "put", "key=it's", "a b", ""]);
         assert_eq!(shown(&command), r"wash link put 'key=it'\''s' 'a b' ''");
+    }
+
+    #[test]
+    fn a_fingerprint_tells_what_was_moved_from_part_to_part() {
+        let of = |parts: [&str; 2]| fingerprint(&parts.map(|part| part.as_bytes().to_vec()));
+        assert_eq!(of(["ab", "c"]), of(["ab", "c"]));
+        assert_ne!(of(["ab", "c"]), of(["a", "bc"]));
+        assert_ne!(of(["ab", "c"]), of(["c", "ab"]));
     }
 
     #[test]
