@@ -9,7 +9,8 @@ use contracts::CallError;
 use wasmtime::{Store, UpdateDeadline};
 
 use crate::{
-    CallContext, GuestLimits, Identity, OutboundCall, OutboundTarget, error::Breach, limits::StoreLimiter, logs::Logs,
+    CallContext, GuestLimits, Identity, OutboundTarget, error::Breach, limits::StoreLimiter, logs::Logs,
+    way_out::WayOut,
 };
 
 /// The actor as its calls see it; one per loaded guest.
@@ -19,6 +20,10 @@ pub(crate) struct Actor {
 }
 
 impl Actor {
+    pub(crate) fn new(identity: Identity, limits: GuestLimits) -> Self {
+        Self { identity, limits }
+    }
+
     pub(crate) fn id(&self) -> &str {
         self.identity.id.as_str()
     }
@@ -65,6 +70,11 @@ impl CallState {
         if len > limit as usize { Err(Breach::limit("response_bytes", limit)) } else { Ok(()) }
     }
 
+    /// The way out, for calls that begin later.
+    pub(crate) fn way_out(&self) -> WayOut {
+        WayOut::new(&self.context, &self.actor)
+    }
+
     /// The call out, ready to be awaited without a borrow of the store.
     pub(crate) fn outbound(
         &self,
@@ -72,16 +82,7 @@ impl CallState {
         operation: String,
         payload: Bytes,
     ) -> impl Future<Output = Result<Bytes, CallError>> + Send + 'static {
-        let CallContext { deadline, trace, outbound } = self.context.clone();
-        let limit = self.actor.limits.response_bytes;
-        async move {
-            let result = outbound.call(OutboundCall { target, operation, payload, deadline, trace }).await?;
-            if result.len() > limit as usize {
-                let limit = format!("result of {} bytes, `response_bytes` of {limit}", result.len());
-                return Err(CallError::LimitExceeded { limit });
-            }
-            Ok(result)
-        }
+        self.way_out().call(target, operation, payload)
     }
 }
 

@@ -39,6 +39,7 @@ mod outbound;
 mod runtime;
 mod stdio;
 mod ticker;
+mod way_out;
 
 pub use compiled::{CodeOrigin, precompiled};
 pub use config::{CodeCacheConfig, RuntimeConfig};

@@ -1,6 +1,6 @@
 //! The one door out of a guest.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -54,6 +54,14 @@ pub trait Outbound: Send + Sync + 'static {
     /// # Errors
     /// Whatever step failed, as [`CallError`].
     async fn call(&self, call: OutboundCall) -> Result<Bytes, CallError>;
+
+    /// What was configured for the actor, by name. Nothing, unless the host says otherwise.
+    ///
+    /// # Errors
+    /// Why the configuration cannot be read, as [`CallError`].
+    async fn config(&self) -> Result<BTreeMap<String, Vec<u8>>, CallError> {
+        Ok(BTreeMap::new())
+    }
 }
 
 /// An [`Outbound`] that grants nothing.

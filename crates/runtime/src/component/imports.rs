@@ -11,7 +11,7 @@ use wasmtime::{
     component::{Component, types::ComponentItem},
 };
 
-use super::{bus, http, logging, wasi};
+use super::{bus, config, http, keyvalue, logging, messaging, wasi};
 use crate::{LoadError, load};
 
 /// An interface with functions of our own.
@@ -27,11 +27,15 @@ pub(super) struct Interface {
 }
 
 /// The interfaces with functions of our own, file by file.
-const OURS: &[&[Interface]] = &[logging::INTERFACES, bus::INTERFACES];
+const OURS: &[&[Interface]] =
+    &[logging::INTERFACES, bus::INTERFACES, config::INTERFACES, keyvalue::INTERFACES, messaging::INTERFACES];
 
 /// The interfaces which wasmtime's crates implement. Linked in every 0.2 version and without a grant, because language
 /// runtimes import them unasked: calls that nothing was granted for are denied one by one.
 const WASI: &[&[&str]] = &[wasi::INTERFACES, &http::INTERFACES];
+
+/// The one of them which calls a provider.
+const OUTGOING_HTTP: &str = "wasi:http/outgoing-handler";
 
 impl Interface {
     fn is(&self, import: &str) -> bool {
@@ -65,6 +69,12 @@ pub(super) fn check(engine: &Engine, component: &Component, grants: &BTreeSet<St
     }
     load::refuse_unknown(unknown.into_iter())?;
     if not_granted.is_empty() { Ok(()) } else { Err(LoadError::NotGranted { imports: not_granted }) }
+}
+
+/// The interface of that name, given without a version, if its functions call somebody who can be chosen.
+pub(super) fn calling(name: &str) -> Option<&'static str> {
+    let ours = OURS.iter().copied().flatten().filter(|interface| interface.needs.is_some()).map(|ours| ours.name);
+    ours.chain([OUTGOING_HTTP]).find(|interface| *interface == name)
 }
 
 /// Whether `name` is `interface`, without a version or with one of the line 0.2.

@@ -5,15 +5,19 @@
 
 mod body;
 mod bus;
+mod config;
 mod http;
 mod imports;
+mod keyvalue;
 mod logging;
+mod messaging;
+mod targets;
 mod wasi;
 
 use std::{any::Any, mem, sync::Arc};
 
 use bytes::Bytes;
-use contracts::CallError;
+use contracts::{CallError, messaging::HANDLE_MESSAGE};
 use wasmtime::{
     Engine, Store,
     component::{Component, ComponentExportIndex, InstancePre, Linker, ResourceTable},
@@ -27,6 +31,7 @@ use wasmtime_wasi_http::{
     },
 };
 
+use self::messaging::BrokerMessage;
 use crate::{
     CallContext, LoadError, RuntimeError,
     call::{Actor, CallState, HasCall, store},
@@ -43,6 +48,7 @@ pub(crate) struct ComponentState {
     http: WasiHttpCtx,
     hooks: http::Outgoing,
     streams: Option<wasi::Streams>,
+    targets: targets::Targets,
 }
 
 impl ComponentState {
@@ -51,7 +57,7 @@ impl ComponentState {
         let mut table = ResourceTable::new();
         table.set_max_capacity(actor.limits.component_handles as usize);
         let hooks = http::Outgoing { logs: call.logs().clone() };
-        Self { call, table, wasi: None, http: WasiHttpCtx::new(), hooks, streams: None }
+        Self { call, table, wasi: None, http: WasiHttpCtx::new(), hooks, streams: None, targets: Default::default() }
     }
 }
 
@@ -79,7 +85,10 @@ pub(crate) fn linker(engine: &Engine) -> Result<Linker<ComponentState>, RuntimeE
     let linked = wasi::add_to_linker(&mut linker)
         .and_then(|()| http::add_to_linker(&mut linker))
         .and_then(|()| logging::add_to_linker(&mut linker))
-        .and_then(|()| bus::add_to_linker(&mut linker));
+        .and_then(|()| bus::add_to_linker(&mut linker))
+        .and_then(|()| config::add_to_linker(&mut linker))
+        .and_then(|()| keyvalue::add_to_linker(&mut linker))
+        .and_then(|()| messaging::add_to_linker(&mut linker));
     linked.map_err(|error| RuntimeError::Link { reason: format!("{error:#}") })?;
     Ok(linker)
 }
@@ -92,6 +101,8 @@ pub(crate) struct ComponentGuest {
     pre: InstancePre<ComponentState>,
     http: Option<ProxyPre<ComponentState>>,
     message: Option<Entry>,
+    /// Takes the messages of subscriptions instead of `message`.
+    handler: Option<Entry>,
     max_instances: u32,
 }
 
@@ -101,6 +112,8 @@ enum Entry {
     Guest(ComponentExportIndex),
     /// `wasi:cli/run.run`.
     Run(ComponentExportIndex),
+    /// `wasmcloud:messaging/handler.handle-message`.
+    Handler(ComponentExportIndex),
 }
 
 impl ComponentGuest {
@@ -123,15 +136,15 @@ impl ComponentGuest {
             Some(_) => Some(ProxyPre::new(pre.clone()).map_err(|error| entry_point(&error))?),
             None => None,
         };
-        let message = Entry::of(engine, &component);
-        if http.is_none() && message.is_none() {
+        let (message, handler) = (Entry::of(engine, &component), Entry::handler(engine, &component));
+        if http.is_none() && message.is_none() && handler.is_none() {
             return Err(LoadError::EntryPoint {
-                reason: "the component exports none of `wasi:http/incoming-handler@0.2`, `wasmcloud:bus/guest` and \
-                         `wasi:cli/run@0.2`"
+                reason: "the component exports none of `wasi:http/incoming-handler@0.2`, `wasmcloud:bus/guest`, \
+                         `wasmcloud:messaging/handler@0.2` and `wasi:cli/run@0.2`"
                     .to_owned(),
             });
         }
-        Ok(Self { engine: engine.clone(), _code: component, pre, http, message, max_instances })
+        Ok(Self { engine: engine.clone(), _code: component, pre, http, message, handler, max_instances })
     }
 
     pub(crate) fn serves_http(&self) -> bool {
@@ -146,15 +159,20 @@ impl ComponentGuest {
         payload: Bytes,
         context: CallContext,
     ) -> Result<Bytes, CallError> {
-        let Some(entry) = &self.message else {
+        let handler = self.handler.as_ref().filter(|_| operation == HANDLE_MESSAGE);
+        let Some(entry) = handler.or(self.message.as_ref()) else {
             let target = actor.id().to_owned();
             return Err(CallError::Unsupported { target, operation: operation.to_owned() });
+        };
+        let message = match entry {
+            Entry::Handler(_) => Some(BrokerMessage::decode(&payload)?),
+            Entry::Guest(_) | Entry::Run(_) => None,
         };
         let output = Output::collect(actor.limits.response_bytes);
         let mut state = ComponentState::new(actor, context);
         state.streams = Some(wasi::Streams { operation: operation.into(), input: payload, output: output.clone() });
         let mut store = store(&self.engine, state);
-        let ended = match self.run(&mut store, entry, operation).await {
+        let ended = match self.run(&mut store, entry, operation, message).await {
             Ok(ended) => ended,
             Err(error) => match error.downcast_ref::<I32Exit>() {
                 Some(I32Exit(0)) => Ok(()),
@@ -173,6 +191,7 @@ impl ComponentGuest {
         store: &mut Store<ComponentState>,
         entry: &Entry,
         operation: &str,
+        message: Option<BrokerMessage>,
     ) -> wasmtime::Result<Result<(), String>> {
         let instance = self.pre.instantiate_async(&mut *store).await?;
         match entry {
@@ -184,6 +203,10 @@ impl ComponentGuest {
                 let run = instance.get_typed_func::<(), (Result<(), ()>,)>(&mut *store, index)?;
                 let ended = run.call_async(&mut *store, ()).await?.0;
                 Ok(ended.map_err(|()| "operation failed".to_owned()))
+            }
+            Entry::Handler(index) => {
+                let message = message.expect("decoded for this entry");
+                messaging::handle(&instance, store, index, message).await
             }
         }
     }
@@ -197,14 +220,20 @@ impl ComponentGuest {
 
 impl Entry {
     fn of(engine: &Engine, component: &Component) -> Option<Self> {
-        let function = |interface: &str, name: &str| {
-            let interface = export(engine, component, interface)?;
-            let interface = component.get_export_index(None, interface.as_str())?;
-            component.get_export_index(Some(&interface), name)
-        };
+        let function = |interface: &str, name: &str| function(engine, component, interface, name);
         let guest = function("wasmcloud:bus/guest", "call").map(Self::Guest);
         guest.or_else(|| function("wasi:cli/run", "run").map(Self::Run))
     }
+
+    fn handler(engine: &Engine, component: &Component) -> Option<Self> {
+        function(engine, component, &format!("{}@0.2.0", messaging::HANDLER), "handle-message").map(Self::Handler)
+    }
+}
+
+fn function(engine: &Engine, component: &Component, interface: &str, name: &str) -> Option<ComponentExportIndex> {
+    let interface = export(engine, component, interface)?;
+    let interface = component.get_export_index(None, interface.as_str())?;
+    component.get_export_index(Some(&interface), name)
 }
 
 fn entry_point(error: &wasmtime::Error) -> LoadError {

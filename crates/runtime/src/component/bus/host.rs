@@ -1,50 +1,55 @@
-//! `wasmcloud:bus/host`: generic calls out of a component (protocol sections 6.2 and 6.3).
+//! `wasmcloud:bus/host`: a call out with its argument in memory, or with streams while the guest goes on.
 //!
-//! Only `call-sync` is offered; a component that needs more is refused when it is loaded. Invariant: the operation is
-//! what follows the last `/`, the contract is what stands before it.
+//! Invariant: the operation is what follows the last `/`, the contract is what stands before it.
 
 use bytes::Bytes;
 use contracts::CallError;
 use wasmtime::{
     StoreContextMut,
-    component::{ComponentType, Lift, Linker},
+    component::{Linker, Resource},
 };
+use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, subscribe};
 
-use super::{ComponentState, imports::Interface};
-use crate::{OutboundTarget, call::HasCall};
+use super::{
+    super::{
+        ComponentState,
+        targets::{DEFAULT_LINK, Target},
+    },
+    TargetEntity,
+    pending::{self, FutureResult},
+};
+use crate::{OutboundTarget, call::HasCall, error::Breach};
 
-const HOST: &str = "wasmcloud:bus/host";
+pub(super) const NAME: &str = "wasmcloud:bus/host";
 
-/// What is linked here. Needs no grant by itself: whom it may call is decided call by call.
-pub(super) const INTERFACES: &[Interface] =
-    &[Interface { name: HOST, versions: &[""], functions: &["call-sync"], needs: None }];
+pub(super) const FUNCTIONS: &[&str] =
+    &["call-sync", "call", "drop-future-result", "future-result-get", "listen-to-future-result"];
 
-#[derive(Clone, Debug, ComponentType, Lift)]
-#[component(variant)]
-enum ActorIdentifier {
-    #[component(name = "public-key")]
-    PublicKey(String),
-    #[component(name = "alias")]
-    Alias(String),
-}
-
-#[derive(Clone, Debug, ComponentType, Lift)]
-#[component(variant)]
-enum TargetEntity {
-    #[component(name = "link")]
-    Link(Option<String>),
-    #[component(name = "actor")]
-    Actor(ActorIdentifier),
-}
+type Store<'a> = StoreContextMut<'a, ComponentState>;
 
 pub(super) fn add_to_linker(linker: &mut Linker<ComponentState>) -> wasmtime::Result<()> {
-    linker.instance(HOST)?.func_wrap_async("call-sync", |store, arguments| Box::new(call_sync(store, arguments)))
+    let mut host = linker.instance(NAME)?;
+    host.func_wrap_async("call-sync", |store, arguments| Box::new(call_sync(store, arguments)))?;
+    host.func_wrap("call", call)?;
+    host.func_wrap("drop-future-result", |mut store: Store<'_>, (handle,): (u32,)| {
+        let gone = store.data_mut().table.delete(Resource::<FutureResult>::new_own(handle));
+        gone.map(drop).map_err(|error| unknown(handle, &error).into())
+    })?;
+    host.func_wrap("future-result-get", |mut store: Store<'_>, (handle,): (u32,)| {
+        let future = store.data_mut().table.get(&Resource::<FutureResult>::new_borrow(handle));
+        Ok((future.map_err(|error| unknown(handle, &error))?.get(),))
+    })?;
+    host.func_wrap("listen-to-future-result", listen)
+}
+
+fn unknown(handle: u32, error: &wasmtime::component::ResourceTableError) -> Breach {
+    Breach::Abi(format!("`future-result` {handle}: {error}"))
 }
 
 type Arguments = (Option<TargetEntity>, String, Vec<u8>);
 
 async fn call_sync(
-    mut store: StoreContextMut<'_, ComponentState>,
+    mut store: Store<'_>,
     (target, operation, payload): Arguments,
 ) -> wasmtime::Result<(Result<Bytes, String>,)> {
     let call = store.data_mut().call();
@@ -53,8 +58,37 @@ async fn call_sync(
         Ok(resolved) => resolved,
         Err(error) => return Ok((Err(error.to_string()),)),
     };
-    let outbound = call.outbound(target, operation, Bytes::from(payload));
-    Ok((outbound.await.map_err(|error| error.to_string()),))
+    Ok((call.outbound(target, operation, Bytes::from(payload)).await.map_err(|error| error.to_string()),))
+}
+
+type Streams = (u32, Resource<DynInputStream>, Resource<DynOutputStream>);
+
+fn call(
+    mut store: Store<'_>,
+    (target, operation): (Option<TargetEntity>, String),
+) -> wasmtime::Result<(Result<Streams, String>,)> {
+    let state = store.data_mut();
+    state.call().count_host_call(operation.len())?;
+    let (target, operation) = match resolve(target, &operation) {
+        Ok(resolved) => resolved,
+        Err(error) => return Ok((Err(error.to_string()),)),
+    };
+    let way_out = state.call().way_out();
+    let limit = state.call().actor.limits.payload_bytes as usize;
+    let (future, result, argument) = pending::call(limit, move |argument| async {
+        way_out.call(target, operation, argument).await.map_err(|error| error.to_string())
+    });
+    let future = state.table.push(future)?;
+    let result = state.table.push(Box::new(result) as DynInputStream)?;
+    let argument = state.table.push(Box::new(argument) as DynOutputStream)?;
+    Ok((Ok((future.rep(), result, argument)),))
+}
+
+fn listen(mut store: Store<'_>, (handle,): (u32,)) -> wasmtime::Result<(Resource<DynPollable>,)> {
+    let table = &mut store.data_mut().table;
+    let future = Resource::<FutureResult>::new_borrow(handle);
+    table.get(&future).map_err(|error| unknown(handle, &error))?;
+    Ok((subscribe(table, future)?,))
 }
 
 /// Whom, and the operation in its wire form.
@@ -63,20 +97,14 @@ fn resolve(target: Option<TargetEntity>, operation: &str) -> Result<(OutboundTar
         Some((contract, name)) => (Some(contract), name),
         None => (None, operation),
     };
-    let target = match target {
-        Some(TargetEntity::Actor(ActorIdentifier::PublicKey(name) | ActorIdentifier::Alias(name))) => {
-            OutboundTarget::Actor { name }
+    let target = match (target.map(Target::from), contract) {
+        (Some(Target::Actor(name)), _) => OutboundTarget::Actor { name },
+        (target, Some(contract)) => {
+            target.unwrap_or_else(|| Target::Link(DEFAULT_LINK.to_owned())).with_contract(contract)
         }
-        None | Some(TargetEntity::Link(_)) => {
-            let Some(contract) = contract else {
-                let reason = format!("`{operation:.200}` does not say its contract, expected `contract/operation`");
-                return Err(CallError::Malformed { what: "operation".to_owned(), reason });
-            };
-            let link_name = match target {
-                Some(TargetEntity::Link(Some(name))) => name,
-                _ => "default".to_owned(),
-            };
-            OutboundTarget::Link { contract: contract.to_owned(), link_name }
+        (_, None) => {
+            let reason = format!("`{operation:.200}` does not say its contract, expected `contract/operation`");
+            return Err(CallError::Malformed { what: "operation".to_owned(), reason });
         }
     };
     Ok((target, name.to_owned()))
@@ -85,7 +113,7 @@ fn resolve(target: Option<TargetEntity>, operation: &str) -> Result<(OutboundTar
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
-    use super::*;
+    use super::{super::ActorIdentifier, *};
 
     fn link(contract: &str, link_name: &str) -> OutboundTarget {
         OutboundTarget::Link { contract: contract.to_owned(), link_name: link_name.to_owned() }
