@@ -4,6 +4,7 @@
 //! every problem and reports them together: a wrong setting stops the start.
 
 mod artifacts;
+mod engine;
 
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
@@ -12,7 +13,10 @@ use clap::{Args, builder::BoolishValueParser};
 use lattice::{LatticeId, client::NatsOptions};
 use runtime::{GuestLimits, RuntimeConfig};
 
-pub use self::artifacts::{ArtifactArgs, ArtifactConfig, RegistryLogin};
+pub use self::{
+    artifacts::{ArtifactArgs, ArtifactConfig, RegistryLogin},
+    engine::EngineArgs,
+};
 
 /// Settings as flags and environment variables. `wash up` and `wash-host` share them.
 #[derive(Debug, Clone, Args)]
@@ -77,6 +81,9 @@ pub struct HostArgs {
     /// Registries and their cache.
     #[command(flatten)]
     pub artifacts: ArtifactArgs,
+    /// Compiled code.
+    #[command(flatten)]
+    pub engine: EngineArgs,
     /// Deadline of a call that brings none, milliseconds.
     #[arg(long, env = "WASMCLOUD_RPC_TIMEOUT_MS", default_value_t = 2000)]
     pub rpc_timeout_ms: u64,
@@ -151,6 +158,8 @@ impl HostConfig {
     /// Defaults for a host of `lattice` that keeps its state in `state_dir` and has no NATS.
     #[must_use]
     pub fn new(lattice: LatticeId, state_dir: PathBuf) -> Self {
+        let artifacts = ArtifactConfig::new(state_dir.join("cache").join("artifacts"));
+        let code_cache = engine::default_code_cache(&artifacts.cache_dir);
         Self {
             lattice,
             ctl: None,
@@ -163,13 +172,13 @@ impl HostConfig {
             allowed_issuers: None,
             labels: BTreeMap::new(),
             allow_file_load: false,
-            artifacts: ArtifactConfig::new(state_dir.join("cache").join("artifacts")),
+            artifacts,
             rpc_timeout: Duration::from_secs(2),
             provider_shutdown_delay: Duration::from_millis(300),
             heartbeat_interval: Duration::from_secs(30),
             reconcile_interval: Duration::from_secs(2),
             state_dir,
-            runtime: RuntimeConfig::default(),
+            runtime: RuntimeConfig { code_cache, ..RuntimeConfig::default() },
             limits: GuestLimits::default(),
         }
     }
@@ -199,6 +208,7 @@ impl HostArgs {
         let strict = self.artifacts.strict || !self.allowed_issuers.is_empty();
         config.allowed_issuers = strict.then_some(issuers);
         config.artifacts = self.artifacts.clone().into_config(&mut problems, config.artifacts.cache_dir.clone());
+        self.engine.clone().apply(&mut config.runtime, &config.artifacts.cache_dir);
         config.labels = problems.labels(&self.labels);
         config.ctl = Some(self.nats_options(self.ctl_host.as_deref(), self.ctl_port));
         config.rpc = Some(self.nats_options(self.rpc_host.as_deref(), self.rpc_port));

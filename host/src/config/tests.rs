@@ -57,6 +57,18 @@ fn registries_are_set_by_flags() {
 }
 
 #[test]
+fn compiled_code_is_kept_beside_the_artifacts_unless_it_is_set() {
+    let runtime = |args: &[&str]| config(args).expect("usable").runtime;
+    let dir = |args: &[&str]| runtime(args).code_cache.map(|cache| (cache.dir, cache.max_bytes >> 20));
+    assert_eq!(dir(&["--cache-dir", "/cache/artifacts"]), Some(("/cache/compiled".into(), 512)));
+    let args = ["--code-cache-dir", "/code", "--code-cache-size-mib", "3"];
+    assert_eq!(dir(&args), Some(("/code".into(), 3)));
+    assert_eq!(dir(&["--code-cache-size-mib", "0"]), None, "none at all");
+    assert_eq!(runtime(&["--compile-threads", "7"]).compile_threads, 7);
+    assert!(Cli::try_parse_from(["host", "--compile-threads", "0"]).is_err());
+}
+
+#[test]
 fn every_problem_is_told_at_once() {
     let error = config(&["--oci-user", "ada", "--allowed-issuer", "bob", "--cluster-seed", "x"]).expect_err("unusable");
     let text = error.to_string();

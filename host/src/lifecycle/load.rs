@@ -1,14 +1,16 @@
 //! From a reference to an actor that could serve: fetch → verify → trust → not revoked → compile → claims.
+//!
+//! Of a precompiled artifact all but the last step see the wasm it was made from: that is what somebody signed.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use claims::{ActorMetadata, Claims, SignedActor, wasm};
+use claims::{ActorMetadata, Claims, SignedActor, revocation::Sha256, wasm};
 use lattice::{
     event::ActorClaims,
     stored_claims::{StoredActor, StoredClaims},
 };
-use runtime::Identity;
+use runtime::{CodeOrigin, Identity, LoadError, precompiled};
 
 use super::ActorError;
 use crate::{
@@ -29,19 +31,25 @@ pub(super) struct Verified {
 /// Fetches an artifact and checks signature, hash, times, issuer and revocation.
 pub(super) async fn fetch_verified(core: &Core, reference: &ArtifactRef) -> Result<Verified, ActorError> {
     let fetched = core.artifacts.fetch(reference).await?;
-    let bytes = fetched.bytes.clone();
-    let verified = tokio::task::spawn_blocking(move || wasm::verify_actor(&bytes, unix_now()))
-        .await
-        .map_err(|_| ActorError::Interrupted)?;
+    let (bytes, mut digests) = (fetched.bytes, fetched.digests);
+    let original = precompiled::original_wasm(&bytes).map_err(|source| not_loaded(reference, source))?;
+    let precompiled = original.len() < bytes.len();
+    let verify = move || {
+        let digest = precompiled.then(|| Sha256::of(&original));
+        (wasm::verify_actor(&original, unix_now()), digest)
+    };
+    let (verified, digest) = tokio::task::spawn_blocking(verify).await.map_err(|_| ActorError::Interrupted)?;
+    // Whoever revoked the wasm did not know what it would be compiled to.
+    digests.extend(digest);
     let refused = |source| ActorError::Artifact { reference: reference.as_str().to_owned(), source: Box::new(source) };
     let signed = verified.map_err(refused)?;
     if !core.trusts(&signed.issuer) {
         return Err(ActorError::UntrustedIssuer { actor: signed.id, issuer: signed.issuer.to_string() });
     }
     let subject = signed.id.public_key();
-    let provenance = Provenance { issuer: signed.issuer, subject, digests: fetched.digests };
+    let provenance = Provenance { issuer: signed.issuer, subject, digests };
     check_not_revoked(core, reference.as_str(), &provenance)?;
-    Ok(Verified { signed, provenance, bytes: fetched.bytes })
+    Ok(Verified { signed, provenance, bytes })
 }
 
 /// Refuses what a revocation list names.
@@ -65,12 +73,22 @@ pub(super) async fn load(
         .runtime
         .load(bytes, identity, core.config.limits.clone())
         .await
-        .map_err(|source| ActorError::Load { reference: reference.as_str().to_owned(), source })?;
+        .map_err(|source| not_loaded(reference, source))?;
+    match guest.code() {
+        CodeOrigin::Recompiled { reason } => {
+            tracing::warn!(actor = %signed.id, reason, "compiled anew: the compiled code that was there is not used");
+        }
+        code => tracing::debug!(actor = %signed.id, ?code, "code at hand"),
+    }
     core.store_claims(StoredClaims::Actor(StoredActor::new(signed.id, signed.issuer, &signed.claims))).await?;
     let barred = Barred::default();
     let outbound = ActorOutbound::new(core, signed.id, barred.clone());
     let image_ref = reference.as_str().to_owned();
     Ok(Arc::new(RunningActor::new(signed.id, shown, image_ref, provenance, guest, outbound, barred)))
+}
+
+fn not_loaded(reference: &ArtifactRef, source: LoadError) -> ActorError {
+    ActorError::Load { reference: reference.as_str().to_owned(), source }
 }
 
 /// Claims as events show them.

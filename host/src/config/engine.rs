@@ -1,0 +1,47 @@
+//! Settings on compiled code.
+
+use std::{num::NonZero, path::Path, path::PathBuf};
+
+use clap::Args;
+use runtime::{CodeCacheConfig, RuntimeConfig};
+
+/// Largest code cache unless it is set, MiB.
+const CODE_CACHE_MIB: u64 = 512;
+
+/// Compiled code, as flags and environment variables.
+#[derive(Debug, Clone, Args)]
+pub struct EngineArgs {
+    /// Directory of compiled code, which only this user may write to. Default: `compiled` beside the fetched artifacts.
+    #[arg(long, env = "WASH_CODE_CACHE_DIR", value_name = "DIRECTORY")]
+    pub code_cache_dir: Option<PathBuf>,
+    /// Size of that directory, MiB; what was not used for longest goes first, and zero compiles at every start.
+    #[arg(long, env = "WASH_CODE_CACHE_SIZE_MIB", default_value_t = CODE_CACHE_MIB)]
+    pub code_cache_size_mib: u64,
+    /// Threads that compile, at a low priority. Default: one less than there are cores.
+    #[arg(long, env = "WASH_COMPILE_THREADS")]
+    pub compile_threads: Option<NonZero<usize>>,
+}
+
+impl EngineArgs {
+    /// Sets them; `artifacts` is the directory of fetched artifacts.
+    pub(super) fn apply(self, runtime: &mut RuntimeConfig, artifacts: &Path) {
+        let dir = self.code_cache_dir.unwrap_or_else(|| beside(artifacts));
+        runtime.code_cache = code_cache(dir, self.code_cache_size_mib);
+        if let Some(threads) = self.compile_threads {
+            runtime.compile_threads = threads.get();
+        }
+    }
+}
+
+/// The code cache of a host which keeps its artifacts in `artifacts` and was told nothing else.
+pub(super) fn default_code_cache(artifacts: &Path) -> Option<CodeCacheConfig> {
+    code_cache(beside(artifacts), CODE_CACHE_MIB)
+}
+
+fn beside(artifacts: &Path) -> PathBuf {
+    artifacts.with_file_name("compiled")
+}
+
+fn code_cache(dir: PathBuf, mib: u64) -> Option<CodeCacheConfig> {
+    (mib > 0).then(|| CodeCacheConfig { dir, max_bytes: mib.saturating_mul(1 << 20) })
+}
