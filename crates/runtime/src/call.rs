@@ -9,19 +9,21 @@ use contracts::CallError;
 use wasmtime::{Store, UpdateDeadline};
 
 use crate::{
-    CallContext, GuestLimits, Identity, OutboundTarget, error::Breach, limits::StoreLimiter, logs::Logs,
-    way_out::WayOut,
+    CallContext, GuestLimits, Identity, OutboundTarget, background::Habit, error::Breach, limits::StoreLimiter,
+    logs::Logs, meter, way_out::WayOut,
 };
 
 /// The actor as its calls see it; one per loaded guest.
 pub(crate) struct Actor {
     pub(crate) identity: Identity,
     pub(crate) limits: GuestLimits,
+    /// Whether its calls compute for long.
+    pub(crate) habit: Habit,
 }
 
 impl Actor {
     pub(crate) fn new(identity: Identity, limits: GuestLimits) -> Self {
-        Self { identity, limits }
+        Self { identity, limits, habit: Habit::default() }
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -102,11 +104,16 @@ pub(crate) fn store<T: HasCall>(engine: &wasmtime::Engine, mut data: T) -> Store
     store.set_hostcall_fuel(fuel);
     store.set_max_component_handles(handles);
     store.set_epoch_deadline(1);
-    // Every tick: let others run, and look at the clock. The timer around the call cannot be relied on for a guest that
+    // Every tick: let others run, and look at both clocks. The timer around the call cannot be relied on for a guest that
     // computes, because the executor may be late when all its threads do.
     store.epoch_deadline_callback(|mut store| {
-        if Instant::now() >= store.data_mut().call().context.deadline {
+        let call = store.data_mut().call();
+        if Instant::now() >= call.context.deadline {
             return Err(Breach::Deadline.into());
+        }
+        let limit = call.actor.limits.cpu_time;
+        if meter::tick() >= limit {
+            return Err(Breach::limit("cpu_time", format_args!("{limit:?}")).into());
         }
         Ok(UpdateDeadline::Yield(1))
     });

@@ -2,7 +2,8 @@
 //!
 //! A call is polled in the task of its caller: the guest runs on a stack of its own and yields at every tick, so a task
 //! of its own would buy nothing and cost a wake-up each way. (A streamed HTTP answer outlives its call and does get
-//! one.) Invariant: a permit is held from before instantiation until the instance is gone.
+//! one; a call that computes for long is moved, see `background.rs`.) Invariant: a permit is held from before
+//! instantiation until the instance is gone.
 
 use std::{
     any::Any,
@@ -58,6 +59,13 @@ pub(crate) enum Body {
 pub(crate) struct Admitted {
     runtime: Arc<Shared>,
     _permit: Permit,
+}
+
+impl Admitted {
+    /// Where a guest that computes for long goes on.
+    pub(crate) fn runtime(&self) -> &Arc<Shared> {
+        &self.runtime
+    }
 }
 
 impl Drop for Admitted {
@@ -119,19 +127,14 @@ impl Guest {
         let context = self.with_deadline(context);
         let until = context.deadline;
         let admitted = self.admit(operation, until).await?;
-        match &self.shared.body {
-            Body::Module(module) => {
-                let call = module.call(actor, operation, payload, context);
-                self.guarded(operation, until, call, admitted).await
-            }
-            Body::Component(component) if operation == HANDLE_REQUEST && component.serves_http() => {
-                component.handle_message(actor, payload, context, admitted).await
-            }
-            Body::Component(component) => {
-                let call = component.call(actor, operation, payload, context);
-                self.guarded(operation, until, call, admitted).await
-            }
+        if operation == HANDLE_REQUEST
+            && let Body::Component(component) = &self.shared.body
+            && component.serves_http()
+        {
+            return component.handle_message(actor, payload, context, admitted).await;
         }
+        let call = self.clone().guarded(operation.to_owned(), payload, context, admitted);
+        self.shared.runtime.background.run(&actor.habit, call).await
     }
 
     /// Lets the guest answer an HTTP request.
@@ -208,18 +211,28 @@ impl Guest {
 
     /// Runs the call up to its deadline, turns a panic into a fault of ours, and keeps the permit until it is over.
     async fn guarded(
-        &self,
-        operation: &str,
-        until: Instant,
-        call: impl Future<Output = Result<Bytes, CallError>>,
+        self,
+        operation: String,
+        payload: Bytes,
+        context: CallContext,
         admitted: Admitted,
     ) -> Result<Bytes, CallError> {
-        let outcome = timeout_at(until.into(), AssertUnwindSafe(call).catch_unwind()).await;
+        let until = context.deadline;
+        let call = AssertUnwindSafe(self.run(&operation, payload, context)).catch_unwind();
+        let outcome = timeout_at(until.into(), call).await;
         drop(admitted);
         match outcome {
             Ok(Ok(result)) => result,
-            Ok(Err(panic)) => Err(self.fault(operation, &*panic)),
-            Err(_) => Err(deadline(self.shared.actor.id(), operation)),
+            Ok(Err(panic)) => Err(self.fault(&operation, &*panic)),
+            Err(_) => Err(deadline(self.shared.actor.id(), &operation)),
+        }
+    }
+
+    async fn run(&self, operation: &str, payload: Bytes, context: CallContext) -> Result<Bytes, CallError> {
+        let actor = &self.shared.actor;
+        match &self.shared.body {
+            Body::Module(module) => module.call(actor, operation, payload, context).await,
+            Body::Component(component) => component.call(actor, operation, payload, context).await,
         }
     }
 

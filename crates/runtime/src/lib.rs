@@ -24,6 +24,7 @@
 //! ```
 
 mod admission;
+mod background;
 mod call;
 mod compiled;
 mod component;
@@ -34,6 +35,7 @@ mod guest;
 mod limits;
 mod load;
 mod logs;
+mod meter;
 mod module;
 mod outbound;
 mod runtime;

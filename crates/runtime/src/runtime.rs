@@ -10,6 +10,7 @@ use wasmtime::{Engine, Module, component::Component};
 
 use crate::{
     CodeOrigin, Guest, GuestLimits, LoadError, Reservation, RuntimeConfig, RuntimeError,
+    background::Background,
     call::Actor,
     compiled::{CodeCache, CompilePool, Compiler, precompiled},
     component::{self, ComponentGuest, ComponentState},
@@ -45,6 +46,7 @@ pub(crate) struct Shared {
     components: wasmtime::component::Linker<ComponentState>,
     compiler: Compiler,
     pub(crate) ticker: Ticker,
+    pub(crate) background: Background,
 }
 
 impl Shared {
@@ -70,6 +72,7 @@ impl Runtime {
             components: component::linker(&engine)?,
             compiler: Compiler::new(&engine, CompilePool::new(config.compile_threads), code_cache),
             ticker: Ticker::start(&engine, config.epoch_tick)?,
+            background: Background::new(config.background_threads),
             engine,
         };
         Ok(Self { shared: Arc::new(shared) })

@@ -88,7 +88,9 @@ impl ComponentGuest {
         }
         let (head, answer) = oneshot::channel();
         let exchange = Exchange { request, max_body, head };
+        let (runtime, theirs) = (admitted.runtime().clone(), actor.clone());
         let task = self.clone().exchange_until_deadline(actor.clone(), exchange, context, admitted);
+        let task = async move { runtime.background.run(&theirs.habit, task).await };
         let mut task = Running(Some(tokio::spawn(task)));
         match answer.await {
             Ok(Ok(head)) => Ok(answered(head, task)),

@@ -1,0 +1,211 @@
+//! Guests that compute for long, moved out of the way of those that do not.
+//!
+//! A call begins on the thread of its caller. Once it has computed for [`FOREGROUND`] it goes on, where it stopped, on
+//! threads of low priority, and its caller waits for it; so an endless loop holds a thread that serves others for a
+//! tick or two. The next call of such an actor begins there, until one turns out to be short. Timers and tasks made by a
+//! host function stay with the caller's runtime. Knows nothing of wasm. Invariant: dropping a [`Call`] ends the guest,
+//! wherever it is, and a moved guest is also torn down on those threads.
+
+use std::{
+    cell::Cell,
+    pin::Pin,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use contracts::CallError;
+use tokio::{
+    runtime::{self, Handle},
+    task::JoinHandle,
+};
+
+use crate::meter::Meter;
+
+/// What a call may compute before it is moved, after the tick that found it computing.
+const FOREGROUND: Duration = Duration::from_micros(800);
+
+/// Politeness of the threads, in the terms of `nice`.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 10;
+
+thread_local! {
+    /// Whether this thread is one of ours.
+    static OURS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The threads of low priority; they are made when the first call is moved.
+pub(crate) struct Background {
+    threads: usize,
+    /// None inside when the system gave no threads: then nothing is moved.
+    runtime: OnceLock<Option<runtime::Runtime>>,
+}
+
+/// What is known of an actor: whether its last call had to be moved.
+#[derive(Debug, Default)]
+pub(crate) struct Habit(AtomicBool);
+
+type Work<T> = Pin<Box<dyn Future<Output = Result<T, CallError>> + Send>>;
+
+impl Background {
+    pub(crate) fn new(threads: usize) -> Self {
+        Self { threads: threads.max(1), runtime: OnceLock::new() }
+    }
+
+    /// Runs the call of a guest here, and elsewhere if it turns out to be long.
+    pub(crate) fn run<'a, T: Send + 'static>(
+        &'a self,
+        habit: &'a Habit,
+        work: impl Future<Output = Result<T, CallError>> + Send + 'static,
+    ) -> Call<'a, T> {
+        let work = Metered { work: Box::pin(work), meter: Meter::default(), is_new: true };
+        Call { background: self, habit, place: Place::Here(work) }
+    }
+
+    fn handle(&self) -> Option<&Handle> {
+        let runtime = self.runtime.get_or_init(|| {
+            let threads = runtime::Builder::new_multi_thread()
+                .worker_threads(self.threads)
+                .thread_name("background")
+                .on_thread_start(|| {
+                    OURS.set(true);
+                    lower_priority();
+                })
+                .build();
+            threads.inspect_err(|error| tracing::warn!(%error, "no threads for guests that compute for long")).ok()
+        });
+        runtime.as_ref().map(runtime::Runtime::handle)
+    }
+}
+
+impl Drop for Background {
+    /// Without waiting: the last owner may be a guest on one of these very threads.
+    fn drop(&mut self) {
+        if let Some(Some(runtime)) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn lower_priority() {
+    // A priority is one thread's on Linux. Being refused is no harm: the threads are then as polite as any.
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        tracing::debug!(%error, "cannot lower the priority of a thread");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn lower_priority() {}
+
+/// A guest's call, wherever it runs. Dropping it ends the guest.
+pub(crate) struct Call<'a, T> {
+    background: &'a Background,
+    habit: &'a Habit,
+    place: Place<T>,
+}
+
+enum Place<T> {
+    /// In the task of the caller.
+    Here(Metered<T>),
+    /// On the threads of low priority.
+    There(Moved<T>),
+    /// Over.
+    Nowhere,
+}
+
+impl<T: Send + 'static> Future for Call<'_, T> {
+    type Output = Result<T, CallError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let call = &mut *self;
+        if let Place::Here(work) = &mut call.place {
+            let begins_there = work.is_new && call.habit.0.load(Relaxed) && !OURS.get();
+            if !begins_there && let Poll::Ready(result) = work.poll(cx) {
+                call.place = Place::Nowhere;
+                return Poll::Ready(result);
+            }
+            if begins_there || work.is_long() && !OURS.get() {
+                call.move_away();
+            }
+        }
+        match &mut call.place {
+            Place::There(moved) => {
+                let (result, spent) = ready!(moved.poll(cx));
+                call.habit.0.store(spent.is_none_or(|spent| spent >= FOREGROUND), Relaxed);
+                call.place = Place::Nowhere;
+                Poll::Ready(result)
+            }
+            Place::Here(_) | Place::Nowhere => Poll::Pending,
+        }
+    }
+}
+
+impl<T: Send + 'static> Call<'_, T> {
+    fn move_away(&mut self) {
+        let Some(handle) = self.background.handle() else { return };
+        if let Place::Here(work) = std::mem::replace(&mut self.place, Place::Nowhere) {
+            self.habit.0.store(true, Relaxed);
+            let away = Away { work, home: Handle::current() };
+            self.place = Place::There(Moved(handle.spawn(away)));
+        }
+    }
+}
+
+/// The call itself, with its clock.
+struct Metered<T> {
+    work: Work<T>,
+    meter: Meter,
+    is_new: bool,
+}
+
+impl<T> Metered<T> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, CallError>> {
+        self.is_new = false;
+        let work = self.work.as_mut();
+        self.meter.measure(|| work.poll(cx))
+    }
+
+    fn is_long(&self) -> bool {
+        self.meter.spent() >= FOREGROUND
+    }
+}
+
+/// A moved call; what host functions ask of a runtime, they ask of the caller's.
+struct Away<T> {
+    work: Metered<T>,
+    home: Handle,
+}
+
+impl<T> Future for Away<T> {
+    type Output = (Result<T, CallError>, Duration);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { work, home } = &mut *self;
+        let _home = home.enter();
+        let result = ready!(work.poll(cx));
+        Poll::Ready((result, work.meter.spent()))
+    }
+}
+
+/// The caller's end of a moved call.
+struct Moved<T>(JoinHandle<(Result<T, CallError>, Duration)>);
+
+impl<T> Moved<T> {
+    /// The result, and the time it took unless it was cut off.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(Result<T, CallError>, Option<Duration>)> {
+        Poll::Ready(match ready!(Pin::new(&mut self.0).poll(cx)) {
+            Ok((result, spent)) => (result, Some(spent)),
+            Err(error) => (Err(CallError::HostFault { message: format!("background thread: {error}") }), None),
+        })
+    }
+}
+
+impl<T> Drop for Moved<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
