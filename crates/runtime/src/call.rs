@@ -35,9 +35,7 @@ impl Actor {
 pub(crate) struct CallState {
     pub(crate) actor: Arc<Actor>,
     pub(crate) limiter: StoreLimiter,
-    /// The context of the call; its deadline is the effective one.
-    context: CallContext,
-    host_calls: u32,
+    way_out: WayOut,
     logs: Option<Logs>,
 }
 
@@ -45,7 +43,8 @@ impl CallState {
     /// `context.deadline` must be the effective deadline already.
     pub(crate) fn new(actor: Arc<Actor>, context: CallContext) -> Self {
         let limiter = StoreLimiter::new(&actor.limits);
-        Self { actor, limiter, context, host_calls: 0, logs: None }
+        let way_out = WayOut::new(actor.clone(), context);
+        Self { actor, limiter, way_out, logs: None }
     }
 
     /// The call's log, which counts its lines.
@@ -55,15 +54,7 @@ impl CallState {
 
     /// Counts a call out of the guest and checks its argument.
     pub(crate) fn count_host_call(&mut self, payload: usize) -> Result<(), Breach> {
-        let limits = &self.actor.limits;
-        if self.host_calls >= limits.host_calls_per_call {
-            return Err(Breach::limit("host_calls_per_call", limits.host_calls_per_call));
-        }
-        self.host_calls += 1;
-        if payload > limits.payload_bytes as usize {
-            return Err(Breach::limit("payload_bytes", limits.payload_bytes));
-        }
-        Ok(())
+        self.way_out.count(payload)
     }
 
     /// Refuses a result that is larger than the actor may hand over.
@@ -74,7 +65,7 @@ impl CallState {
 
     /// The way out, for calls that begin later.
     pub(crate) fn way_out(&self) -> WayOut {
-        WayOut::new(&self.context, &self.actor)
+        self.way_out.clone()
     }
 
     /// The call out, ready to be awaited without a borrow of the store.
@@ -108,7 +99,7 @@ pub(crate) fn store<T: HasCall>(engine: &wasmtime::Engine, mut data: T) -> Store
     // computes, because the executor may be late when all its threads do.
     store.epoch_deadline_callback(|mut store| {
         let call = store.data_mut().call();
-        if Instant::now() >= call.context.deadline {
+        if Instant::now() >= call.way_out.deadline() {
             return Err(Breach::Deadline.into());
         }
         let limit = call.actor.limits.cpu_time;

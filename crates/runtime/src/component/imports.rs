@@ -11,7 +11,7 @@ use wasmtime::{
     component::{Component, types::ComponentItem},
 };
 
-use super::{bus, config, http, keyvalue, logging, messaging, wasi};
+use super::{blobstore, bus, config, http, keyvalue, logging, messaging, wasi};
 use crate::{LoadError, load};
 
 /// An interface with functions of our own.
@@ -27,8 +27,14 @@ pub(super) struct Interface {
 }
 
 /// The interfaces with functions of our own, file by file.
-const OURS: &[&[Interface]] =
-    &[logging::INTERFACES, bus::INTERFACES, config::INTERFACES, keyvalue::INTERFACES, messaging::INTERFACES];
+const OURS: &[&[Interface]] = &[
+    blobstore::INTERFACES,
+    logging::INTERFACES,
+    bus::INTERFACES,
+    config::INTERFACES,
+    keyvalue::INTERFACES,
+    messaging::INTERFACES,
+];
 
 /// The interfaces which wasmtime's crates implement. Linked in every 0.2 version and without a grant, because language
 /// runtimes import them unasked: calls that nothing was granted for are denied one by one.

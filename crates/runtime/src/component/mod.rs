@@ -3,6 +3,7 @@
 //! Entry points in order: `wasi:http/incoming-handler` for HTTP, `wasmcloud:bus/guest`, `wasi:cli/run`. Knows nothing of
 //! admission. Invariant: an instance serves one call.
 
+mod blobstore;
 mod body;
 mod bus;
 mod config;
@@ -84,6 +85,7 @@ pub(crate) fn linker(engine: &Engine) -> Result<Linker<ComponentState>, RuntimeE
     let mut linker = Linker::new(engine);
     let linked = wasi::add_to_linker(&mut linker)
         .and_then(|()| http::add_to_linker(&mut linker))
+        .and_then(|()| blobstore::add_to_linker(&mut linker))
         .and_then(|()| logging::add_to_linker(&mut linker))
         .and_then(|()| bus::add_to_linker(&mut linker))
         .and_then(|()| config::add_to_linker(&mut linker))
