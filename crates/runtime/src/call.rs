@@ -9,8 +9,8 @@ use contracts::CallError;
 use wasmtime::{Store, UpdateDeadline};
 
 use crate::{
-    CallContext, GuestLimits, Identity, OutboundTarget, background::Habit, error::Breach, limits::StoreLimiter,
-    logs::Logs, meter, way_out::WayOut,
+    CallContext, GuestLimits, Identity, LocalGrants, OutboundTarget, background::Habit, error::Breach,
+    limits::StoreLimiter, logs::Logs, meter, way_out::WayOut,
 };
 
 /// The actor as its calls see it; one per loaded guest.
@@ -19,11 +19,13 @@ pub(crate) struct Actor {
     pub(crate) limits: GuestLimits,
     /// Whether its calls compute for long.
     pub(crate) habit: Habit,
+    /// What it may have of this machine; nothing, unless it was loaded by hand.
+    pub(crate) local: LocalGrants,
 }
 
 impl Actor {
     pub(crate) fn new(identity: Identity, limits: GuestLimits) -> Self {
-        Self { identity, limits, habit: Habit::default() }
+        Self { identity, limits, habit: Habit::default(), local: LocalGrants::default() }
     }
 
     pub(crate) fn id(&self) -> &str {

@@ -76,6 +76,14 @@ pub enum LoadError {
     /// There is no key that precompiled code could be sealed with.
     #[error("without a code cache nothing can be precompiled: name a directory that only this user can write to")]
     NoCodeCache,
+    /// A directory that is granted cannot be opened.
+    #[error("cannot open the directory `{directory}`: {reason}")]
+    Grant {
+        /// Which one.
+        directory: String,
+        /// The system's reason.
+        reason: String,
+    },
     /// Compiling failed in a way that is our bug.
     #[error("host fault while loading: {reason}")]
     HostFault {
@@ -95,6 +103,7 @@ impl LoadError {
             Self::ImportMismatch { .. } => "import_mismatch",
             Self::EntryPoint { .. } => "no_entry_point",
             Self::ExceedsLimit { .. } => "exceeds_limit",
+            Self::Grant { .. } => "grant_unusable",
             Self::NoCodeCache => "no_code_cache",
             Self::HostFault { .. } => "host_fault",
         }
@@ -196,7 +205,7 @@ pub(crate) fn deadline(actor: &str, operation: &str) -> CallError {
 }
 
 /// The chain of causes without the backtrace, which wasmtime puts outermost.
-fn reason(error: &wasmtime::Error) -> String {
+pub(crate) fn reason(error: &wasmtime::Error) -> String {
     let backtrace = error.downcast_ref::<WasmBacktrace>().map(ToString::to_string);
     let causes = error.chain().map(ToString::to_string).filter(|cause| Some(cause) != backtrace.as_ref());
     causes.collect::<Vec<_>>().join(": ")

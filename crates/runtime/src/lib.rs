@@ -26,6 +26,7 @@
 mod admission;
 mod background;
 mod call;
+mod command;
 mod compiled;
 mod component;
 mod config;
@@ -43,6 +44,7 @@ mod stdio;
 mod ticker;
 mod way_out;
 
+pub use command::{Command, CommandError, CommandOptions, Directory, GrantError, LocalGrants};
 pub use compiled::{CodeOrigin, precompiled};
 pub use config::{CodeCacheConfig, RuntimeConfig};
 pub use engine::{Allocation, Reservation};

@@ -9,7 +9,7 @@ use claims::ActorId;
 use wasmtime::{Engine, Module, component::Component};
 
 use crate::{
-    CodeOrigin, Guest, GuestLimits, LoadError, Reservation, RuntimeConfig, RuntimeError,
+    CodeOrigin, Guest, GuestLimits, LoadError, LocalGrants, Reservation, RuntimeConfig, RuntimeError,
     background::Background,
     call::Actor,
     compiled::{CodeCache, CompilePool, Compiler, precompiled},
@@ -34,14 +34,14 @@ pub struct Identity {
 /// The wasm engine with everything guests may import. Cheap to clone; one per process is enough.
 #[derive(Clone)]
 pub struct Runtime {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 pub(crate) struct Shared {
-    engine: Engine,
+    pub(crate) engine: Engine,
     reservation: Reservation,
-    memory_bytes: u64,
-    table_elements: u64,
+    pub(crate) memory_bytes: u64,
+    pub(crate) table_elements: u64,
     modules: wasmtime::Linker<ModuleState>,
     components: wasmtime::component::Linker<ComponentState>,
     compiler: Compiler,
@@ -129,11 +129,26 @@ impl Runtime {
     ///
     /// # Errors
     /// [`LoadError`] with all unknown imports by name, or whatever else is wrong.
-    pub async fn load(&self, artifact: Bytes, identity: Identity, mut limits: GuestLimits) -> Result<Guest, LoadError> {
+    pub async fn load(&self, artifact: Bytes, identity: Identity, limits: GuestLimits) -> Result<Guest, LoadError> {
+        self.load_local(artifact, identity, limits, LocalGrants::default()).await
+    }
+
+    /// Like [`Runtime::load`], for a component that whoever runs it by hand lets have something of this machine.
+    ///
+    /// # Errors
+    /// As for [`Runtime::load`], and [`LoadError::Grant`] for what cannot be given.
+    pub async fn load_local(
+        &self,
+        artifact: Bytes,
+        identity: Identity,
+        mut limits: GuestLimits,
+        local: LocalGrants,
+    ) -> Result<Guest, LoadError> {
+        local.check()?;
         let shared = self.shared.clone();
         limits.memory_bytes = limits.memory_bytes.min(shared.memory_bytes);
         limits.table_elements = limits.table_elements.min(shared.table_elements);
-        let actor = Arc::new(Actor::new(identity, limits));
+        let actor = Arc::new(Actor { local, ..Actor::new(identity, limits) });
         let max_instances = shared.max_instances();
         if wasmparser::Parser::is_component(&precompiled::original_wasm(&artifact)?) {
             let (component, origin) = self.compile_component(&artifact).await?;

@@ -122,6 +122,10 @@ fn new_context(state: &mut ComponentState) -> WasiCtx {
     let mut wasi = WasiCtx::builder();
     wasi.arg("main.wasm");
     wasi.allow_blocking_current_thread(false).allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
+    if let Err(error) = state.call().actor.local.apply(&mut wasi) {
+        // It could be opened when the component was loaded.
+        state.call().logs().line(Level::Error, "wasi", &format!("{error}: {}", error.reason));
+    }
     wasi.max_random_size(u64::from(state.call().actor.limits.payload_bytes));
     let logs = state.call().logs().clone();
     wasi.stderr(Output::log(logs.clone(), Level::Info, "stderr"));

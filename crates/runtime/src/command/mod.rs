@@ -1,0 +1,158 @@
+//! Command programs: one run from start to exit code, with the standard streams of this process.
+//!
+//! For tools like `wash run`, not for actors: a program has no identity, no claims and no way to a lattice. What it may
+//! have of this machine is in [`LocalGrants`]. Invariant: a program gets the clock, random numbers, its arguments and
+//! the three standard streams; everything else is granted by name or does not exist.
+
+mod component;
+mod end;
+mod grants;
+mod module;
+mod run;
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::time::timeout;
+use wasmtime::{InstancePre, Store};
+use wasmtime_wasi::{WasiCtxBuilder, p2::bindings::CommandPre};
+
+pub use end::CommandError;
+pub use grants::{Directory, GrantError, LocalGrants};
+
+use crate::{CodeOrigin, GuestKind, GuestLimits, LoadError, Runtime, error::Breach, precompiled, runtime::Shared};
+use end::Ended;
+use run::{HasRun, Run, store};
+
+/// Core instances that a component may consist of. What tools for languages make has about a dozen.
+const CORE_INSTANCES: u32 = 64;
+
+/// How a program is run.
+#[derive(Debug, Clone, Default)]
+pub struct CommandOptions {
+    /// Its arguments; the first is the name it goes by.
+    pub args: Vec<String>,
+    /// What it may have of this machine.
+    pub grants: LocalGrants,
+    /// Linear memory in bytes; none for as much as the runtime gives to anybody.
+    pub memory_bytes: Option<u64>,
+    /// Longest run; none for as long as it takes.
+    pub time: Option<Duration>,
+}
+
+/// A program that is compiled and linked.
+pub struct Command {
+    runtime: Arc<Shared>,
+    program: Program,
+    code: CodeOrigin,
+}
+
+enum Program {
+    Module(InstancePre<module::ModuleState>),
+    Component(CommandPre<component::ComponentState>),
+}
+
+impl Command {
+    /// Module or component.
+    #[must_use]
+    pub fn kind(&self) -> GuestKind {
+        match &self.program {
+            Program::Module(_) => GuestKind::Module,
+            Program::Component(_) => GuestKind::Component,
+        }
+    }
+
+    /// Where its code comes from.
+    #[must_use]
+    pub fn code(&self) -> &CodeOrigin {
+        &self.code
+    }
+
+    /// Runs the program in the current task, with the standard streams of this process, and returns its exit code.
+    /// Dropping the future ends the program.
+    ///
+    /// # Errors
+    /// [`CommandError`]: a trap, a limit, a grant that cannot be given.
+    pub async fn run(&self, options: &CommandOptions) -> Result<i32, CommandError> {
+        let mut wasi = WasiCtxBuilder::new();
+        // Without a time limit nobody else waits for this thread, and files are much faster on it.
+        wasi.inherit_stdio().args(&options.args).allow_blocking_current_thread(options.time.is_none());
+        options.grants.apply(&mut wasi)?;
+        let run = Run::new(&self.limits(options), options.time);
+        let _ticking = self.tick()?;
+        let engine = &self.runtime.engine;
+        match &self.program {
+            Program::Module(pre) => {
+                let mut store = store(engine, module::ModuleState::new(&mut wasi, run));
+                let ended = within(options.time, module::run(pre, &mut store)).await;
+                ended.map_or_else(|error| failed(error, store, options), |()| Ok(0))
+            }
+            Program::Component(pre) => {
+                let mut store = store(engine, component::ComponentState::new(&mut wasi, run));
+                let ended = within(options.time, component::run(pre, &mut store)).await;
+                ended.map_or_else(|error| failed(error, store, options), |well| Ok(i32::from(!well)))
+            }
+        }
+    }
+
+    fn limits(&self, options: &CommandOptions) -> GuestLimits {
+        let largest = self.runtime.memory_bytes;
+        GuestLimits {
+            memory_bytes: options.memory_bytes.unwrap_or(largest).min(largest),
+            table_elements: self.runtime.table_elements,
+            core_instances: CORE_INSTANCES,
+            ..GuestLimits::default()
+        }
+    }
+
+    /// Keeps the epoch moving for as long as the program runs.
+    fn tick(&self) -> Result<Ticking<'_>, CommandError> {
+        let limit = self.runtime.max_instances();
+        if !self.runtime.ticker.enter(limit) {
+            return Err(CommandError::HostFault { reason: format!("{limit} programs run already") });
+        }
+        Ok(Ticking(&self.runtime))
+    }
+}
+
+struct Ticking<'a>(&'a Shared);
+
+impl Drop for Ticking<'_> {
+    fn drop(&mut self) {
+        self.0.ticker.leave();
+    }
+}
+
+async fn within<T>(limit: Option<Duration>, run: impl Future<Output = wasmtime::Result<T>>) -> wasmtime::Result<T> {
+    match limit {
+        Some(limit) => timeout(limit, run).await.unwrap_or_else(|_| Err(Breach::Deadline.into())),
+        None => run.await,
+    }
+}
+
+fn failed<T: HasRun>(
+    error: wasmtime::Error,
+    mut store: Store<T>,
+    options: &CommandOptions,
+) -> Result<i32, CommandError> {
+    let breach = store.data_mut().run().limiter.breach();
+    end::of(error, Ended { breach, time: options.time })
+}
+
+impl Runtime {
+    /// Compiles a command program, or takes the code out of a precompiled one, and checks that it can be run.
+    ///
+    /// # Errors
+    /// [`LoadError`] with all unknown imports by name, or whatever else is wrong.
+    pub async fn command(&self, wasm: Bytes) -> Result<Command, LoadError> {
+        let engine = &self.shared.engine;
+        let (program, code) = if wasmparser::Parser::is_component(&precompiled::original_wasm(&wasm)?) {
+            let (component, code) = self.compile_component(&wasm).await?;
+            (Program::Component(component::link(engine, &component)?), code)
+        } else {
+            let (module, code) = self.compile_module(&wasm).await?;
+            (Program::Module(module::link(engine, &module)?), code)
+        };
+        Ok(Command { runtime: self.shared.clone(), program, code })
+    }
+}
