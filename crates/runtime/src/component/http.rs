@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, Limited};
 use tokio::{sync::oneshot, task::JoinHandle, time::timeout_at};
 use wasmtime::component::Linker;
 use wasmtime_wasi_http::{
-    Error as HttpError, WasiBody, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
+    Error as HttpError, WasiBody, WasiHttpCtxView, WasiHttpView,
     p2::{
         add_only_http_to_linker_async,
         bindings::http::types::{ErrorCode, Scheme},
@@ -26,7 +26,6 @@ use crate::{
     call::{Actor, HasCall, store},
     error::deadline,
     guest::{Admitted, panic_text},
-    logs::{Level, Logs},
 };
 
 /// The interfaces linked here, without their version.
@@ -38,29 +37,8 @@ pub(super) fn add_to_linker(linker: &mut Linker<ComponentState>) -> wasmtime::Re
 
 impl WasiHttpView for ComponentState {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        // The hooks must be at hand before the first call; they are made with the store.
+        self.hooks.targets = self.targets.clone();
         WasiHttpCtxView { hooks: &mut self.hooks, table: &mut self.table, ctx: &mut self.http }
-    }
-}
-
-/// Requests out of a guest: denied, and the guest is told so by a typed error.
-pub(super) struct Outgoing {
-    pub(super) logs: Logs,
-}
-
-type Sent = Result<(http::Response<WasiBody>, Box<dyn Future<Output = Result<(), HttpError>> + Send>), HttpError>;
-
-impl WasiHttpHooks for Outgoing {
-    fn send_request(
-        &mut self,
-        request: http::Request<WasiBody>,
-        _options: Option<wasmtime_wasi_http::RequestOptions>,
-        _errors: Box<dyn Future<Output = Result<(), HttpError>> + Send>,
-    ) -> Box<dyn Future<Output = Sent> + Send> {
-        let authority = request.uri().authority().map_or("", |authority| authority.as_str());
-        let text = format!("outgoing HTTP request to `{authority}` denied: this actor may not make any");
-        self.logs.line(Level::Warn, "wasi:http", &text);
-        Box::new(async { Err(HttpError::HttpRequestDenied) })
     }
 }
 

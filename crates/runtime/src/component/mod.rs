@@ -12,6 +12,7 @@ mod imports;
 mod keyvalue;
 mod logging;
 mod messaging;
+mod outgoing;
 mod targets;
 mod wasi;
 
@@ -47,7 +48,7 @@ pub(crate) struct ComponentState {
     table: ResourceTable,
     wasi: Option<Box<WasiCtx>>,
     http: WasiHttpCtx,
-    hooks: http::Outgoing,
+    hooks: outgoing::Outgoing,
     streams: Option<wasi::Streams>,
     targets: targets::Targets,
 }
@@ -57,7 +58,7 @@ impl ComponentState {
         let mut call = CallState::new(actor.clone(), context);
         let mut table = ResourceTable::new();
         table.set_max_capacity(actor.limits.component_handles as usize);
-        let hooks = http::Outgoing { logs: call.logs().clone() };
+        let hooks = outgoing::Outgoing::new(&mut call);
         Self { call, table, wasi: None, http: WasiHttpCtx::new(), hooks, streams: None, targets: Default::default() }
     }
 }
