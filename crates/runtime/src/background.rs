@@ -209,3 +209,101 @@ impl<T> Drop for Moved<T> {
         self.0.abort();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, thread, time::Instant};
+
+    use tokio::task::yield_now;
+
+    use super::*;
+    use crate::meter;
+
+    fn thread_name() -> String {
+        thread::current().name().unwrap_or_default().to_owned()
+    }
+
+    /// Computes like a guest: with a tick and a yield now and then, until `done`.
+    async fn compute(mut done: impl FnMut() -> bool) -> Result<String, CallError> {
+        while !done() {
+            let until = Instant::now() + Duration::from_millis(1);
+            while Instant::now() < until {}
+            meter::tick();
+            yield_now().await;
+        }
+        Ok(thread_name())
+    }
+
+    fn within(deadline: Duration) -> impl FnMut() -> bool {
+        let until = Instant::now() + deadline;
+        move || {
+            assert!(Instant::now() < until, "not moved");
+            thread_name() == "background"
+        }
+    }
+
+    #[tokio::test]
+    async fn a_short_call_stays_and_a_long_one_goes_on_in_the_background() {
+        let (background, habit) = (Background::new(1), Habit::default());
+        let short = background.run(&habit, async { Ok(thread_name()) }).await.expect("answers");
+        assert_eq!(short, thread_name());
+        assert!(background.runtime.get().is_none(), "no threads before they are needed");
+        background.run(&habit, compute(within(Duration::from_secs(10)))).await.expect("moved");
+    }
+
+    #[tokio::test]
+    async fn whoever_was_long_begins_in_the_background_until_it_is_short() {
+        let (background, habit) = (Background::new(1), Habit::default());
+        background.run(&habit, compute(within(Duration::from_secs(10)))).await.expect("moved");
+        let next = background.run(&habit, async { Ok(thread_name()) }).await.expect("answers");
+        assert_eq!(next, "background");
+        let next = background.run(&habit, async { Ok(thread_name()) }).await.expect("answers");
+        assert_eq!(next, thread_name());
+    }
+
+    #[tokio::test]
+    async fn tasks_and_timers_of_a_moved_call_belong_to_its_caller() {
+        let (background, habit) = (Background::new(1), Habit(AtomicBool::new(true)));
+        let call = background.run(&habit, async {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            let task = tokio::spawn(async { thread_name() });
+            Ok((thread_name(), task.await.expect("ends")))
+        });
+        assert_eq!(call.await.expect("answers"), ("background".to_owned(), thread_name()));
+    }
+
+    #[tokio::test]
+    async fn a_dropped_call_ends_wherever_it_is() {
+        let (background, habit) = (Background::new(1), Habit::default());
+        let alive = Arc::new(());
+        let theirs = alive.clone();
+        let call = background.run(&habit, async move {
+            let _theirs = theirs;
+            compute(|| false).await
+        });
+        assert!(tokio::time::timeout(Duration::from_millis(50), call).await.is_err());
+        let until = Instant::now() + Duration::from_secs(10);
+        while Arc::strong_count(&alive) > 1 {
+            assert!(Instant::now() < until, "the guest goes on");
+            yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_on_a_background_thread_is_a_fault_of_ours() {
+        let (background, habit) = (Background::new(1), Habit(AtomicBool::new(true)));
+        let call =
+            background.run(&habit, async { if thread_name() == "background" { panic!("ours") } else { Ok(()) } });
+        assert_eq!(call.await.expect_err("fails").code(), "host_fault");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn background_threads_are_polite() {
+        let (background, habit) = (Background::new(1), Habit(AtomicBool::new(true)));
+        let nice = || rustix::process::getpriority_process(None).expect("answers");
+        let ours = nice();
+        let theirs = background.run(&habit, async move { Ok(nice()) }).await.expect("answers");
+        assert_eq!((ours, theirs), (nice(), NICE.max(ours)));
+    }
+}

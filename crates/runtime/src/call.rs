@@ -9,8 +9,8 @@ use contracts::CallError;
 use wasmtime::{Store, UpdateDeadline};
 
 use crate::{
-    CallContext, GuestLimits, Identity, LocalGrants, OutboundTarget, background::Habit, error::Breach,
-    limits::StoreLimiter, logs::Logs, meter, way_out::WayOut,
+    CallContext, GuestLimits, Identity, Limit, LocalGrants, OutboundTarget, background::Habit, breaches::Breaches,
+    error::Breach, limits::StoreLimiter, log_rate::LogRate, logs::Logs, meter, way_out::WayOut,
 };
 
 /// The actor as its calls see it; one per loaded guest.
@@ -21,15 +21,31 @@ pub(crate) struct Actor {
     pub(crate) habit: Habit,
     /// What it may have of this machine; nothing, unless it was loaded by hand.
     pub(crate) local: LocalGrants,
+    pub(crate) breaches: Breaches,
+    pub(crate) log_rate: LogRate,
 }
 
 impl Actor {
     pub(crate) fn new(identity: Identity, limits: GuestLimits) -> Self {
-        Self { identity, limits, habit: Habit::default(), local: LocalGrants::default() }
+        let (habit, local, breaches, log_rate) = Default::default();
+        Self { identity, limits, habit, local, breaches, log_rate }
     }
 
     pub(crate) fn id(&self) -> &str {
         self.identity.id.as_str()
+    }
+
+    /// Counts the limit that ended a call, if one did. `own_deadline`: the call had no more time than the actor's own
+    /// limit left it.
+    pub(crate) fn count_breach(&self, error: &CallError, own_deadline: bool) {
+        let broken = match error {
+            CallError::LimitExceeded { limit } => Limit::named_in(limit),
+            CallError::DeadlineExceeded { .. } if own_deadline => Some(Limit::CallTime),
+            _ => None,
+        };
+        if let Some(limit) = broken {
+            self.breaches.count(limit);
+        }
     }
 }
 

@@ -53,7 +53,7 @@ impl Default for RuntimeConfig {
             max_instances: 1000,
             memory_bytes: 1 << 30,
             table_elements: 100_000,
-            epoch_tick: Duration::from_millis(5),
+            epoch_tick: Duration::from_millis(1),
             memory_keep_resident: 2 << 20,
             table_keep_resident: 64 << 10,
             stack_keep_resident: 64 << 10,

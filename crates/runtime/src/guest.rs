@@ -7,6 +7,7 @@
 
 use std::{
     any::Any,
+    collections::BTreeMap,
     panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
@@ -18,7 +19,7 @@ use futures_util::FutureExt;
 use tokio::time::timeout_at;
 
 use crate::{
-    CallContext, CodeOrigin, HttpBody,
+    CallContext, CodeOrigin, GuestLimits, HttpBody, Limit,
     admission::{Admission, Entry, Permit},
     call::Actor,
     component::ComponentGuest,
@@ -58,6 +59,9 @@ pub(crate) enum Body {
 /// Held while an instance is alive.
 pub(crate) struct Admitted {
     runtime: Arc<Shared>,
+    actor: Arc<Actor>,
+    /// Whether the call's time is bounded by the actor's own limit.
+    own_deadline: bool,
     _permit: Permit,
 }
 
@@ -65,6 +69,13 @@ impl Admitted {
     /// Where a guest that computes for long goes on.
     pub(crate) fn runtime(&self) -> &Arc<Shared> {
         &self.runtime
+    }
+
+    /// Counts the limit that ended the call, if one did.
+    pub(crate) fn ended<T>(&self, result: &Result<T, CallError>) {
+        if let Err(error) = result {
+            self.actor.count_breach(error, self.own_deadline);
+        }
     }
 }
 
@@ -110,6 +121,18 @@ impl Guest {
         self.shared.admission.set_limit(bounded(max_instances, &self.shared.runtime));
     }
 
+    /// How often its calls broke which limit, since it was loaded. Limits that held are not in it.
+    #[must_use]
+    pub fn breaches(&self) -> BTreeMap<Limit, u64> {
+        self.shared.actor.breaches.snapshot()
+    }
+
+    /// What it may use.
+    #[must_use]
+    pub fn limits(&self) -> &GuestLimits {
+        &self.shared.actor.limits
+    }
+
     /// Calls running now.
     #[must_use]
     pub fn running(&self) -> u32 {
@@ -123,10 +146,10 @@ impl Guest {
     /// for what the guest itself says, `host_fault` when this crate is at fault.
     pub async fn call(&self, operation: &str, payload: Bytes, context: CallContext) -> Result<Bytes, CallError> {
         let actor = &self.shared.actor;
-        check_payload(actor, operation, &payload)?;
-        let context = self.with_deadline(context);
-        let until = context.deadline;
-        let admitted = self.admit(operation, until).await?;
+        check_payload(operation, &payload, actor.limits.payload_bytes)
+            .inspect_err(|error| actor.count_breach(error, false))?;
+        let (context, own_deadline) = self.with_deadline(context);
+        let admitted = self.admit(operation, context.deadline, own_deadline).await?;
         if operation == HANDLE_REQUEST
             && let Body::Component(component) = &self.shared.body
             && component.serves_http()
@@ -151,7 +174,7 @@ impl Guest {
         max_body: u64,
         context: CallContext,
     ) -> Result<http::Response<HttpBody>, CallError> {
-        let context = self.with_deadline(context);
+        let (context, own_deadline) = self.with_deadline(context);
         let Body::Component(component) = &self.shared.body else {
             return self.handle_http_as_message(request, max_body, context).await;
         };
@@ -159,7 +182,7 @@ impl Guest {
             let target = self.shared.actor.id().to_owned();
             return Err(CallError::Unsupported { target, operation: HANDLE_REQUEST.to_owned() });
         }
-        let admitted = self.admit(HANDLE_REQUEST, context.deadline).await?;
+        let admitted = self.admit(HANDLE_REQUEST, context.deadline, own_deadline).await?;
         component.stream(&self.shared.actor, request, max_body, context, admitted).await
     }
 
@@ -178,13 +201,15 @@ impl Guest {
         http_message::decode_response(&answer, head_only)
     }
 
-    fn with_deadline(&self, mut context: CallContext) -> CallContext {
+    /// The context with the effective deadline, and whether that is the actor's own.
+    fn with_deadline(&self, mut context: CallContext) -> (CallContext, bool) {
         let longest = Instant::now().checked_add(self.shared.actor.limits.call_time);
-        context.deadline = longest.map_or(context.deadline, |longest| longest.min(context.deadline));
-        context
+        let own = longest.filter(|longest| *longest < context.deadline);
+        context.deadline = own.unwrap_or(context.deadline);
+        (context, own.is_some())
     }
 
-    async fn admit(&self, operation: &str, deadline: Instant) -> Result<Admitted, CallError> {
+    async fn admit(&self, operation: &str, deadline: Instant, own_deadline: bool) -> Result<Admitted, CallError> {
         let loaded = &*self.shared;
         if deadline.saturating_duration_since(Instant::now()) == Duration::ZERO {
             return Err(CallError::DeadlineExceeded { step: format!("`{operation}` was waiting to be started") });
@@ -199,14 +224,18 @@ impl Guest {
                     return Err(CallError::DeadlineExceeded { step });
                 }
             },
-            Entry::Full => return Err(self.busy(loaded.admission.limit())),
+            Entry::Full => {
+                loaded.actor.breaches.count(Limit::Queue);
+                return Err(self.busy(loaded.admission.limit()));
+            }
             Entry::Closed => return Err(self.not_running()),
         };
         let max_instances = loaded.runtime.max_instances();
         if !loaded.runtime.ticker.enter(max_instances) {
             return Err(self.busy(max_instances));
         }
-        Ok(Admitted { runtime: loaded.runtime.clone(), _permit: permit })
+        let (runtime, actor) = (loaded.runtime.clone(), loaded.actor.clone());
+        Ok(Admitted { runtime, actor, own_deadline, _permit: permit })
     }
 
     /// Runs the call up to its deadline, turns a panic into a fault of ours, and keeps the permit until it is over.
@@ -220,12 +249,13 @@ impl Guest {
         let until = context.deadline;
         let call = AssertUnwindSafe(self.run(&operation, payload, context)).catch_unwind();
         let outcome = timeout_at(until.into(), call).await;
-        drop(admitted);
-        match outcome {
+        let result = match outcome {
             Ok(Ok(result)) => result,
             Ok(Err(panic)) => Err(self.fault(&operation, &*panic)),
             Err(_) => Err(deadline(self.shared.actor.id(), &operation)),
-        }
+        };
+        admitted.ended(&result);
+        result
     }
 
     async fn run(&self, operation: &str, payload: Bytes, context: CallContext) -> Result<Bytes, CallError> {
@@ -255,8 +285,7 @@ fn bounded(max_instances: u32, runtime: &Shared) -> u32 {
     max_instances.min(runtime.max_instances())
 }
 
-fn check_payload(actor: &Actor, operation: &str, payload: &Bytes) -> Result<(), CallError> {
-    let limit = actor.limits.payload_bytes;
+fn check_payload(operation: &str, payload: &Bytes, limit: u32) -> Result<(), CallError> {
     let len = payload.len().max(operation.len());
     if len > limit as usize {
         let limit = format!("argument of {len} bytes, `payload_bytes` of {limit}");

@@ -25,6 +25,7 @@
 
 mod admission;
 mod background;
+mod breaches;
 mod call;
 mod command;
 mod compiled;
@@ -33,8 +34,10 @@ mod config;
 mod engine;
 mod error;
 mod guest;
+mod limit_names;
 mod limits;
 mod load;
+mod log_rate;
 mod logs;
 mod meter;
 mod module;
@@ -50,6 +53,7 @@ pub use config::{CodeCacheConfig, RuntimeConfig};
 pub use engine::{Allocation, Reservation};
 pub use error::{LoadError, RuntimeError};
 pub use guest::{Guest, GuestKind};
+pub use limit_names::{Limit, LimitError, LimitSettings};
 pub use limits::GuestLimits;
 pub use outbound::{CallContext, Denied, Outbound, OutboundCall, OutboundTarget};
 pub use runtime::{Identity, Runtime};

@@ -1,16 +1,19 @@
 //! What guests say, as tracing events with the actor's id.
 //!
-//! Knows no sink. Invariant: a call logs at most `log_lines_per_call` lines of at most [`LINE_BYTES`] each; one more
-//! line tells that the rest was dropped.
+//! Knows no sink. Invariant: a call logs at most `log_lines_per_call` lines of at most [`LINE_BYTES`] each, an actor at
+//! most `log_lines_per_second`; one more line tells that the rest was dropped.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::Instant,
 };
 
 use wasmtime::component::{ComponentType, Lift};
 
-use crate::call::Actor;
+use crate::{Limit, call::Actor, log_rate::Verdict};
 
 /// Longest text of one line; the rest of it is cut off.
 pub(crate) const LINE_BYTES: usize = 8 << 10;
@@ -73,9 +76,13 @@ impl Logs {
         if before >= limit {
             // Kept from wrapping around; a few lines more or less between threads do not matter.
             self.shared.lines.store(limit.saturating_add(1), Relaxed);
+            self.shared.actor.breaches.count(Limit::LogLines);
             if before == limit {
                 tracing::warn!(target: "guest", actor, log_lines_per_call = limit, "further log lines of this call are dropped");
             }
+            return;
+        }
+        if !self.rate_allows(actor) {
             return;
         }
         let text = clip(text);
@@ -87,6 +94,25 @@ impl Logs {
             Level::Error => tracing::error!(target: "guest", actor, context, "{text}"),
             Level::Critical => tracing::error!(target: "guest", actor, context, critical = true, "{text}"),
         }
+    }
+
+    /// Whether the actor may log another line now. What it may not is told in two lines: that it begins, and how much
+    /// it was.
+    fn rate_allows(&self, actor: &str) -> bool {
+        let log_lines_per_second = self.shared.actor.limits.log_lines_per_second;
+        match self.shared.actor.log_rate.judge(log_lines_per_second, Instant::now()) {
+            Verdict::Passes { dropped: 0 } => return true,
+            Verdict::Passes { dropped } => {
+                tracing::warn!(target: "guest", actor, dropped, log_lines_per_second, "log lines were dropped");
+                return true;
+            }
+            Verdict::FirstDropped => {
+                tracing::warn!(target: "guest", actor, log_lines_per_second, "log lines of this second are dropped from here on");
+            }
+            Verdict::Dropped => {}
+        }
+        self.shared.actor.breaches.count(Limit::LogLinesPerSecond);
+        false
     }
 }
 

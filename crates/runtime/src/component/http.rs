@@ -99,6 +99,7 @@ impl ComponentGuest {
             }
             Err(_) => Err(deadline(actor.id(), HANDLE_REQUEST)),
         };
+        admitted.ended(&ended);
         drop(admitted);
         if let Err(error) = &ended {
             // Whoever waits for the head is told as well; once the head is out this is the only trace.

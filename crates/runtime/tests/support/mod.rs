@@ -111,3 +111,12 @@ pub async fn neighbour_answers() {
     let neighbour = load(ECHO).await;
     assert_eq!(call(&neighbour, b"still here").await.expect("answers"), "still here");
 }
+
+/// Waits until `condition` holds, letting others run.
+pub async fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let until = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(Instant::now() < until, "{what}: not within 20 s");
+        tokio::task::yield_now().await;
+    }
+}
