@@ -2,6 +2,7 @@
 
 pub mod call;
 pub mod claims;
+pub mod compile;
 pub mod completions;
 pub mod down;
 pub mod drain;
@@ -15,7 +16,9 @@ pub mod par;
 pub mod pull;
 pub mod push;
 pub mod reg;
+pub mod run;
 pub mod scale;
+pub mod serve;
 pub mod start;
 pub mod stop;
 pub mod up;
@@ -63,6 +66,28 @@ pub enum Command {
     Call(Box<call::CallArgs>),
     /// Show what happens in the lattice, as it happens
     Events(events::EventsArgs),
+    /// Run a command program on this machine, without any lattice
+    ///
+    /// Anything with `_start` and WASI preview 1, or with `wasi:cli/run`. It gets the clock, random numbers, its
+    /// arguments and the standard streams; directories, variables and sockets only as they are granted. The exit code
+    /// is the program's own; 134 when it trapped or broke a limit, 124 when its time was over.
+    ///
+    /// Example: wash run wc.wasm --dir .::/work:ro -- -l /work/README.md
+    Run(Box<run::RunArgs>),
+    /// Serve a `wasi:http` component on this machine, without any lattice
+    ///
+    /// Each request gets a fresh instance unless `--reuse` says otherwise. Failed calls are answered as the HTTP server
+    /// provider answers them (503, 504, 500) and said on stderr. Ctrl-C lets what runs come to its end.
+    ///
+    /// Example: wash serve hello.wasm --addr 127.0.0.1:8080
+    Serve(Box<serve::ServeArgs>),
+    /// Compile a module or a component ahead of time, for this machine
+    ///
+    /// `wash run`, `wash serve` and the hosts of this user use the code in the result; everybody else compiles the wasm
+    /// in it anew and says so.
+    ///
+    /// Example: wash compile echo_s.wasm && wash start actor ./echo_s.cwasm
+    Compile(Box<compile::CompileArgs>),
     /// Make and show keys
     #[command(subcommand)]
     Keys(keys::KeysCommand),
@@ -113,6 +138,9 @@ impl Command {
             Self::Label(args) => Box::pin(label::run(&args, context)).await,
             Self::Call(args) => Box::pin(call::run(&args, context)).await,
             Self::Events(args) => Box::pin(events::run(&args, context)).await,
+            Self::Run(args) => Box::pin(run::run(*args, context)).await,
+            Self::Serve(args) => Box::pin(serve::run(*args, context)).await,
+            Self::Compile(args) => Box::pin(compile::run(&args, context)).await,
             Self::Keys(command) => keys::run(command, context),
             Self::Claims(command) => Box::pin(claims::run(command, context)).await,
             Self::Par(command) => Box::pin(par::run(command, context)).await,

@@ -17,18 +17,24 @@ pub struct Failure {
     message: String,
     causes: Vec<String>,
     hint: Option<String>,
-    usage: bool,
+    exit_code: u8,
 }
 
 impl Failure {
     /// A failure with this sentence: lower case, values in backticks, no full stop.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), causes: Vec::new(), hint: None, usage: false }
+        Self { message: message.into(), causes: Vec::new(), hint: None, exit_code: 1 }
     }
 
     /// The command line itself is wrong: exit code 2 instead of 1.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self { usage: true, ..Self::new(message) }
+        Self::new(message).exiting_with(2)
+    }
+
+    /// Sets the exit code, where it says more than that something failed.
+    #[must_use]
+    pub fn exiting_with(self, exit_code: u8) -> Self {
+        Self { exit_code, ..self }
     }
 
     /// Says what to do next.
@@ -75,9 +81,9 @@ impl Failure {
         self.hint.as_deref()
     }
 
-    /// The exit code: 2 for wrong usage, else 1.
+    /// The exit code: 2 for wrong usage, and 1 unless [`Failure::exiting_with`] was used.
     pub fn exit_code(&self) -> u8 {
-        if self.usage { 2 } else { 1 }
+        self.exit_code
     }
 }
 

@@ -57,6 +57,11 @@ impl Home {
         self.root.join("cache/artifacts")
     }
 
+    /// Compiled code, shared by `wash` and the hosts of this machine.
+    pub fn code(&self) -> PathBuf {
+        self.root.join("cache/compiled")
+    }
+
     /// Programs that wash starts, such as `nats-server`.
     pub fn programs(&self) -> PathBuf {
         self.root.join("bin")

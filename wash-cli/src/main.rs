@@ -16,18 +16,22 @@ mod hosts_here;
 mod keystore;
 mod lattice_view;
 mod legacy;
+mod local_grants;
 mod nats_cleanup;
 mod nats_server;
 mod output;
 mod pairs;
 mod placement;
+mod programs;
 mod progress;
 mod reach;
 mod reference;
 mod registry;
 mod resolve;
 mod revocations;
+mod signals;
 mod signing;
+mod units;
 mod watch;
 
 use std::process::ExitCode;
@@ -45,7 +49,7 @@ fn main() -> ExitCode {
     };
     let printer = cli.printer(is_verbose(&matches));
     match run(cli, printer.clone()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(exit_code) => ExitCode::from(exit_code),
         Err(failure) => {
             printer.failure(&failure);
             ExitCode::from(failure.exit_code())
@@ -53,7 +57,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli, printer: Printer) -> failure::Result<()> {
+/// Runs the command, shows its result and returns the exit code.
+fn run(cli: Cli, printer: Printer) -> failure::Result<u8> {
     let context = Context { home: Home::from_env()?, printer: printer.clone() };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -62,8 +67,9 @@ fn run(cli: Cli, printer: Printer) -> failure::Result<()> {
     let outcome = runtime.block_on(cli.command.run(&context));
     // Whatever is still in flight belongs to nobody now.
     runtime.shutdown_background();
-    printer.data(&outcome?);
-    Ok(())
+    let output = outcome?;
+    printer.data(&output);
+    Ok(output.exit_code())
 }
 
 /// Whether `-v` was given to the command, or to one below it. Not every command can have it: `claims sign` has had

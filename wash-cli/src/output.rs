@@ -30,6 +30,7 @@ pub struct Output {
     text: Vec<u8>,
     members: Map<String, Value>,
     silent: bool,
+    exit_code: u8,
 }
 
 impl Output {
@@ -46,6 +47,16 @@ impl Output {
     /// A result which has been shown already, record by record.
     pub fn silent() -> Self {
         Self { silent: true, ..Self::default() }
+    }
+
+    /// What a program has said by itself, with the exit code it came to.
+    pub fn exited(exit_code: u8) -> Self {
+        Self { silent: true, exit_code, ..Self::default() }
+    }
+
+    /// The exit code of wash: zero, unless it is that of a program.
+    pub fn exit_code(&self) -> u8 {
+        self.exit_code
     }
 
     /// Sets the text form.

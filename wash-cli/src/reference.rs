@@ -62,7 +62,9 @@ fn file(given: &str) -> Result<Option<&Path>> {
         return Err(Failure::usage(format!("`{given}` is a directory")).hint("name the file in it"));
     }
     let only_a_path = ["./", "../", "/", "~"].iter().any(|start| given.starts_with(start))
-        || path.extension().is_some_and(|extension| ["wasm", "par", "gz"].iter().any(|known| extension == *known));
+        || path
+            .extension()
+            .is_some_and(|extension| ["wasm", "cwasm", "par", "gz"].iter().any(|known| extension == *known));
     if only_a_path {
         return Err(Failure::new(format!("no file `{given}`")));
     }

@@ -47,7 +47,7 @@ impl Wash {
         running.wait_with_output().expect("wash ends")
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut wash = Command::new(env!("CARGO_BIN_EXE_wash"));
         wash.env_clear();
         if !args.contains(&"up") {

@@ -18,7 +18,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("actor-sdk", &["contracts"]),
     ("host", &["artifacts", "claims", "contracts", "lattice", "runtime", "provider-sdk"]), // embeds providers through the trait
     ("wash-host", &["host", PROVIDERS]), // the binaries choose which providers are compiled in
-    ("wash-cli", &["artifacts", "claims", "contracts", "lattice", "runtime", "host", PROVIDERS]),
+    // `provider-sdk` because `wash serve` is the host of one provider.
+    ("wash-cli", &["artifacts", "claims", "contracts", "lattice", "runtime", "provider-sdk", "host", PROVIDERS]),
     ("fuzz", &["artifacts", "claims", "contracts", "lattice"]),
     ("fuzz-libfuzzer", &["fuzz"]), // a workspace of its own, which needs nightly
     ("xtask", &[]),

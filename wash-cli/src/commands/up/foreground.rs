@@ -1,10 +1,7 @@
 //! The host in this process, until a signal or an operator stops it.
 
-use std::future::Future;
-
 use host::{Host, LogFormat, init_logging};
 use lattice::subject::ControlRoot;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Plan, UpArgs, announce, broker::Broker, control_root, host_config};
 use crate::{
@@ -13,6 +10,7 @@ use crate::{
     failure::{Failure, OrFail, Result},
     nats_cleanup,
     output::Output,
+    signals::until_signal,
 };
 
 /// Starts the host and says so.
@@ -60,18 +58,4 @@ async fn start_host(args: UpArgs, plan: &Plan, context: &Context) -> Result<(Hos
     let host = builtins::start_host(config).await.while_doing(|| "the host does not start".to_owned())?;
     tracing::info!(host = %host.id(), name = host.friendly_name(), lattice = %host.lattice(), "host started");
     Ok((host, root))
-}
-
-/// Resolves at the first signal to end.
-fn until_signal() -> Result<impl Future<Output = ()>> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hang_up.recv() => {}
-        }
-    })
 }

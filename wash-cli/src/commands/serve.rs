@@ -1,0 +1,144 @@
+//! `wash serve`: one `wasi:http` component behind an HTTP server, without any lattice.
+//!
+//! The server is the HTTP server provider, with this process as the host it knows. Invariant: the component gets
+//! nothing of this machine that was not named on the command line, and calls nobody.
+
+mod one_actor;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use claims::{ActorId, KeyKind, KeyPair, wasm};
+use clap::Args;
+use host::{LogFormat, init_logging};
+use lattice::{Link, LinkName};
+use provider_httpserver::BUILTIN;
+use provider_sdk::Start;
+use runtime::{Guest, GuestLimits, Identity, precompiled};
+use serde_json::json;
+
+use self::one_actor::OneActor;
+use crate::{
+    context::Context,
+    failure::{Failure, OrFail, Result},
+    local_grants::GrantArgs,
+    output::Output,
+    programs::{self, ProgramArgs},
+    signals::until_signal,
+    signing::now,
+    units,
+};
+
+/// What the host itself gives to everybody.
+const GRANTS: [&str; 2] = ["wasmcloud:builtin:logging", "wasmcloud:builtin:numbergen"];
+
+/// Options of `wash serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    #[command(flatten)]
+    program: ProgramArgs,
+    /// Where to listen; port 0 is any that is free
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
+    addr: SocketAddr,
+    /// Requests that one instance answers, one after the other
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    reuse: u32,
+    /// Longest time for a request, such as `30s`
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::time)]
+    timeout: Duration,
+    /// Most memory of one instance, such as `64MiB` [default: 256MiB]
+    #[arg(long, value_name = "SIZE", value_parser = units::size)]
+    max_memory: Option<u64>,
+    #[command(flatten)]
+    grants: GrantArgs,
+    /// Say where code and signature are from, and what becomes of each request
+    #[arg(short = 'v', long = "verbose", id = "connection_verbose")]
+    verbose: bool,
+}
+
+/// Runs `wash serve`. Returns when a signal has ended it.
+///
+/// # Errors
+/// The component cannot be had or does not serve HTTP, or the address cannot be used.
+pub async fn run(args: ServeArgs, context: &Context) -> Result<Output> {
+    // What the component says by itself.
+    init_logging("warn,guest=info", LogFormat::Text).map_err(|error| Failure::usage(error.to_string()))?;
+    let name = args.program.name();
+    let artifact = args.program.bytes(context).await?;
+    programs::tell_signature(&context.printer, &artifact);
+    let actor = actor_id(&artifact);
+    let guest = load(&args, artifact, actor, context).await?;
+    programs::tell_origin(&context.printer, &name, guest.code());
+    let address = free_port(args.addr)?;
+    let start = Start {
+        actors: Arc::new(OneActor::new(guest, context.printer.clone())),
+        link_name: LinkName::default(),
+        config: None,
+    };
+    let server = (BUILTIN.start)(start)?;
+    server.put_link(&link(actor, address, args.timeout)?).await?;
+    let ended = until_signal()?;
+    let url = format!("http://{address}");
+    context.printer.record(&format!("Serving `{name}` at {url}"), &json!({ "program": name, "url": url }))?;
+    ended.await;
+    server.shutdown().await;
+    context.printer.note("Stopped");
+    Ok(Output::silent())
+}
+
+async fn load(args: &ServeArgs, artifact: Bytes, id: ActorId, context: &Context) -> Result<Guest> {
+    let name = args.program.name();
+    let defaults = GuestLimits::default();
+    let limits = GuestLimits {
+        memory_bytes: args.max_memory.unwrap_or(defaults.memory_bytes),
+        call_time: args.timeout,
+        calls_per_instance: args.reuse,
+        ..defaults
+    };
+    let identity = Identity { id, name: name.clone(), grants: BTreeSet::from(GRANTS.map(str::to_owned)) };
+    let runtime = programs::server_engine(context)?;
+    let loaded = runtime.load_local(artifact, identity, limits, args.grants.grants()?).await;
+    let guest = loaded.map_err(|error| programs::refused(&name, &error))?;
+    if guest.serves_http() {
+        return Ok(guest);
+    }
+    Err(Failure::new(format!("`{name}` exports no `wasi:http/incoming-handler`, so it serves no requests"))
+        .hint("run a command with `wash run`; start an actor with `wash start actor`"))
+}
+
+/// Who it is in logs: what its claims say, or somebody nobody else is.
+fn actor_id(artifact: &Bytes) -> ActorId {
+    let signed = precompiled::original_wasm(artifact).ok().and_then(|wasm| wasm::verify_actor(&wasm, now()).ok());
+    signed.map_or_else(|| id_of(KeyKind::Module), |signed| signed.id)
+}
+
+fn id_of<Id: TryFrom<claims::PublicKey, Error: std::fmt::Debug>>(kind: KeyKind) -> Id {
+    Id::try_from(KeyPair::generate(kind).public()).expect("a key of the kind asked for")
+}
+
+fn link(actor_id: ActorId, address: SocketAddr, timeout: Duration) -> Result<Link> {
+    Ok(Link {
+        actor_id,
+        provider_id: id_of(KeyKind::Service),
+        link_name: LinkName::default(),
+        contract_id: BUILTIN.descriptor.contract.parse()?,
+        values: BTreeMap::from([
+            ("address".to_owned(), address.to_string()),
+            ("timeout_ms".to_owned(), timeout.as_millis().to_string()),
+        ]),
+    })
+}
+
+/// The address with a port that is free now, where any will do. The server wants to know which.
+fn free_port(address: SocketAddr) -> Result<SocketAddr> {
+    if address.port() != 0 {
+        return Ok(address);
+    }
+    let found = TcpListener::bind(address).and_then(|listener| listener.local_addr());
+    found.while_doing(|| format!("cannot listen on `{address}`"))
+}

@@ -1,0 +1,148 @@
+//! Programs that run here by themselves: getting hold of their wasm, and the engine they run on.
+//!
+//! Knows neither lattices nor hosts. No signature is needed for what a user runs by hand; whether there is one is said
+//! only when asked for.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    thread,
+};
+
+use bytes::Bytes;
+use claims::wasm;
+use clap::Args;
+use runtime::{CodeCacheConfig, CodeOrigin, LoadError, Runtime, RuntimeConfig, precompiled};
+
+use crate::{
+    context::Context,
+    failure::{Failure, OrFail, Result},
+    output::Printer,
+    reference::{self, Place},
+    registry::{FetchArgs, RegistryArgs},
+    signing::now,
+};
+
+/// Address space that is reserved: for one program, whatever it is made of.
+const INSTANCES: u32 = 4;
+/// As much linear memory as a wasm of 32 bits can have.
+const LARGEST_MEMORY: u64 = 4 << 30;
+const TABLE_ELEMENTS: u32 = 1 << 20;
+/// Programs that were not written for small stacks run here, too.
+const PROGRAM_STACK: usize = 1 << 20;
+/// As hosts have it, whose directory it is, too.
+const CODE_CACHE_BYTES: u64 = 512 << 20;
+
+/// Which program, and how it is fetched.
+#[derive(Debug, Args)]
+pub struct ProgramArgs {
+    /// A file (`.wasm`, or `.cwasm` as written by `wash compile`), or a reference to a registry
+    #[arg(value_name = "FILE|REF")]
+    pub program: String,
+    #[command(flatten)]
+    fetch: FetchArgs,
+    #[command(flatten)]
+    registry: RegistryArgs,
+}
+
+impl ProgramArgs {
+    /// Reads or fetches it.
+    ///
+    /// # Errors
+    /// It cannot be had.
+    pub async fn bytes(&self, context: &Context) -> Result<Bytes> {
+        match reference::place(&self.program)? {
+            Place::File(path) => {
+                let bytes = fs::read(&path).while_doing(|| format!("cannot read `{}`", path.display()))?;
+                self.fetch.check_file(&path, &bytes)?;
+                Ok(bytes.into())
+            }
+            Place::Registry(reference) => Ok(self.fetch.fetch(&reference, &self.registry, context).await?.bytes),
+        }
+    }
+
+    /// The file of this kind that belongs to it: beside a file, and here for what is fetched.
+    pub fn beside(&self, extension: &str) -> PathBuf {
+        match reference::place(&self.program) {
+            Ok(Place::File(path)) => path.with_extension(extension),
+            _ => {
+                let name = self.name();
+                let name = name.split(['@', ':']).next().unwrap_or(&name);
+                PathBuf::from(format!("{name}.{extension}"))
+            }
+        }
+    }
+
+    /// The name it goes by: the last part of what was typed.
+    pub fn name(&self) -> String {
+        let name = Path::new(&self.program).file_name();
+        name.map_or_else(|| self.program.clone(), |name| name.to_string_lossy().into_owned())
+    }
+}
+
+/// The engine for one program.
+///
+/// # Errors
+/// This machine has no room for any.
+pub fn engine(context: &Context) -> Result<Runtime> {
+    let config = RuntimeConfig {
+        max_instances: INSTANCES,
+        memory_bytes: LARGEST_MEMORY,
+        table_elements: TABLE_ELEMENTS,
+        guest_stack_bytes: PROGRAM_STACK,
+        stack_bytes: 4 * PROGRAM_STACK,
+        ..server_config(context)
+    };
+    Ok(Runtime::new(&config)?)
+}
+
+/// The engine for a program that answers many requests at once.
+///
+/// # Errors
+/// This machine has no room for any.
+pub fn server_engine(context: &Context) -> Result<Runtime> {
+    Ok(Runtime::new(&server_config(context))?)
+}
+
+fn server_config(context: &Context) -> RuntimeConfig {
+    RuntimeConfig {
+        code_cache: Some(CodeCacheConfig { dir: context.home.code(), max_bytes: CODE_CACHE_BYTES }),
+        // There is nothing else to do meanwhile.
+        compile_threads: thread::available_parallelism().map_or(1, usize::from),
+        ..RuntimeConfig::default()
+    }
+}
+
+/// Says where the code of a program is from: always when it was not used as it came, else only when asked for.
+pub fn tell_origin(printer: &Printer, program: &str, origin: &CodeOrigin) {
+    match origin {
+        CodeOrigin::Recompiled { reason } => {
+            printer.note(format!("note: the code in `{program}` is not used, so it was compiled anew: {reason}"));
+        }
+        CodeOrigin::Compiled => printer.detail(|| "compiled just now".to_owned()),
+        CodeOrigin::Cache => printer.detail(|| "code from the cache".to_owned()),
+        CodeOrigin::Precompiled => printer.detail(|| "precompiled".to_owned()),
+    }
+}
+
+/// Says, when asked for, who signed it.
+pub fn tell_signature(printer: &Printer, artifact: &Bytes) {
+    // What cannot be taken apart is refused with a reason when it is to be compiled.
+    let wasm = precompiled::original_wasm(artifact).unwrap_or_default();
+    printer.detail(|| match wasm::verify_actor(&wasm, now()) {
+        Ok(signed) => format!("signed: `{}` by `{}`", signed.id, signed.issuer),
+        Err(error) => format!("no valid signature, and none is needed here: {error}"),
+    });
+}
+
+/// Why a program cannot be run, with the next step.
+pub fn refused(program: &str, error: &LoadError) -> Failure {
+    let failure = Failure::new(error.to_string()).while_doing(format!("cannot run `{program}`"));
+    match error.code() {
+        "no_entry_point" | "unknown_imports" | "not_granted" => failure.hint(
+            "commands run with `wash run`, `wasi:http` components with `wash serve`, and whatever calls providers is an \
+             actor: `wash claims sign`, then `wash start actor`",
+        ),
+        _ => failure,
+    }
+}

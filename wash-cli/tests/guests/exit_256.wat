@@ -1,0 +1,6 @@
+;; An exit code whose low byte is zero, which must not look like success.
+;;! exit: 1
+(module
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (func (export "_start") (call $exit (i32.const 256))))
