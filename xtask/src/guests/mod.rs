@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use crate::{
-    tools::{npm, pip},
+    tools::{node, npm, pip},
     workspace,
 };
 
@@ -182,7 +182,7 @@ fn tools() -> PathBuf {
 fn provide(guest: &Guest) -> Result<PathBuf> {
     let provided = match guest.toolchain {
         Toolchain::Pip(package) => pip::provide(package, &tools()),
-        Toolchain::Npm => npm::provide(&guest.folder(), &tools()),
+        Toolchain::Npm => node::provide(&tools()).and_then(|node| npm::provide(&node, &guest.folder(), &tools())),
     };
     provided.with_context(|| format!("the toolchain for guest `{}` is missing", guest.name))
 }
@@ -207,6 +207,9 @@ fn build(guest: &Guest, tool: &Path) -> Result<()> {
     copy_sources(guest, &work)?;
     let output = work.join("guest.wasm");
     let mut compile = compile::command(guest.name, tool, &root().join("cache"), &output);
+    if guest.toolchain == Toolchain::Npm {
+        compile.env("PATH", node::provide(&tools())?.path());
+    }
     workspace::output_of(compile.current_dir(&work))?;
 
     let Ok(bytes) = fs::metadata(&output).map(|metadata| metadata.len()) else {

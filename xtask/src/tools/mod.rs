@@ -4,6 +4,7 @@
 //! there already is used as it is; what is missing is named, with the place it goes to, before anything is fetched.
 
 mod nats;
+pub mod node;
 pub mod npm;
 pub mod pip;
 pub mod registry;

@@ -6,37 +6,33 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
-use anyhow::{Context, Result, ensure};
-use semver::Version;
+use anyhow::{Context, Result};
 
+use super::node::Node;
 use crate::workspace;
 
-/// Lowest version of node that the packages run on.
-const LOWEST_NODE: Version = Version::new(20, 0, 0);
 const MANIFEST: &str = "package.json";
 const LOCK: &str = "package-lock.json";
 
 /// Installs what the manifest and the lock file in `folder` say, below `tools`, unless it is there.
 ///
 /// # Errors
-/// When there is no node that is new enough, or npm cannot provide the packages.
-pub fn provide(folder: &Path, tools: &Path) -> Result<PathBuf> {
-    let node = node()?;
+/// When npm cannot provide the packages.
+pub fn provide(node: &Node, folder: &Path, tools: &Path) -> Result<PathBuf> {
     let dir = dir(folder, tools)?;
     if dir.is_dir() {
         return Ok(dir);
     }
-    println!("tools: node {node}; installing the npm packages of {} into {}", folder.display(), dir.display());
+    println!("tools: installing the npm packages of {} into {}", folder.display(), dir.display());
     fs::create_dir_all(tools).with_context(|| format!("cannot create `{}`", tools.display()))?;
     let work = tempfile::Builder::new().prefix(".npm-").tempdir_in(tools).context("cannot create a directory")?;
     for file in [MANIFEST, LOCK] {
         fs::copy(folder.join(file), work.path().join(file)).with_context(|| format!("cannot copy `{file}`"))?;
     }
     // `install`, not `ci`: a lock file lists optional packages of the platforms its writer could see only.
-    let mut npm = Command::new("npm");
+    let mut npm = node.npm();
     npm.current_dir(work.path()).args(["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund"]);
     workspace::output_of(&mut npm).context("npm cannot provide the packages")?;
     fs::rename(work.path(), &dir).with_context(|| format!("cannot write `{}`", dir.display()))?;
@@ -55,14 +51,6 @@ pub fn dir(folder: &Path, tools: &Path) -> Result<PathBuf> {
     }
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     Ok(tools.join(format!("npm-{name}-{:016x}", workspace::fingerprint(&read))))
-}
-
-fn node() -> Result<Version> {
-    let said = workspace::output_of(Command::new("node").arg("--version")).context("node is missing")?;
-    let version = said.trim_start_matches('v').parse().ok();
-    let version: Version = version.with_context(|| format!("`{said}` is not the version of a node"))?;
-    ensure!(version >= LOWEST_NODE, "node {version} is too old: {LOWEST_NODE} or newer is needed");
-    Ok(version)
 }
 
 #[cfg(test)]
