@@ -65,6 +65,15 @@ impl CallState {
         Self { actor, limiter, way_out, logs: None }
     }
 
+    /// Turns to the next call of the same instance. What the instance holds, its memory above all, still counts.
+    pub(crate) fn renew(&mut self, context: CallContext) {
+        self.way_out = WayOut::new(self.actor.clone(), context);
+        self.limiter.renew();
+        if let Some(logs) = &self.logs {
+            logs.renew();
+        }
+    }
+
     /// The call's log, which counts its lines.
     pub(crate) fn logs(&mut self) -> &Logs {
         self.logs.get_or_insert_with(|| Logs::new(self.actor.clone()))

@@ -234,6 +234,7 @@ impl Guest {
         if !loaded.runtime.ticker.enter(max_instances) {
             return Err(self.busy(max_instances));
         }
+        loaded.runtime.idle.make_room(loaded.runtime.ticker.running(), max_instances);
         let (runtime, actor) = (loaded.runtime.clone(), loaded.actor.clone());
         Ok(Admitted { runtime, actor, own_deadline, _permit: permit })
     }

@@ -92,6 +92,12 @@ impl StoreLimiter {
         }
     }
 
+    /// Forgets what the last call was refused, not what it holds.
+    pub(crate) fn renew(&mut self) {
+        self.memory.breached = false;
+        self.table.breached = false;
+    }
+
     /// The limit that was hit, if any. A guest which lives with a refused growth has done nothing wrong, so this is
     /// asked only after it failed.
     pub(crate) fn breach(&self) -> Option<String> {

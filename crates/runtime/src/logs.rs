@@ -68,6 +68,11 @@ impl Logs {
         Self { shared: Arc::new(Shared { actor, lines: AtomicU32::new(0) }) }
     }
 
+    /// Counts from the beginning, for the next call of an instance.
+    pub(crate) fn renew(&self) {
+        self.shared.lines.store(0, Relaxed);
+    }
+
     /// Logs one line; `context` may be empty.
     pub(crate) fn line(&self, level: Level, context: &str, text: &str) {
         let actor = self.shared.actor.id();

@@ -16,6 +16,7 @@ use crate::{
     component::{self, ComponentGuest, ComponentState},
     engine,
     guest::Body,
+    idle::AllIdle,
     module::{self, ModuleGuest, ModuleState},
     ticker::Ticker,
 };
@@ -45,8 +46,15 @@ pub(crate) struct Shared {
     modules: wasmtime::Linker<ModuleState>,
     components: wasmtime::component::Linker<ComponentState>,
     compiler: Compiler,
+    pub(crate) idle: Arc<AllIdle>,
     pub(crate) ticker: Ticker,
     pub(crate) background: Background,
+}
+
+/// Where instances of a guest may be.
+pub(crate) struct Places {
+    pub(crate) max_instances: u32,
+    pub(crate) idle: Arc<AllIdle>,
 }
 
 impl Shared {
@@ -71,6 +79,7 @@ impl Runtime {
             modules: module::linker(&engine)?,
             components: component::linker(&engine)?,
             compiler: Compiler::new(&engine, CompilePool::new(config.compile_threads), code_cache),
+            idle: Arc::default(),
             ticker: Ticker::start(&engine, config.epoch_tick)?,
             background: Background::new(config.background_threads),
             engine,
@@ -149,18 +158,18 @@ impl Runtime {
         limits.memory_bytes = limits.memory_bytes.min(shared.memory_bytes);
         limits.table_elements = limits.table_elements.min(shared.table_elements);
         let actor = Arc::new(Actor { local, ..Actor::new(identity, limits) });
-        let max_instances = shared.max_instances();
+        let places = Places { max_instances: shared.max_instances(), idle: shared.idle.clone() };
         if wasmparser::Parser::is_component(&precompiled::original_wasm(&artifact)?) {
             let (component, origin) = self.compile_component(&artifact).await?;
             linked(move || {
-                let guest = ComponentGuest::load(&shared.components, component, &actor, max_instances)?;
+                let guest = ComponentGuest::load(&shared.components, component, &actor, &places)?;
                 Ok(Guest::new(shared, actor, Body::Component(Arc::new(guest)), origin))
             })
             .await
         } else {
             let (module, origin) = self.compile_module(&artifact).await?;
             linked(move || {
-                let guest = ModuleGuest::load(&shared.modules, module, &actor, max_instances)?;
+                let guest = ModuleGuest::load(&shared.modules, module, &actor, &places)?;
                 Ok(Guest::new(shared, actor, Body::Module(guest), origin))
             })
             .await

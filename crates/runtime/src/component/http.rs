@@ -20,10 +20,10 @@ use wasmtime_wasi_http::{
     },
 };
 
-use super::{ComponentGuest, ComponentState, body::GuestBody};
+use super::{ComponentGuest, ComponentState, body::GuestBody, reuse::Place};
 use crate::{
     CallContext, HttpBody,
-    call::{Actor, HasCall, store},
+    call::{Actor, HasCall},
     error::deadline,
     guest::{Admitted, panic_text},
 };
@@ -113,17 +113,26 @@ impl ComponentGuest {
             let target = actor.id().to_owned();
             return Err(CallError::Unsupported { target, operation: HANDLE_REQUEST.to_owned() });
         };
-        let mut store = store(&self.engine, ComponentState::new(actor, context));
+        let mut place = self.place(&self.idle_http, context, |context| ComponentState::new(actor, context));
+        let Place { store, instance, .. } = &mut place;
         let run = async {
             let (scheme, request) = incoming(exchange.request, exchange.max_body);
             let mut view = store.data_mut().http();
             let request = view.new_incoming_request(scheme, request)?;
             let answer = view.new_response_outparam(exchange.head)?;
-            let proxy = http.instantiate_async(&mut store).await?;
-            proxy.wasi_http_incoming_handler().call_handle(&mut store, request, answer).await
+            let proxy = match instance {
+                Some(proxy) => proxy,
+                None => instance.insert(http.instantiate_async(&mut *store).await?),
+            };
+            proxy.wasi_http_incoming_handler().call_handle(&mut *store, request, answer).await
         };
-        let ended = run.await;
-        ended.map_err(|error| self.failed(&error, store.data_mut().call(), HANDLE_REQUEST))
+        match run.await {
+            Ok(()) => {
+                place.park(&self.idle_http);
+                Ok(())
+            }
+            Err(error) => Err(self.failed(&error, place.store.data_mut().call(), HANDLE_REQUEST)),
+        }
     }
 
     /// The message form of a request: the same guest, with argument and answer held in memory.

@@ -1,7 +1,8 @@
-//! Components: loading them and running one call in a fresh instance (protocol section 6).
+//! Components: loading them and running calls (protocol section 6).
 //!
 //! Entry points in order: `wasi:http/incoming-handler` for HTTP, `wasmcloud:bus/guest`, `wasi:cli/run`. Knows nothing of
-//! admission. Invariant: an instance serves one call.
+//! admission. Invariant: an instance serves one call unless the actor chose reuse, and none after one that did not end
+//! well.
 
 mod blobstore;
 mod body;
@@ -13,6 +14,7 @@ mod keyvalue;
 mod logging;
 mod messaging;
 mod outgoing;
+mod reuse;
 mod targets;
 mod wasi;
 
@@ -21,25 +23,29 @@ use std::{any::Any, mem, sync::Arc};
 use bytes::Bytes;
 use contracts::{CallError, messaging::HANDLE_MESSAGE};
 use wasmtime::{
-    Engine, Store,
-    component::{Component, ComponentExportIndex, InstancePre, Linker, ResourceTable},
+    Engine,
+    component::{Component, ComponentExportIndex, Instance, InstancePre, Linker, ResourceTable},
 };
 use wasmtime_wasi::{I32Exit, WasiCtx};
 use wasmtime_wasi_http::{
     WasiHttpCtx,
     p2::{
-        bindings::ProxyPre,
+        bindings::{Proxy, ProxyPre},
         body::{HostOutgoingBody, StreamContext},
     },
 };
 
-use self::messaging::BrokerMessage;
+use self::{
+    messaging::BrokerMessage,
+    reuse::{Place, Waiting},
+};
 use crate::{
     CallContext, LoadError, RuntimeError,
-    call::{Actor, CallState, HasCall, store},
+    call::{Actor, CallState, HasCall},
     error::{Failed, call_error},
+    idle::Idle,
     load,
-    stdio::Output,
+    runtime::Places,
 };
 
 /// Store data of a component.
@@ -107,6 +113,8 @@ pub(crate) struct ComponentGuest {
     /// Takes the messages of subscriptions instead of `message`.
     handler: Option<Entry>,
     max_instances: u32,
+    idle_http: Waiting<Proxy>,
+    idle_messages: Waiting<Instance>,
 }
 
 /// How a component takes messages.
@@ -125,7 +133,7 @@ impl ComponentGuest {
         linker: &Linker<ComponentState>,
         component: Arc<Component>,
         actor: &Arc<Actor>,
-        max_instances: u32,
+        places: &Places,
     ) -> Result<Self, LoadError> {
         let engine = linker.engine();
         if let Some(needed) = component.resources_required() {
@@ -147,14 +155,24 @@ impl ComponentGuest {
                     .to_owned(),
             });
         }
-        Ok(Self { engine: engine.clone(), _code: component, pre, http, message, handler, max_instances })
+        Ok(Self {
+            engine: engine.clone(),
+            _code: component,
+            pre,
+            http,
+            message,
+            handler,
+            max_instances: places.max_instances,
+            idle_http: Idle::new(&actor.limits, &places.idle),
+            idle_messages: Idle::new(&actor.limits, &places.idle),
+        })
     }
 
     pub(crate) fn serves_http(&self) -> bool {
         self.http.is_some()
     }
 
-    /// Runs one message in a fresh instance: argument on standard input, result on standard output.
+    /// Runs one message: argument on standard input, result on standard output.
     pub(crate) async fn call(
         &self,
         actor: &Arc<Actor>,
@@ -171,32 +189,43 @@ impl ComponentGuest {
             Entry::Handler(_) => Some(BrokerMessage::decode(&payload)?),
             Entry::Guest(_) | Entry::Run(_) => None,
         };
-        let output = Output::collect(actor.limits.response_bytes);
-        let mut state = ComponentState::new(actor, context);
-        state.streams = Some(wasi::Streams { operation: operation.into(), input: payload, output: output.clone() });
-        let mut store = store(&self.engine, state);
-        let ended = match self.run(&mut store, entry, operation, message).await {
+        // A command is over when it has run.
+        let none = Idle::none();
+        let waiting = if matches!(entry, Entry::Run(_)) { &none } else { &self.idle_messages };
+        let mut place = self.place(waiting, context, |context| ComponentState::new(actor, context));
+        let output = place.store.data_mut().take_message(operation, payload);
+        let ended = match self.run(&mut place, entry, operation, message).await {
             Ok(ended) => ended,
-            Err(error) => match error.downcast_ref::<I32Exit>() {
-                Some(I32Exit(0)) => Ok(()),
-                Some(I32Exit(code)) => Err(format!("operation failed with exit code `{code}`")),
-                None => return Err(self.failed(&error, store.data_mut().call(), operation)),
-            },
+            Err(error) => {
+                place.instance = None;
+                match error.downcast_ref::<I32Exit>() {
+                    Some(I32Exit(0)) => Ok(()),
+                    Some(I32Exit(code)) => Err(format!("operation failed with exit code `{code}`")),
+                    None => return Err(self.failed(&error, place.store.data_mut().call(), operation)),
+                }
+            }
         };
         match ended {
-            Ok(()) => Ok(output.take()),
+            Ok(()) => {
+                place.park(waiting);
+                Ok(output.take())
+            }
             Err(message) => Err(CallError::Reported { message }),
         }
     }
 
     async fn run(
         &self,
-        store: &mut Store<ComponentState>,
+        place: &mut Place<Instance>,
         entry: &Entry,
         operation: &str,
         message: Option<BrokerMessage>,
     ) -> wasmtime::Result<Result<(), String>> {
-        let instance = self.pre.instantiate_async(&mut *store).await?;
+        let Place { store, instance, .. } = place;
+        let instance = match instance {
+            Some(instance) => instance,
+            None => instance.insert(self.pre.instantiate_async(&mut *store).await?),
+        };
         match entry {
             Entry::Guest(index) => {
                 let call = instance.get_typed_func::<(&str,), (Result<(), String>,)>(&mut *store, index)?;
@@ -209,7 +238,7 @@ impl ComponentGuest {
             }
             Entry::Handler(index) => {
                 let message = message.expect("decoded for this entry");
-                messaging::handle(&instance, store, index, message).await
+                messaging::handle(instance, store, index, message).await
             }
         }
     }

@@ -4,17 +4,13 @@
 //! when a guest first asks for a clock, a random number or one of its standard streams. Invariant: no file, no
 //! directory, no environment, no socket; output that is not the result goes to the log.
 
-use bytes::Bytes;
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::{
     WasiCtx, WasiCtxView, WasiView,
     cli::{WasiCli, WasiCliView},
     clocks::{WasiClocks, WasiClocksView},
     filesystem::{WasiFilesystem, WasiFilesystemView},
-    p2::{
-        bindings::{LinkOptions, cli, clocks, filesystem, io, random, sockets},
-        pipe::MemoryInputPipe,
-    },
+    p2::bindings::{LinkOptions, cli, clocks, filesystem, io, random, sockets},
     random::WasiRandom,
     sockets::{WasiSockets, WasiSocketsView},
 };
@@ -23,13 +19,14 @@ use super::ComponentState;
 use crate::{
     call::HasCall,
     logs::Level,
+    stdin::Input,
     stdio::{Collected, Output},
 };
 
 /// What a guest that is called by message works with: the operation as argument, standard input and output.
 pub(super) struct Streams {
     pub(super) operation: Box<str>,
-    pub(super) input: Bytes,
+    pub(super) input: Input,
     pub(super) output: Output<Collected>,
 }
 
@@ -132,7 +129,7 @@ fn new_context(state: &mut ComponentState) -> WasiCtx {
     match &state.streams {
         Some(streams) => {
             wasi.arg(&streams.operation);
-            wasi.stdin(MemoryInputPipe::new(streams.input.clone()));
+            wasi.stdin(streams.input.clone());
             wasi.stdout(streams.output.clone());
         }
         None => {

@@ -1,7 +1,7 @@
-//! Core modules: loading them and running one call in a fresh instance (protocol section 5).
+//! Core modules: loading them and running calls (protocol section 5).
 //!
-//! Knows nothing of admission and deadlines. Invariant: an instance serves one call; the outcome of a call is decided in
-//! one place, [`ModuleGuest::outcome`].
+//! Knows nothing of admission and deadlines. Invariants: an instance serves one call unless the actor chose reuse, and
+//! none after one that did not end well; the outcome of a call is decided in one place, [`ModuleGuest::outcome`].
 
 mod abi;
 mod builtin;
@@ -21,7 +21,9 @@ use crate::{
     CallContext, LoadError, RuntimeError,
     call::{Actor, CallState, HasCall, store},
     error::{Breach, Failed, call_error},
+    idle::{Idle, Warm},
     load,
+    runtime::Places,
     stdio::Output,
 };
 
@@ -54,6 +56,23 @@ impl ModuleState {
     }
 }
 
+impl ModuleState {
+    /// Turns to the next call of the same instance.
+    fn renew(&mut self, context: CallContext) {
+        self.call.renew(context);
+        self.clear();
+    }
+
+    /// Lets go of what a call brought and left.
+    fn clear(&mut self) {
+        self.request = None;
+        self.response = None;
+        self.error = None;
+        self.host_response = None;
+        self.host_error = None;
+    }
+}
+
 impl HasCall for ModuleState {
     fn call(&mut self) -> &mut CallState {
         &mut self.call
@@ -79,7 +98,16 @@ pub(crate) struct ModuleGuest {
     start: Option<ModuleExport>,
     guest_call: Option<ModuleExport>,
     max_instances: u32,
+    idle: Idle<Started>,
 }
+
+/// An instance whose start function has run.
+struct Started {
+    store: Store<ModuleState>,
+    guest_call: GuestCall,
+}
+
+type GuestCall = TypedFunc<(u32, u32), u32>;
 
 impl ModuleGuest {
     /// Checks and links.
@@ -87,7 +115,7 @@ impl ModuleGuest {
         linker: &Linker<ModuleState>,
         module: Arc<Module>,
         actor: &Arc<Actor>,
-        max_instances: u32,
+        places: &Places,
     ) -> Result<Self, LoadError> {
         let engine = linker.engine();
         load::check_resources(&module.resources_required(), &actor.limits)?;
@@ -115,10 +143,11 @@ impl ModuleGuest {
         let pre = linker
             .instantiate_pre(&module)
             .map_err(|error| LoadError::ImportMismatch { reason: format!("{error:#}") })?;
-        Ok(Self { engine: engine.clone(), _code: module, pre, memory, start, guest_call, max_instances })
+        let (max_instances, idle) = (places.max_instances, Idle::new(&actor.limits, &places.idle));
+        Ok(Self { engine: engine.clone(), _code: module, pre, memory, start, guest_call, max_instances, idle })
     }
 
-    /// Runs one call in a fresh instance.
+    /// Runs one call, in a fresh instance unless one waits.
     pub(crate) async fn call(
         &self,
         actor: &Arc<Actor>,
@@ -126,10 +155,23 @@ impl ModuleGuest {
         payload: Bytes,
         context: CallContext,
     ) -> Result<Bytes, CallError> {
-        let mut store = self.store(actor, operation, &payload, context);
-        let finished = self.run(&mut store, operation, payload).await;
-        match finished {
-            Ok(ended) => Self::outcome(store.data_mut(), ended),
+        let (mut store, guest_call, served) = match self.idle.take() {
+            Some(Warm { instance: Started { mut store, guest_call }, served }) => {
+                store.data_mut().renew(context);
+                store.set_epoch_deadline(1);
+                (store, Some(guest_call), served)
+            }
+            None => (self.store(actor, operation, &payload, context), None, 0),
+        };
+        match self.run(&mut store, guest_call, operation, payload).await {
+            Ok(ended) => {
+                let outcome = Self::outcome(store.data_mut(), &ended);
+                if let (Ok(_), Ended::Returned(_, Some(guest_call))) = (&outcome, ended) {
+                    store.data_mut().clear();
+                    self.idle.park(Warm { instance: Started { store, guest_call }, served: served + 1 });
+                }
+                outcome
+            }
             Err(error) => {
                 let breach = store.data_mut().call.limiter.breach();
                 let max_instances = self.max_instances;
@@ -149,7 +191,30 @@ impl ModuleGuest {
         store(&self.engine, state)
     }
 
-    async fn run(&self, store: &mut Store<ModuleState>, operation: &str, payload: Bytes) -> wasmtime::Result<Ended> {
+    /// `guest_call` is that of an instance which has been started.
+    async fn run(
+        &self,
+        store: &mut Store<ModuleState>,
+        guest_call: Option<GuestCall>,
+        operation: &str,
+        payload: Bytes,
+    ) -> wasmtime::Result<Ended> {
+        let guest_call = match guest_call {
+            Some(guest_call) => guest_call,
+            None => match self.start(store).await? {
+                Begun::Ready(guest_call) => guest_call,
+                Begun::Over(ended) => return Ok(ended),
+            },
+        };
+        let lengths = (u32::try_from(operation.len())?, u32::try_from(payload.len())?);
+        store.data_mut().request = Some((operation.into(), payload));
+        match guest_call.call_async(&mut *store, lengths).await.map_err(exit_code) {
+            Ok(code) => Ok(Ended::Returned(code, Some(guest_call))),
+            Err(exit) => exit.map(Ended::Exited),
+        }
+    }
+
+    async fn start(&self, store: &mut Store<ModuleState>) -> wasmtime::Result<Begun> {
         let instance = self.pre.instantiate_async(&mut *store).await?;
         if let Some(memory) = &self.memory {
             let memory = instance.get_module_export(&mut *store, memory).and_then(wasmtime::Extern::into_memory);
@@ -160,22 +225,16 @@ impl ModuleGuest {
             match start.call_async(&mut *store, ()).await.map_err(exit_code) {
                 // `proc_exit(0)` is how some runtimes return from their main function.
                 Ok(()) | Err(Ok(0)) => {}
-                Err(Ok(code)) => return Ok(Ended::Exited(code)),
+                Err(Ok(code)) => return Ok(Begun::Over(Ended::Exited(code))),
                 Err(Err(error)) => return Err(error),
             }
         }
-        let Some(guest_call) = &self.guest_call else { return Ok(Ended::Returned(SUCCESS)) };
-        let guest_call: TypedFunc<(u32, u32), u32> = function(&instance, store, guest_call)?;
-        let lengths = (u32::try_from(operation.len())?, u32::try_from(payload.len())?);
-        store.data_mut().request = Some((operation.into(), payload));
-        match guest_call.call_async(&mut *store, lengths).await.map_err(exit_code) {
-            Ok(code) => Ok(Ended::Returned(code)),
-            Err(exit) => exit.map(Ended::Exited),
-        }
+        let Some(guest_call) = &self.guest_call else { return Ok(Begun::Over(Ended::Returned(SUCCESS, None))) };
+        Ok(Begun::Ready(function(&instance, store, guest_call)?))
     }
 
     /// Protocol section 5.2, item 5: what a call that did not trap has come to.
-    fn outcome(state: &mut ModuleState, ended: Ended) -> Result<Bytes, CallError> {
+    fn outcome(state: &mut ModuleState, ended: &Ended) -> Result<Bytes, CallError> {
         if let Some(message) = state.error.take() {
             return Err(CallError::Reported { message });
         }
@@ -183,9 +242,9 @@ impl ModuleGuest {
             return Err(CallError::Reported { message });
         }
         let code = match ended {
-            Ended::Returned(SUCCESS) => None,
-            Ended::Returned(code) => Some(code.cast_signed()),
-            Ended::Exited(code) => Some(code),
+            Ended::Returned(SUCCESS, _) => None,
+            Ended::Returned(code, _) => Some(code.cast_signed()),
+            Ended::Exited(code) => Some(*code),
         };
         if let Some(code) = code {
             return Err(CallError::Reported { message: format!("operation failed with exit code `{code}`") });
@@ -202,10 +261,18 @@ const SUCCESS: u32 = 1;
 
 /// How a call that did not trap came to its end.
 enum Ended {
-    /// `__guest_call` returned this, or `_start` returned where there is nothing else.
-    Returned(u32),
+    /// `__guest_call` returned this, and could be called again; or `_start` returned where there is nothing else.
+    Returned(u32, Option<GuestCall>),
     /// The guest called `proc_exit`.
     Exited(i32),
+}
+
+/// What the start of an instance has come to.
+enum Begun {
+    /// It can be called.
+    Ready(GuestCall),
+    /// There is nothing more to call, or the guest called `proc_exit`.
+    Over(Ended),
 }
 
 /// Tells `proc_exit` from all that really failed.
