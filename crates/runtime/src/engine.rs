@@ -2,11 +2,12 @@
 //!
 //! Three plans are tried in order: a pool with address space for 4 GiB per memory (no bounds checks in guest code), a
 //! compact pool with exactly the address space the limits need, and allocation on demand with next to no reservation.
-//! Knows nothing of actors. Invariant: every plan enforces epochs and has the same wasm features.
+//! Each is cut to the memory and the address space there are. Knows nothing of actors. Invariant: every plan enforces
+//! epochs and has the same wasm features.
 
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
-use crate::{RuntimeConfig, RuntimeError};
+use crate::{RuntimeConfig, RuntimeError, machine::Machine};
 
 /// How instances get their memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,49 +29,91 @@ pub struct Reservation {
     pub max_instances: u32,
     /// Address space for one linear memory in bytes.
     pub memory_bytes: u64,
+    /// Bytes of linear memory which a free slot keeps.
+    pub keep_resident: usize,
     /// Whether memory is reset with `PAGEMAP_SCAN`.
     pub pagemap_scan: bool,
 }
 
 const GIB: u64 = 1 << 30;
 
+/// What one instance is reckoned to use. It may be far less and far more; this is for machines that are full with few.
+const INSTANCE: u64 = 2 << 20;
+
+/// However small the machine.
+const FEWEST_INSTANCES: u64 = 16;
+
 pub(crate) fn build(config: &RuntimeConfig) -> Result<(Engine, Reservation), RuntimeError> {
+    build_for(config, Machine::here())
+}
+
+fn build_for(config: &RuntimeConfig, machine: Machine) -> Result<(Engine, Reservation), RuntimeError> {
     let mut reasons = Vec::new();
     for allocation in [Allocation::Pool, Allocation::CompactPool, Allocation::OnDemand] {
-        let reservation = reservation(config, allocation);
-        match Engine::new(&engine_config(config, reservation)) {
+        let reservation = reservation(config, allocation, machine);
+        let made = match too_large(config, reservation, machine) {
+            Some(reason) => Err(reason),
+            None => Engine::new(&engine_config(config, reservation)).map_err(|error| format!("{error:#}")),
+        };
+        match made {
             Ok(engine) => {
-                report(reservation, &reasons);
+                report(config, reservation, machine, &reasons);
                 return Ok((engine, reservation));
             }
-            Err(error) => reasons.push(format!("{allocation:?}: {error:#}")),
+            Err(reason) => reasons.push(format!("{allocation:?}: {reason}")),
         }
     }
     Err(RuntimeError::Engine { reason: reasons.join("; ") })
 }
 
-fn reservation(config: &RuntimeConfig, allocation: Allocation) -> Reservation {
+fn reservation(config: &RuntimeConfig, allocation: Allocation, machine: Machine) -> Reservation {
     let memory_bytes = match allocation {
         Allocation::Pool => (4 * GIB).max(config.memory_bytes),
         Allocation::CompactPool => config.memory_bytes,
         Allocation::OnDemand => 0,
     };
     let pagemap_scan = allocation != Allocation::OnDemand && PoolingAllocationConfig::is_pagemap_scan_available();
-    Reservation { allocation, max_instances: config.max_instances.max(1), memory_bytes, pagemap_scan }
+    let max_instances = max_instances(config, machine);
+    // Slots may keep half of the memory, if all of them were ever in use at once.
+    let keep_resident = machine.memory / 2 / u64::from(max_instances);
+    let keep_resident = usize::try_from(keep_resident).unwrap_or(usize::MAX).min(config.memory_keep_resident);
+    Reservation { allocation, max_instances, memory_bytes, keep_resident, pagemap_scan }
 }
 
-fn report(reservation: Reservation, reasons: &[String]) {
-    let Reservation { allocation, max_instances, memory_bytes, pagemap_scan } = reservation;
-    if reasons.is_empty() {
-        tracing::debug!(?allocation, max_instances, memory_bytes, pagemap_scan, "engine ready");
-    } else {
-        tracing::warn!(
-            ?allocation,
-            max_instances,
-            memory_bytes,
-            reasons = reasons.join("; "),
-            "engine fell back: the preferred reservation does not fit here"
-        );
+/// As many as were asked for, if the machine is not so small that they would not fit anyway.
+fn max_instances(config: &RuntimeConfig, machine: Machine) -> u32 {
+    let by_memory = machine.memory / INSTANCE;
+    let by_address_space = machine.address_space.map(|bytes| bytes / 2 / (INSTANCE + config.stack_bytes as u64));
+    let most = by_memory.min(by_address_space.unwrap_or(u64::MAX)).max(FEWEST_INSTANCES);
+    config.max_instances.clamp(1, u32::try_from(most).unwrap_or(u32::MAX))
+}
+
+/// Why a pool is not even tried: it would leave too little address space for anything else.
+fn too_large(config: &RuntimeConfig, reservation: Reservation, machine: Machine) -> Option<String> {
+    let limit = machine.address_space.filter(|_| reservation.allocation != Allocation::OnDemand)?;
+    let slot = reservation.memory_bytes.saturating_add(config.stack_bytes as u64);
+    let needed = slot.saturating_mul(u64::from(reservation.max_instances));
+    (needed > limit / 2).then(|| format!("{} MiB of address space, of {} MiB", needed >> 20, limit >> 20))
+}
+
+fn report(config: &RuntimeConfig, reservation: Reservation, machine: Machine, reasons: &[String]) {
+    let Reservation { allocation, max_instances, memory_bytes, keep_resident, pagemap_scan } = reservation;
+    let memory_mib = machine.memory >> 20;
+    tracing::info!(
+        ?allocation,
+        max_instances,
+        address_space_each = memory_bytes,
+        keep_resident,
+        pagemap_scan,
+        memory_mib,
+        "engine ready"
+    );
+    if max_instances < config.max_instances {
+        tracing::info!(wanted = config.max_instances, max_instances, "fewer instances: the machine is small");
+    }
+    if !reasons.is_empty() {
+        let reasons = reasons.join("; ");
+        tracing::warn!(?allocation, reasons, "engine fell back: the preferred reservation does not fit here");
     }
 }
 
@@ -116,7 +159,7 @@ fn pool(config: &RuntimeConfig, reservation: Reservation) -> PoolingAllocationCo
         .table_elements(config.table_elements as usize)
         .max_tables_per_module(4)
         .max_unused_warm_slots(config.warm_slots)
-        .linear_memory_keep_resident(config.memory_keep_resident)
+        .linear_memory_keep_resident(reservation.keep_resident)
         .table_keep_resident(config.table_keep_resident)
         .async_stack_keep_resident(config.stack_keep_resident)
         .pagemap_scan(Enabled::Auto);
@@ -127,20 +170,53 @@ fn pool(config: &RuntimeConfig, reservation: Reservation) -> PoolingAllocationCo
 mod tests {
     use super::*;
 
+    const ROOMY: Machine = Machine { memory: 64 * GIB, address_space: None };
+
+    fn reserved(config: &RuntimeConfig, machine: Machine) -> Reservation {
+        build_for(config, machine).expect("some plan fits").1
+    }
+
     #[test]
     fn what_no_address_space_can_hold_falls_back_and_says_what_was_reserved() {
         // 4 GiB each overflows 47 bits, 16 MiB each does not.
         let config =
             RuntimeConfig { max_instances: 100_000, memory_bytes: 16 << 20, table_elements: 10, ..Default::default() };
-        let (_engine, reservation) = build(&config).expect("some plan fits");
+        let machine = Machine { memory: 1 << 50, ..ROOMY };
+        let reservation = reserved(&config, machine);
         assert_ne!(reservation.allocation, Allocation::Pool);
         assert_eq!(reservation.max_instances, 100_000);
     }
 
     #[test]
     fn the_default_is_a_pool_without_bounds_checks() {
-        let (_engine, reservation) = build(&RuntimeConfig::default()).expect("fits");
+        let config = RuntimeConfig::default();
+        let reservation = reserved(&config, ROOMY);
         assert_eq!(reservation.allocation, Allocation::Pool);
         assert_eq!(reservation.memory_bytes, 4 * GIB);
+        assert_eq!((reservation.max_instances, reservation.keep_resident), (1000, config.memory_keep_resident));
+    }
+
+    #[test]
+    fn a_machine_of_512_mib_gets_fewer_instances_that_keep_less() {
+        let reservation = reserved(&RuntimeConfig::default(), Machine { memory: 512 << 20, ..ROOMY });
+        assert_eq!(reservation.allocation, Allocation::Pool, "address space costs nothing");
+        assert_eq!(reservation.max_instances, 256);
+        assert_eq!(reservation.keep_resident, 1 << 20);
+        let tiny = reserved(&RuntimeConfig::default(), Machine { memory: 8 << 20, ..ROOMY });
+        assert_eq!(u64::from(tiny.max_instances), FEWEST_INSTANCES);
+    }
+
+    #[test]
+    fn in_little_address_space_pools_are_not_even_tried() {
+        let machine = Machine { address_space: Some(256 << 20), ..ROOMY };
+        let config = RuntimeConfig::default();
+        let reservation = reserved(&config, machine);
+        assert_eq!((reservation.allocation, reservation.max_instances), (Allocation::OnDemand, 32));
+        let refused = too_large(&config, super::reservation(&config, Allocation::Pool, machine), machine);
+        assert!(refused.is_some_and(|reason| reason.ends_with("of 256 MiB")));
+        // What fits is taken: two small memories in a gigabyte.
+        let config = RuntimeConfig { max_instances: 2, memory_bytes: 16 << 20, ..config };
+        let reservation = reserved(&config, Machine { address_space: Some(GIB), ..ROOMY });
+        assert_eq!(reservation.allocation, Allocation::CompactPool);
     }
 }

@@ -40,6 +40,7 @@ mod limits;
 mod load;
 mod log_rate;
 mod logs;
+mod machine;
 mod meter;
 mod module;
 mod outbound;

@@ -144,9 +144,8 @@ async fn code_for_another_engine_is_not_looked_at() {
     let artifact = echo();
     load(&process(dir.path()), &artifact).await;
     let code_cache = Some(CodeCacheConfig { dir: dir.path().to_owned(), max_bytes: 64 << 20 });
-    // Memories of this size need other code: with bounds checks.
-    let config =
-        RuntimeConfig { code_cache, max_instances: 100_000, memory_bytes: 16 << 20, ..RuntimeConfig::default() };
+    // No pool can have memories of this size, so it needs other code: with bounds checks.
+    let config = RuntimeConfig { code_cache, memory_bytes: 1 << 46, ..RuntimeConfig::default() };
     let other = Runtime::new(&config).expect("an engine");
     assert_eq!(origin(&other, &artifact).await, CodeOrigin::Compiled);
     assert_eq!(entries(dir.path()).len(), 2);
