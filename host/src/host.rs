@@ -35,6 +35,7 @@ use crate::{
     core::{Core, Identity},
     effects, events, heartbeat,
     identity::{builtin_labels, friendly_name, load_or_create_key},
+    open_files,
     peers::Peers,
     providers::{Providers, start},
     revocations,
@@ -117,6 +118,7 @@ impl Host {
     /// [`HostError`]; nothing is left running then.
     pub async fn start(config: HostConfig, builtins: &[Builtin]) -> Result<Self, HostError> {
         let lock = StateLock::take(&config.state_dir)?;
+        open_files::allow_many();
         let identity = identity(&config)?;
         let root = match &config.ctl_topic_prefix {
             Some(prefix) => ControlRoot::with_prefix(prefix, config.lattice.clone())?,

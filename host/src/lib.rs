@@ -19,6 +19,7 @@ mod host;
 pub mod identity;
 mod lifecycle;
 mod logging;
+mod open_files;
 mod peers;
 mod providers;
 mod reason;
