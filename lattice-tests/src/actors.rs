@@ -2,7 +2,12 @@
 
 use std::{env, path::PathBuf, sync::OnceLock};
 
-use xtask::actors::{self, ACTORS};
+use xtask::{
+    actors::{self, ACTORS},
+    guests::Guest,
+};
+
+use crate::skip::skip;
 
 /// An actor of this repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +16,8 @@ pub enum Actor {
     Echo,
     /// A component: `wasi:http/incoming-handler`.
     Hello,
+    /// A guest in another language than Rust, by its name in `actors/guests`.
+    Guest(&'static str),
 }
 
 impl Actor {
@@ -20,16 +27,36 @@ impl Actor {
         match self {
             Self::Echo => "echo",
             Self::Hello => "hello",
+            Self::Guest(name) => name,
         }
     }
 
-    /// The built, unsigned file: the one that `cargo xtask test` names, else built now.
+    /// Whether it can be had here. An actor in Rust always can; without the toolchain of another language this says that
+    /// the current test is skipped.
     ///
     /// # Panics
-    /// When it cannot be built.
+    /// When it cannot be had where `CI` is set, or when there is no such guest.
+    #[must_use]
+    pub fn is_there(self) -> bool {
+        let Self::Guest(name) = self else { return true };
+        let there = built(guest(name)).is_some();
+        if !there {
+            skip(&format!("the guest in `{name}`"));
+        }
+        there
+    }
+
+    /// The built, unsigned file: the one that `cargo xtask test` names, else built now. Guests in other languages are not
+    /// built by tests, because that would install a toolchain.
+    ///
+    /// # Panics
+    /// When it cannot be built, or [`Self::is_there`] says no.
     #[must_use]
     pub fn path(self) -> PathBuf {
         static BUILT: OnceLock<()> = OnceLock::new();
+        if let Self::Guest(name) = self {
+            return built(guest(name)).expect("a guest that is there");
+        }
         let actor = ACTORS.iter().find(|actor| actor.name == self.name()).expect("every actor is listed");
         if let Some(path) = env::var_os(actor.variable) {
             return path.into();
@@ -46,4 +73,13 @@ impl Actor {
     pub fn wasm(self) -> Vec<u8> {
         std::fs::read(self.path()).expect("a built actor can be read")
     }
+}
+
+fn guest(name: &str) -> &'static Guest {
+    Guest::named(name).expect("every guest is listed")
+}
+
+/// The file that `cargo xtask test` names, else one that was built of the present sources.
+fn built(guest: &Guest) -> Option<PathBuf> {
+    env::var_os(guest.variable).map(PathBuf::from).or_else(|| guest.built())
 }

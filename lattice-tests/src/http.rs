@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, time::timeout};
@@ -18,6 +18,8 @@ const LIMIT: Duration = Duration::from_secs(10);
 pub struct Answer {
     /// Status.
     pub status: StatusCode,
+    /// Headers.
+    pub headers: HeaderMap,
     /// Whole body, as text.
     pub body: String,
 }
@@ -53,8 +55,11 @@ pub async fn post(address: SocketAddr, path: &str, body: impl Into<Bytes>) -> Re
     ask(address, Request::post(path), body.into()).await
 }
 
-/// One request, whatever comes of it.
-pub(crate) async fn ask(address: SocketAddr, request: http::request::Builder, body: Bytes) -> Result<Answer, String> {
+/// One request with any headers, whatever comes of it.
+///
+/// # Errors
+/// As [`try_get`].
+pub async fn ask(address: SocketAddr, request: http::request::Builder, body: Bytes) -> Result<Answer, String> {
     let request =
         request.header("host", address.to_string()).body(Full::new(body)).map_err(|error| error.to_string())?;
     let exchange = async {
@@ -64,9 +69,10 @@ pub(crate) async fn ask(address: SocketAddr, request: http::request::Builder, bo
         let connection = tokio::spawn(connection);
         let answer = async {
             let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
-            let status = response.status();
-            let body = response.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
-            Ok(Answer { status, body: String::from_utf8_lossy(&body).into_owned() })
+            let (head, body) = response.into_parts();
+            let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
+            let body = String::from_utf8_lossy(&body).into_owned();
+            Ok(Answer { status: head.status, headers: head.headers, body })
         }
         .await;
         connection.abort();

@@ -34,7 +34,7 @@ mod skip;
 pub use actors::Actor;
 pub use binaries::binary;
 pub use eventually::{eventually, eventually_within};
-pub use http::{Answer, get, post, try_get};
+pub use http::{Answer, ask, get, post, try_get};
 pub use in_process::InProcess;
 pub use lattice::{TestHost, TestLattice};
 pub use nats::NatsServer;

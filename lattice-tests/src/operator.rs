@@ -16,8 +16,9 @@ use tokio::time::timeout;
 
 use crate::HTTPSERVER;
 
-/// Longest wait for the event that ends a command.
-const LIMIT: Duration = Duration::from_secs(20);
+/// Longest wait for the event that ends a command. The longest takes a host that compiles a whole language runtime as one
+/// of its actors, on a machine with other things to do.
+const LIMIT: Duration = Duration::from_secs(240);
 
 /// A way to command a lattice.
 #[derive(Clone)]
