@@ -34,8 +34,6 @@ pub struct RuntimeConfig {
     pub compile_threads: usize,
     /// Threads for calls that compute for long, at a lower priority than everything else. At least one.
     pub background_threads: usize,
-    /// Whether components of WASI 0.3 may run.
-    pub wasi_p3: bool,
 }
 
 /// The directory of compiled code. Processes of one user may share it.
@@ -63,7 +61,6 @@ impl Default for RuntimeConfig {
             code_cache: None,
             compile_threads: cores().saturating_sub(1).max(1),
             background_threads: cores(),
-            wasi_p3: false,
         }
     }
 }

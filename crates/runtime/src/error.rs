@@ -51,6 +51,12 @@ pub enum LoadError {
         /// All such interfaces, each with the contract it needs.
         imports: Vec<(String, String)>,
     },
+    /// It was built for WASI 0.3.
+    #[error("built for WASI 0.3, which does not run here; build it for WASI 0.2: {}", quoted(.interfaces))]
+    NewerWasi {
+        /// Interfaces that it imports or exports.
+        interfaces: Vec<String>,
+    },
     /// An import has a known name and another type.
     #[error("an import does not have the type this host provides: {reason}")]
     ImportMismatch {
@@ -100,6 +106,7 @@ impl LoadError {
             Self::Invalid { .. } => "invalid_wasm",
             Self::UnknownImports { .. } => "unknown_imports",
             Self::NotGranted { .. } => "not_granted",
+            Self::NewerWasi { .. } => "newer_wasi",
             Self::ImportMismatch { .. } => "import_mismatch",
             Self::EntryPoint { .. } => "no_entry_point",
             Self::ExceedsLimit { .. } => "exceeds_limit",

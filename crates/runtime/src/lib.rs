@@ -43,6 +43,7 @@ mod logs;
 mod machine;
 mod meter;
 mod module;
+mod newer_wasi;
 mod outbound;
 mod runtime;
 mod stdin;

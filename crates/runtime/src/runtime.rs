@@ -18,6 +18,7 @@ use crate::{
     guest::Body,
     idle::AllIdle,
     module::{self, ModuleGuest, ModuleState},
+    newer_wasi,
     ticker::Ticker,
 };
 
@@ -150,10 +151,22 @@ impl Runtime {
         &self,
         artifact: Bytes,
         identity: Identity,
-        mut limits: GuestLimits,
+        limits: GuestLimits,
         local: LocalGrants,
     ) -> Result<Guest, LoadError> {
         local.check()?;
+        let wasm = precompiled::original_wasm(&artifact)?;
+        let loaded = self.load_any(artifact, identity, limits, local).await;
+        loaded.map_err(|error| newer_wasi::explained(error, &wasm))
+    }
+
+    async fn load_any(
+        &self,
+        artifact: Bytes,
+        identity: Identity,
+        mut limits: GuestLimits,
+        local: LocalGrants,
+    ) -> Result<Guest, LoadError> {
         let shared = self.shared.clone();
         limits.memory_bytes = limits.memory_bytes.min(shared.memory_bytes);
         limits.table_elements = limits.table_elements.min(shared.table_elements);

@@ -20,7 +20,9 @@ use wasmtime_wasi::{WasiCtxBuilder, p2::bindings::CommandPre};
 pub use end::CommandError;
 pub use grants::{Directory, GrantError, LocalGrants};
 
-use crate::{CodeOrigin, GuestKind, GuestLimits, LoadError, Runtime, error::Breach, precompiled, runtime::Shared};
+use crate::{
+    CodeOrigin, GuestKind, GuestLimits, LoadError, Runtime, error::Breach, newer_wasi, precompiled, runtime::Shared,
+};
 use end::Ended;
 use run::{HasRun, Run, store};
 
@@ -144,15 +146,19 @@ impl Runtime {
     ///
     /// # Errors
     /// [`LoadError`] with all unknown imports by name, or whatever else is wrong.
-    pub async fn command(&self, wasm: Bytes) -> Result<Command, LoadError> {
+    pub async fn command(&self, artifact: Bytes) -> Result<Command, LoadError> {
+        let wasm = precompiled::original_wasm(&artifact)?;
         let engine = &self.shared.engine;
-        let (program, code) = if wasmparser::Parser::is_component(&precompiled::original_wasm(&wasm)?) {
-            let (component, code) = self.compile_component(&wasm).await?;
-            (Program::Component(component::link(engine, &component)?), code)
-        } else {
-            let (module, code) = self.compile_module(&wasm).await?;
-            (Program::Module(module::link(engine, &module)?), code)
+        let linked = async {
+            if wasmparser::Parser::is_component(&wasm) {
+                let (component, code) = self.compile_component(&artifact).await?;
+                Ok((Program::Component(component::link(engine, &component)?), code))
+            } else {
+                let (module, code) = self.compile_module(&artifact).await?;
+                Ok((Program::Module(module::link(engine, &module)?), code))
+            }
         };
+        let (program, code) = linked.await.map_err(|error| newer_wasi::explained(error, &wasm))?;
         Ok(Command { runtime: self.shared.clone(), program, code })
     }
 }
