@@ -11,7 +11,6 @@ use std::{
 
 use bytes::Bytes;
 use claims::wasm;
-use clap::Args;
 use runtime::{CodeCacheConfig, CodeOrigin, LoadError, Runtime, RuntimeConfig, precompiled};
 
 use crate::{
@@ -33,50 +32,36 @@ const PROGRAM_STACK: usize = 1 << 20;
 /// As hosts have it, whose directory it is, too.
 const CODE_CACHE_BYTES: u64 = 512 << 20;
 
-/// Which program, and how it is fetched.
-#[derive(Debug, Args)]
-pub struct ProgramArgs {
-    /// A file (`.wasm`, or `.cwasm` as written by `wash compile`), or a reference to a registry
-    #[arg(value_name = "FILE|REF")]
-    pub program: String,
-    #[command(flatten)]
-    fetch: FetchArgs,
-    #[command(flatten)]
-    registry: RegistryArgs,
+/// Reads or fetches a program.
+///
+/// # Errors
+/// It cannot be had.
+pub async fn read(program: &str, fetch: &FetchArgs, registry: &RegistryArgs, context: &Context) -> Result<Bytes> {
+    match reference::place(program)? {
+        Place::File(path) => {
+            let bytes = fs::read(&path).while_doing(|| format!("cannot read `{}`", path.display()))?;
+            fetch.check_file(&path, &bytes)?;
+            Ok(bytes.into())
+        }
+        Place::Registry(reference) => Ok(fetch.fetch(&reference, registry, context).await?.bytes),
+    }
 }
 
-impl ProgramArgs {
-    /// Reads or fetches it.
-    ///
-    /// # Errors
-    /// It cannot be had.
-    pub async fn bytes(&self, context: &Context) -> Result<Bytes> {
-        match reference::place(&self.program)? {
-            Place::File(path) => {
-                let bytes = fs::read(&path).while_doing(|| format!("cannot read `{}`", path.display()))?;
-                self.fetch.check_file(&path, &bytes)?;
-                Ok(bytes.into())
-            }
-            Place::Registry(reference) => Ok(self.fetch.fetch(&reference, &self.registry, context).await?.bytes),
-        }
-    }
+/// The name a program goes by: the last part of what was typed.
+pub fn name(program: &str) -> String {
+    let name = Path::new(program).file_name();
+    name.map_or_else(|| program.to_owned(), |name| name.to_string_lossy().into_owned())
+}
 
-    /// The file of this kind that belongs to it: beside a file, and here for what is fetched.
-    pub fn beside(&self, extension: &str) -> PathBuf {
-        match reference::place(&self.program) {
-            Ok(Place::File(path)) => path.with_extension(extension),
-            _ => {
-                let name = self.name();
-                let name = name.split(['@', ':']).next().unwrap_or(&name);
-                PathBuf::from(format!("{name}.{extension}"))
-            }
+/// The file of this kind that belongs to a program: beside a file, and here for what is fetched.
+pub fn beside(program: &str, extension: &str) -> PathBuf {
+    match reference::place(program) {
+        Ok(Place::File(path)) => path.with_extension(extension),
+        _ => {
+            let name = name(program);
+            let name = name.split(['@', ':']).next().unwrap_or(&name);
+            PathBuf::from(format!("{name}.{extension}"))
         }
-    }
-
-    /// The name it goes by: the last part of what was typed.
-    pub fn name(&self) -> String {
-        let name = Path::new(&self.program).file_name();
-        name.map_or_else(|| self.program.clone(), |name| name.to_string_lossy().into_owned())
     }
 }
 
@@ -144,5 +129,19 @@ pub fn refused(program: &str, error: &LoadError) -> Failure {
              actor: `wash claims sign`, then `wash start actor`",
         ),
         _ => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_compiled_is_named_after_the_program() {
+        let file = tempfile::Builder::new().suffix(".wasm").tempfile().expect("a temporary file");
+        let path = file.path().to_str().expect("text");
+        assert_eq!(beside(path, "cwasm"), file.path().with_extension("cwasm"));
+        assert_eq!(beside("localhost:5000/acme/echo:1.0", "cwasm"), Path::new("echo.cwasm"));
+        assert_eq!((name("bin/wc.wasm"), name("ghcr.io/acme/wc:1")), ("wc.wasm".to_owned(), "wc:1".to_owned()));
     }
 }

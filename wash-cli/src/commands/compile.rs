@@ -12,17 +12,23 @@ use crate::{
     failure::{Failure, OrFail, Result},
     files,
     output::{Output, size},
-    programs::{self, ProgramArgs},
+    programs,
+    registry::{FetchArgs, RegistryArgs},
 };
 
 /// Options of `wash compile`.
 #[derive(Debug, Args)]
 pub struct CompileArgs {
-    #[command(flatten)]
-    program: ProgramArgs,
+    /// Module or component: a file (`.wasm`, or `.cwasm` of another machine), or a reference to a registry
+    #[arg(value_name = "FILE|REF")]
+    program: String,
     /// Where the result goes [default: the same name with `.cwasm`; of what was fetched, here]
     #[arg(long, value_name = "FILE")]
     destination: Option<PathBuf>,
+    #[command(flatten)]
+    fetch: FetchArgs,
+    #[command(flatten)]
+    registry: RegistryArgs,
 }
 
 /// Runs `wash compile`.
@@ -30,8 +36,8 @@ pub struct CompileArgs {
 /// # Errors
 /// The wasm cannot be had or does not compile, the code cache cannot be used, or the file cannot be written.
 pub async fn run(args: &CompileArgs, context: &Context) -> Result<Output> {
-    let name = args.program.name();
-    let given = args.program.bytes(context).await?;
+    let name = programs::name(&args.program);
+    let given = programs::read(&args.program, &args.fetch, &args.registry, context).await?;
     let doing = || format!("cannot compile `{name}`");
     let wasm = precompiled::original_wasm(&given).while_doing(doing)?;
     let began = Instant::now();
@@ -43,7 +49,7 @@ pub async fn run(args: &CompileArgs, context: &Context) -> Result<Output> {
         }
     })?;
     let took = began.elapsed();
-    let file = args.destination.clone().unwrap_or_else(|| args.program.beside("cwasm"));
+    let file = args.destination.clone().unwrap_or_else(|| programs::beside(&args.program, "cwasm"));
     files::replace(&file, &compiled)?;
     let (before, after) = (wasm.len() as u64, compiled.len() as u64);
     let text = format!(

@@ -13,7 +13,8 @@ use crate::{
     failure::{Failure, Result},
     local_grants::GrantArgs,
     output::Output,
-    programs::{self, ProgramArgs},
+    programs,
+    registry::{FetchArgs, RegistryArgs},
     units,
 };
 
@@ -25,10 +26,9 @@ const TIMED_OUT: u8 = 124;
 /// Options of `wash run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    #[command(flatten)]
-    program: ProgramArgs,
-    #[command(flatten)]
-    grants: GrantArgs,
+    /// Program: a file (`.wasm`, or `.cwasm` as written by `wash compile`), or a reference to a registry
+    #[arg(value_name = "FILE|REF")]
+    program: String,
     /// The name the program is told [default: its file name]
     #[arg(long, value_name = "NAME")]
     arg0: Option<String>,
@@ -44,6 +44,12 @@ pub struct RunArgs {
     /// Arguments of the program
     #[arg(last = true, value_name = "ARG")]
     args: Vec<String>,
+    #[command(flatten)]
+    fetch: FetchArgs,
+    #[command(flatten)]
+    grants: GrantArgs,
+    #[command(flatten)]
+    registry: RegistryArgs,
 }
 
 /// Runs `wash run`.
@@ -51,9 +57,9 @@ pub struct RunArgs {
 /// # Errors
 /// The program cannot be had or is none, or it comes to no end of its own.
 pub async fn run(args: RunArgs, context: &Context) -> Result<Output> {
-    let name = args.program.name();
+    let name = programs::name(&args.program);
     let grants = args.grants.grants()?;
-    let bytes = args.program.bytes(context).await?;
+    let bytes = programs::read(&args.program, &args.fetch, &args.registry, context).await?;
     let engine = programs::engine(context)?;
     programs::tell_signature(&context.printer, &bytes);
     let command = engine.command(bytes).await.map_err(|error| programs::refused(&name, &error))?;

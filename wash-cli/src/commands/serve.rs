@@ -28,7 +28,8 @@ use crate::{
     failure::{Failure, OrFail, Result},
     local_grants::GrantArgs,
     output::Output,
-    programs::{self, ProgramArgs},
+    programs,
+    registry::{FetchArgs, RegistryArgs},
     signals::until_signal,
     signing::now,
     units,
@@ -40,8 +41,9 @@ const GRANTS: [&str; 2] = ["wasmcloud:builtin:logging", "wasmcloud:builtin:numbe
 /// Options of `wash serve`.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    #[command(flatten)]
-    program: ProgramArgs,
+    /// Component: a file (`.wasm`, or `.cwasm` as written by `wash compile`), or a reference to a registry
+    #[arg(value_name = "FILE|REF")]
+    program: String,
     /// Where to listen; port 0 is any that is free
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
     addr: SocketAddr,
@@ -54,11 +56,15 @@ pub struct ServeArgs {
     /// Most memory of one instance, such as `64MiB` [default: 256MiB]
     #[arg(long, value_name = "SIZE", value_parser = units::size)]
     max_memory: Option<u64>,
-    #[command(flatten)]
-    grants: GrantArgs,
     /// Say where code and signature are from, and what becomes of each request
     #[arg(short = 'v', long = "verbose", id = "connection_verbose")]
     verbose: bool,
+    #[command(flatten)]
+    fetch: FetchArgs,
+    #[command(flatten)]
+    grants: GrantArgs,
+    #[command(flatten)]
+    registry: RegistryArgs,
 }
 
 /// Runs `wash serve`. Returns when a signal has ended it.
@@ -68,8 +74,8 @@ pub struct ServeArgs {
 pub async fn run(args: ServeArgs, context: &Context) -> Result<Output> {
     // What the component says by itself.
     init_logging("warn,guest=info", LogFormat::Text).map_err(|error| Failure::usage(error.to_string()))?;
-    let name = args.program.name();
-    let artifact = args.program.bytes(context).await?;
+    let name = programs::name(&args.program);
+    let artifact = programs::read(&args.program, &args.fetch, &args.registry, context).await?;
     programs::tell_signature(&context.printer, &artifact);
     let actor = actor_id(&artifact);
     let guest = load(&args, artifact, actor, context).await?;
@@ -92,7 +98,7 @@ pub async fn run(args: ServeArgs, context: &Context) -> Result<Output> {
 }
 
 async fn load(args: &ServeArgs, artifact: Bytes, id: ActorId, context: &Context) -> Result<Guest> {
-    let name = args.program.name();
+    let name = programs::name(&args.program);
     let defaults = GuestLimits::default();
     let limits = GuestLimits {
         memory_bytes: args.max_memory.unwrap_or(defaults.memory_bytes),
