@@ -5,6 +5,7 @@
 //! [`CallError`] that names the failed step, by its deadline at the latest.
 
 use std::{
+    collections::BTreeMap,
     future::Future,
     sync::{Arc, Weak},
     time::{Duration, Instant},
@@ -52,6 +53,13 @@ impl Outbound for ActorOutbound {
             }
         })
         .await
+    }
+
+    async fn config(&self) -> Result<BTreeMap<String, Vec<u8>>, CallError> {
+        let core = self.core.upgrade().ok_or_else(stopping)?;
+        self.barred.check(&self.actor)?;
+        let config = core.tables().config_of(self.actor.as_str());
+        Ok(config.into_iter().map(|(name, value)| (name, value.to_vec())).collect())
     }
 }
 

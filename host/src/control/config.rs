@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use lattice::{
     control::{Ack, ConfigValue, ConfigValues, INVALID_CONFIG_ENTITY, config_entity, encode},
-    subject::{ConfigKey, config_key, parse_config_key},
+    subject::{ConfigKey, config_key},
 };
 
 use crate::{core::Core, state::replica::Bucket};
@@ -21,7 +21,7 @@ pub async fn delete(core: &Core, key: &ConfigKey) -> Ack {
 /// Removes every entry of an actor or provider.
 pub async fn clear(core: &Core, entity: &str) -> Ack {
     let Some(entity) = config_entity(entity) else { return Ack::refused(INVALID_CONFIG_ENTITY) };
-    let names: Vec<String> = entries(core, entity.as_str()).into_iter().map(|(name, _)| name).collect();
+    let names: Vec<String> = core.tables().config_of(entity.as_str()).into_iter().map(|(name, _)| name).collect();
     for name in names {
         let outcome = core.store.write(Bucket::Config, config_key(&entity, &name), None).await;
         if let Err(error) = outcome {
@@ -33,7 +33,7 @@ pub async fn clear(core: &Core, entity: &str) -> Ack {
 
 /// One entry.
 pub fn get(core: &Core, key: &ConfigKey) -> Vec<u8> {
-    let value = entries(core, &key.entity).into_iter().find(|(name, _)| *name == key.key);
+    let value = core.tables().config_of(&key.entity).into_iter().find(|(name, _)| *name == key.key);
     let reply = match value {
         Some((_, data)) => ConfigValue { found: true, data: data.to_vec() },
         None => ConfigValue::default(),
@@ -43,7 +43,7 @@ pub fn get(core: &Core, key: &ConfigKey) -> Vec<u8> {
 
 /// Every entry of an actor or provider.
 pub fn get_all(core: &Core, entity: &str) -> Vec<u8> {
-    let values = entries(core, entity).into_iter().map(|(name, data)| (name, data.to_vec())).collect();
+    let values = core.tables().config_of(entity).into_iter().map(|(name, data)| (name, data.to_vec())).collect();
     encode(&ConfigValues(values))
 }
 
@@ -53,13 +53,4 @@ async fn write(core: &Core, key: &ConfigKey, value: Option<Bytes>) -> Ack {
         Ok(()) => Ack::accepted(),
         Err(error) => Ack::refused(error),
     }
-}
-
-fn entries(core: &Core, entity: &str) -> Vec<(String, Bytes)> {
-    let config = core.tables().config.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let of_entity = |(key, value): (&String, &Bytes)| {
-        let (owner, name) = parse_config_key(key)?;
-        (owner.as_str() == entity).then(|| (name.to_owned(), value.clone()))
-    };
-    config.iter().filter_map(of_entity).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, RwLock},
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use bytes::Bytes;
@@ -66,6 +66,19 @@ impl Tables {
         self.revocations.subscribe()
     }
 
+    /// What was configured for an actor or provider, by name.
+    #[must_use]
+    pub fn config_of(&self, entity: &str) -> Vec<(String, Bytes)> {
+        let config = self.config.read().unwrap_or_else(PoisonError::into_inner);
+        // Keys begin with the entity, so only its own are looked at.
+        let own = config.range(entity.to_owned()..).take_while(|(key, _)| key.starts_with(entity));
+        own.filter_map(|(key, value)| {
+            let (owner, name) = parse_config_key(key)?;
+            (owner.as_str() == entity).then(|| (name.to_owned(), value.clone()))
+        })
+        .collect()
+    }
+
     /// Takes in one entry of lattice state; what that means for others. `replayed`: it is old news.
     pub(super) fn apply(&self, bucket: Bucket, key: &str, value: Option<&Bytes>, replayed: bool) -> Option<Effect> {
         match bucket {
@@ -122,5 +135,25 @@ impl Tables {
         }
         let (entity, name) = parse_config_key(key)?;
         Some(Effect::Config { entity: entity.to_string(), key: name.to_owned(), set: value.is_some() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_configuration_of_one_is_not_that_of_another() {
+        const A: &str = "MBZRDWFMUX4YAO5IE5I3Y3NBAZWO23I5N3A7RKA73HSQYOFT7UM3TVAT";
+        const B: &str = "VBY5TST4TRICQXEJTDORJG2M62BSA7MVPF44NO7CZJSEPZL7KK7OKJ5A";
+        let tables = Tables::default();
+        for (key, value) in [(format!("{A}_color"), "red"), (format!("{A}_a_b"), "c"), (format!("{B}_color"), "blue")] {
+            assert!(tables.apply(Bucket::Config, &key, Some(&Bytes::from(value)), false).is_some(), "{key}");
+        }
+        let own = [("a_b".to_owned(), Bytes::from("c")), ("color".to_owned(), Bytes::from("red"))];
+        assert_eq!(tables.config_of(A), own);
+        assert_eq!(tables.config_of(&A[..10]), []);
+        tables.apply(Bucket::Config, &format!("{A}_a_b"), None, false);
+        assert_eq!(tables.config_of(A).len(), 1);
     }
 }

@@ -35,7 +35,7 @@ pub(super) const INTERFACES: &[Interface] = &[
 enum ConfigError {
     #[component(name = "upstream")]
     Upstream(String),
-    #[expect(dead_code, reason = "part of the type; nothing here is read by the guest's own host")]
+    #[expect(dead_code, reason = "part of the interface; there is nothing here to say by it")]
     #[component(name = "io")]
     Io(String),
 }
