@@ -98,6 +98,21 @@ async fn examine(language: &'static str) {
     guest.host.operator.stop_actor(&guest.host.id, &guest.guest.id).await.expect("it stops");
     guest.start("started again").await;
     assert_eq!(get(guest.address, "/again").await, guest.line("GET", "/again?", "nobody"));
+
+    serves_again_and_again(guest).await;
+}
+
+/// The same with instances that serve one call after the other: a language starts once and must live with it.
+async fn serves_again_and_again(guest: World) {
+    let host = guest.host.restart_with(|config| config.limits.calls_per_instance = 100).await;
+    let guest = World { host, ..guest };
+    get(guest.address, "/warm").await;
+    for name in ["Ana", "Bob", "Eve"] {
+        let answer = guest.greet("/a?x=1", name, name).await;
+        assert_eq!(answer.body, guest.line("POST", "/a?x=1", name) + name);
+    }
+    calls_out(&guest).await;
+    fails_alone(&guest).await;
 }
 
 async fn calls_out(guest: &World) {
