@@ -8,20 +8,26 @@
 
 mod archive;
 mod artifacts;
+mod contract_values;
 mod entries;
 mod forge;
 mod key_text;
 mod messages;
+mod precompiled;
 mod revocations;
 mod token;
+mod wapc_host;
 mod wasm_claims;
 
 pub use archive::{archive, archive_entries};
 pub use artifacts::{image_config, image_layer, manifest, reference};
+pub use contract_values::contract_values;
 pub use key_text::key_text;
 pub use messages::{control, event, http_message, invocation, link};
+pub use precompiled::precompiled;
 pub use revocations::revocations;
 pub use token::{claims_json, token};
+pub use wapc_host::wapc_host;
 pub use wasm_claims::{wasm_claims, wasm_sections};
 
 /// A target: its name, and what it does with an input.
@@ -32,6 +38,7 @@ pub const TARGETS: &[Target] = &[
     ("archive", archive),
     ("archive_entries", archive_entries),
     ("claims_json", claims_json),
+    ("contract_values", contract_values),
     ("control", control),
     ("event", event),
     ("http_message", http_message),
@@ -41,9 +48,11 @@ pub const TARGETS: &[Target] = &[
     ("key_text", key_text),
     ("link", link),
     ("manifest", manifest),
+    ("precompiled", precompiled),
     ("reference", reference),
     ("revocations", revocations),
     ("token", token),
+    ("wapc_host", wapc_host),
     ("wasm_claims", wasm_claims),
     ("wasm_sections", wasm_sections),
 ];

@@ -20,7 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("wash-host", &["host", PROVIDERS]), // the binaries choose which providers are compiled in
     // `provider-sdk` because `wash serve` is the host of one provider.
     ("wash-cli", &["artifacts", "claims", "contracts", "lattice", "runtime", "provider-sdk", "host", PROVIDERS]),
-    ("fuzz", &["artifacts", "claims", "contracts", "lattice"]),
+    ("fuzz", &["artifacts", "claims", "contracts", "lattice", "runtime"]),
     ("fuzz-libfuzzer", &["fuzz"]), // a workspace of its own, which needs nightly
     ("xtask", &[]),
 ];

@@ -1,0 +1,4 @@
+//! `fuzz::contract_values` as a libFuzzer binary.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::contract_values(data));
