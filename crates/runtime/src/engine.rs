@@ -29,7 +29,7 @@ pub struct Reservation {
     pub max_instances: u32,
     /// Address space for one linear memory in bytes.
     pub memory_bytes: u64,
-    /// Bytes of linear memory which a free slot keeps.
+    /// Bytes of linear memory which a free slot of a pool keeps.
     pub keep_resident: usize,
     /// Whether memory is reset with `PAGEMAP_SCAN`.
     pub pagemap_scan: bool,
@@ -75,8 +75,8 @@ fn reservation(config: &RuntimeConfig, allocation: Allocation, machine: Machine)
     let pagemap_scan = allocation != Allocation::OnDemand && PoolingAllocationConfig::is_pagemap_scan_available();
     let max_instances = max_instances(config, machine);
     // Slots may keep half of the memory, if all of them were ever in use at once.
-    let keep_resident = machine.memory / 2 / u64::from(max_instances);
-    let keep_resident = usize::try_from(keep_resident).unwrap_or(usize::MAX).min(config.memory_keep_resident);
+    let share = usize::try_from(machine.memory / 2 / u64::from(max_instances)).unwrap_or(usize::MAX);
+    let keep_resident = if allocation == Allocation::OnDemand { 0 } else { share.min(config.memory_keep_resident) };
     Reservation { allocation, max_instances, memory_bytes, keep_resident, pagemap_scan }
 }
 
@@ -109,7 +109,11 @@ fn report(config: &RuntimeConfig, reservation: Reservation, machine: Machine, re
         "engine ready"
     );
     if max_instances < config.max_instances {
-        tracing::info!(wanted = config.max_instances, max_instances, "fewer instances: the machine is small");
+        tracing::info!(
+            wanted = config.max_instances,
+            max_instances,
+            "fewer instances than configured: there is little memory or address space"
+        );
     }
     if !reasons.is_empty() {
         let reasons = reasons.join("; ");

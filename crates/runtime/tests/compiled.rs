@@ -181,6 +181,23 @@ async fn a_precompiled_file_runs_without_compiling_on_the_machine_that_made_it()
 }
 
 #[tokio::test]
+async fn runtimes_of_other_sizes_have_the_same_code() {
+    let dir = machine();
+    let code_cache = Some(CodeCacheConfig { dir: dir.path().to_owned(), max_bytes: 64 << 20 });
+    let defaults = RuntimeConfig::default();
+    let config = RuntimeConfig {
+        code_cache,
+        max_instances: 2,
+        memory_bytes: 4 << 30,
+        guest_stack_bytes: 2 * defaults.guest_stack_bytes,
+        stack_bytes: 2 * defaults.stack_bytes,
+        ..defaults
+    };
+    let file = Runtime::new(&config).expect("an engine").precompile(echo()).await.expect("compiles");
+    assert_eq!(origin(&process(dir.path()), &file).await, CodeOrigin::Precompiled);
+}
+
+#[tokio::test]
 async fn precompiled_code_from_elsewhere_is_not_run() {
     let (here, there) = (machine(), machine());
     let file = process(there.path()).precompile(echo()).await.expect("compiles");
