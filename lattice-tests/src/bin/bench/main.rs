@@ -8,6 +8,7 @@
 mod http_load;
 mod machine;
 mod measure;
+mod phases;
 mod report;
 mod rows;
 mod servers;
@@ -18,7 +19,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::{machine::Machine, measure::Plan, report::Report};
+use crate::{machine::Machine, measure::Plan, phases::Extent, report::Report};
 
 /// Measures what someone waits for, beside raw baselines.
 #[derive(Parser)]
@@ -37,12 +38,23 @@ struct Cli {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     #[command(subcommand)]
-    baseline: Option<Baseline>,
+    part: Option<Part>,
 }
 
-/// The other half of a baseline, in a process of its own as the other host is.
+/// What runs in a process of its own: the other half of a baseline as the other host does, a phase as callgrind wants.
 #[derive(Subcommand)]
-enum Baseline {
+enum Part {
+    /// Where the time of a call goes: wall time and instructions (by valgrind) of each phase, as a table.
+    Phases,
+    /// One phase, for a number of calls or a time; prints seconds for each call.
+    #[command(hide = true)]
+    Phase {
+        phase: phases::Phase,
+        #[arg(long, conflicts_with = "millis")]
+        calls: Option<u32>,
+        #[arg(long, default_value_t = 1000)]
+        millis: u64,
+    },
     /// Answers requests on a NATS subject with their payload.
     #[command(hide = true)]
     AnswerNats { url: String, subject: String },
@@ -55,11 +67,27 @@ enum Baseline {
 async fn main() -> Result<()> {
     rustls_provider();
     let cli = Cli::parse();
-    match &cli.baseline {
-        Some(Baseline::AnswerNats { url, subject }) => return servers::answer_nats(url, subject).await,
-        Some(Baseline::AnswerHttp { address, body }) => return servers::answer_http(*address, body).await,
-        None => {}
+    match &cli.part {
+        Some(part) => part.run(Duration::from_secs(cli.seconds)).await,
+        None => measure_all(&cli).await,
     }
+}
+
+impl Part {
+    async fn run(&self, time: Duration) -> Result<()> {
+        match self {
+            Self::Phases => phases::table(time).await,
+            Self::Phase { phase, calls: Some(calls), .. } => phases::run(*phase, Extent::Calls(*calls)).await,
+            Self::Phase { phase, millis, .. } => {
+                phases::run(*phase, Extent::Time(Duration::from_millis(*millis))).await
+            }
+            Self::AnswerNats { url, subject } => servers::answer_nats(url, subject).await,
+            Self::AnswerHttp { address, body } => servers::answer_http(*address, body).await,
+        }
+    }
+}
+
+async fn measure_all(cli: &Cli) -> Result<()> {
     let plan = Plan { samples: cli.samples, time: Duration::from_secs(cli.seconds) };
     let mut report = Report::new(Machine::look(), plan);
     print!("{}", report.header());

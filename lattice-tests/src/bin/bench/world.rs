@@ -23,6 +23,7 @@ use lattice::{
 };
 use lattice_tests::{Actor, NatsServer, Operator, Signed, Signer, eventually};
 use provider_sdk::{Actors, Builtin, Descriptor, LinkRefused, Provider, ProviderCall, Start, StartError};
+use runtime::RuntimeConfig;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::{
@@ -141,7 +142,13 @@ impl World {
 
     /// Starts a host in this process, with the driver.
     pub async fn start_here(&self) -> Result<HostHere> {
+        self.start_here_with(RuntimeConfig::default()).await
+    }
+
+    /// The same with an engine of other sizes.
+    pub async fn start_here_with(&self, runtime: RuntimeConfig) -> Result<HostHere> {
         let mut config = HostConfig::new(self.lattice.clone(), self.dir.path().join("here"));
+        config.runtime = runtime;
         config.allow_file_load = true;
         config.cluster_key = Some(self.cluster.clone());
         config.ctl = self.nats.as_ref().map(|nats| NatsOptions {

@@ -43,6 +43,11 @@ struct Call {
 }
 
 impl Bare {
+    /// A module that calls nobody.
+    pub fn alone(wasm: &[u8], mode: Mode, config: &RuntimeConfig) -> Result<Arc<Self>> {
+        Self::load(&engine(config)?, wasm, mode, None)
+    }
+
     /// A caller and the callee behind it.
     pub fn pair(wasm: &[u8], mode: Mode) -> Result<Arc<Self>> {
         let engine = engine(&RuntimeConfig::default())?;
@@ -81,7 +86,14 @@ impl Bare {
         Ok(std::mem::take(&mut store.data_mut().response))
     }
 
-    /// The same on a stack of its own.
+    /// A fresh instance, made and dropped.
+    pub async fn instantiate(self: &Arc<Self>) -> Result<()> {
+        let mut store = self.store(Bytes::new(), Bytes::new());
+        self.pre.instantiate_async(&mut store).await?;
+        Ok(())
+    }
+
+    /// A call in a fresh instance on a stack of its own.
     pub async fn call_async(self: &Arc<Self>, operation: Bytes, payload: Bytes) -> wasmtime::Result<Bytes> {
         let lengths = (operation.len() as u32, payload.len() as u32);
         let mut store = self.store(operation, payload);
@@ -103,8 +115,8 @@ impl Bare {
     }
 }
 
-/// What the runtime has by default, without its epochs.
-fn engine(config: &RuntimeConfig) -> Result<Engine> {
+/// What the runtime has, without its epochs.
+pub fn engine(config: &RuntimeConfig) -> Result<Engine> {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(config.max_instances)
         .total_memories(config.max_instances)

@@ -1,10 +1,12 @@
 //! The rows, in groups that share what they are measured on. To add one: a file, a variant and an arm.
 
-mod bare;
+pub mod alone;
+pub mod bare;
 mod host;
 mod http;
-mod local_call;
-mod relay;
+mod instances;
+pub mod local_call;
+pub mod relay;
 mod remote_call;
 mod sign;
 mod start_actor;
@@ -21,6 +23,8 @@ pub enum Group {
     LocalCall,
     /// Actor to actor on two hosts.
     RemoteCall,
+    /// Instances and compiled code, by the runtime alone.
+    Instances,
     /// HTTP to an actor on the same host.
     Http,
     /// `wash start actor` until the first answer.
@@ -37,6 +41,7 @@ impl Group {
         match self {
             Self::LocalCall => local_call::run(plan).await,
             Self::RemoteCall => remote_call::run(plan).await,
+            Self::Instances => instances::run(plan).await,
             Self::Http => http::run(plan).await,
             Self::StartActor => start_actor::run(plan).await,
             Self::Host => host::run(plan).await,
