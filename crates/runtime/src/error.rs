@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use contracts::CallError;
 use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace, component::ResourceTableError};
+use wasmtime_wasi::I32Exit;
 
 /// Why there is no engine.
 #[derive(Debug, thiserror::Error)]
@@ -191,6 +192,18 @@ pub(crate) fn call_error(error: &wasmtime::Error, failed: Failed<'_>) -> CallErr
         return CallError::Trap { message: with_frames(reason, error) };
     }
     CallError::HostFault { message: reason }
+}
+
+/// What a component hands over when it is called, or in return, may break the rules of the interface types. wasmtime
+/// says so without a trap and without a backtrace, because no guest code runs at that moment; it is the guest's doing.
+pub(crate) fn unreadable(error: wasmtime::Error) -> wasmtime::Error {
+    let has_a_name = error.is::<WasmBacktrace>()
+        || error.is::<Trap>()
+        || error.is::<Breach>()
+        || error.is::<I32Exit>()
+        || error.is::<PoolConcurrencyLimitError>()
+        || broken_by_wasmtime(&error).is_some();
+    if has_a_name { error } else { Breach::Abi(format!("what the guest hands over: {}", reason(&error))).into() }
 }
 
 /// Limits that wasmtime watches by itself. Most of them have no type, only a text; tests hold each of them.

@@ -57,7 +57,7 @@ pub use config::{CodeCacheConfig, RuntimeConfig};
 pub use engine::{Allocation, Reservation};
 pub use error::{LoadError, RuntimeError};
 pub use guest::{Guest, GuestKind};
-pub use limit_names::{Limit, LimitError, LimitSettings};
+pub use limit_names::{Limit, LimitError, LimitSettings, parse_size};
 pub use limits::GuestLimits;
 pub use outbound::{CallContext, Denied, Outbound, OutboundCall, OutboundTarget};
 pub use runtime::{Identity, Runtime};

@@ -275,6 +275,12 @@ impl GuestLimits {
     }
 }
 
+/// Reads a size such as `64MiB`, `4KiB` or `100` (bytes).
+#[must_use]
+pub fn parse_size(text: &str) -> Option<u64> {
+    parse(Limit::Memory, text.trim()).ok()
+}
+
 const SIZES: [(&str, u64); 3] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 const TIMES: [(&str, u64); 3] = [("ms", 1), ("s", 1000), ("m", 60_000)];
 

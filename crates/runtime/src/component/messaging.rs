@@ -13,7 +13,7 @@ use wasmtime::{
 };
 
 use super::{ComponentState, imports::Interface};
-use crate::call::HasCall;
+use crate::{call::HasCall, error::unreadable};
 
 /// What a component exports to get messages.
 pub(super) const HANDLER: &str = "wasmcloud:messaging/handler";
@@ -165,5 +165,5 @@ pub(super) async fn handle(
     message: BrokerMessage,
 ) -> wasmtime::Result<Result<(), String>> {
     let handle = instance.get_typed_func::<(BrokerMessage,), (Result<(), String>,)>(&mut *store, handler)?;
-    Ok(handle.call_async(&mut *store, (message,)).await?.0)
+    Ok(handle.call_async(&mut *store, (message,)).await.map_err(unreadable)?.0)
 }

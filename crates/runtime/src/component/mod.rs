@@ -42,7 +42,7 @@ use self::{
 use crate::{
     CallContext, LoadError, RuntimeError,
     call::{Actor, CallState, HasCall},
-    error::{Failed, call_error},
+    error::{Failed, call_error, unreadable},
     idle::Idle,
     load,
     runtime::Places,
@@ -229,11 +229,11 @@ impl ComponentGuest {
         match entry {
             Entry::Guest(index) => {
                 let call = instance.get_typed_func::<(&str,), (Result<(), String>,)>(&mut *store, index)?;
-                Ok(call.call_async(&mut *store, (operation,)).await?.0)
+                Ok(call.call_async(&mut *store, (operation,)).await.map_err(unreadable)?.0)
             }
             Entry::Run(index) => {
                 let run = instance.get_typed_func::<(), (Result<(), ()>,)>(&mut *store, index)?;
-                let ended = run.call_async(&mut *store, ()).await?.0;
+                let ended = run.call_async(&mut *store, ()).await.map_err(unreadable)?.0;
                 Ok(ended.map_err(|()| "operation failed".to_owned()))
             }
             Entry::Handler(index) => {

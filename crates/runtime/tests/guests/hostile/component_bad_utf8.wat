@@ -1,0 +1,16 @@
+;; A component whose error text is not text.
+(component
+  (core module $main
+    (memory (export "memory") 1)
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
+    (func (export "call") (param $at i32) (param $len i32) (result i32)
+      (i32.store (i32.const 0) (i32.const 1))
+      (i32.store (i32.const 4) (i32.const 64))
+      (i32.store (i32.const 8) (i32.const 4))
+      (i32.store (i32.const 64) (i32.const -1))
+      (i32.const 0)))
+  (core instance $main (instantiate $main))
+  (func $call (param "operation" string) (result (result (error string)))
+    (canon lift (core func $main "call") (memory $main "memory") (realloc (func $main "realloc"))))
+  (instance $guest (export "call" (func $call)))
+  (export "wasmcloud:bus/guest" (instance $guest)))

@@ -1,0 +1,15 @@
+;; A component that grows its table without end.
+(component
+  (core module $main
+    (memory (export "memory") 1)
+    (table $t 1 funcref)
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
+    (func (export "call") (param $at i32) (param $len i32) (result i32)
+      (loop $l (br_if $l (i32.ne (table.grow $t (ref.null func) (i32.const 100)) (i32.const -1))))
+      unreachable
+      (i32.const 0)))
+  (core instance $main (instantiate $main))
+  (func $call (param "operation" string) (result (result (error string)))
+    (canon lift (core func $main "call") (memory $main "memory") (realloc (func $main "realloc"))))
+  (instance $guest (export "call" (func $call)))
+  (export "wasmcloud:bus/guest" (instance $guest)))

@@ -1,0 +1,16 @@
+;; Hands over 10,000 arrays in one another: to the host as an argument, and to its caller as a response.
+(module
+  (import "wasmbus" "__guest_response" (func $response (param i32 i32)))
+  (import "wasmbus" "__host_call" (func $call (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+  (import "wasmbus" "__host_error_len" (func $error_len (result i32)))
+  (import "wasmbus" "__host_error" (func $error (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "wasmcloud:builtin:loggingLogging.WriteLog")
+  (func (export "__guest_call") (param i32 i32) (result i32)
+    (memory.fill (i32.const 1024) (i32.const 0x91) (i32.const 10000))
+    (if (i32.eq (call $call (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 25) (i32.const 25) (i32.const 16)
+          (i32.const 1024) (i32.const 10000)) (i32.const 1)) (then unreachable))
+    (if (i32.eqz (call $error_len)) (then unreachable))
+    (call $error (i32.const 20000))
+    (call $response (i32.const 1024) (i32.const 10000))
+    (i32.const 1)))
