@@ -18,7 +18,7 @@ use lattice::{
     control::{ActorDescription, ActorInstance},
     event::ActorClaims,
 };
-use runtime::{Guest, Outbound};
+use runtime::{Guest, Limit, LimitSettings, Outbound};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::state::{
@@ -59,6 +59,9 @@ pub struct RunningActor {
     pub outbound: Arc<dyn Outbound>,
     /// Whether it is revoked.
     pub barred: Barred,
+    /// The limits its start set.
+    pub limits: LimitSettings,
+    told: Mutex<BTreeMap<Limit, u64>>,
     instances: Mutex<BTreeMap<Annotations, Instance>>,
     serving: CancellationToken,
     _stop_serving: DropGuard,
@@ -85,6 +88,8 @@ impl RunningActor {
             guest,
             outbound,
             barred,
+            limits: LimitSettings::default(),
+            told: Mutex::default(),
             instances: Mutex::default(),
             _stop_serving: serving.clone().drop_guard(),
             serving,
@@ -131,9 +136,7 @@ impl RunningActor {
             instances.entry(annotations.clone()).or_insert_with(fresh).max_instances = max_instances;
         }
         let total = scale::total(&instances);
-        if total > 0 {
-            self.guest.set_max_instances(total);
-        }
+        self.bound(total);
         total
     }
 
@@ -141,9 +144,26 @@ impl RunningActor {
     pub fn inherit(&self, instances: BTreeMap<Annotations, Instance>) {
         let total = scale::total(&instances);
         *self.lock() = instances;
+        self.bound(total);
+    }
+
+    /// However many are asked for, its limits hold.
+    fn bound(&self, total: u32) {
         if total > 0 {
-            self.guest.set_max_instances(total);
+            self.guest.set_max_instances(total.min(self.guest.limits().max_concurrent));
         }
+    }
+
+    /// The limits its calls broke since this was asked for the last time, and how often.
+    #[must_use]
+    pub fn new_breaches(&self) -> Vec<(Limit, u64)> {
+        let now = self.guest.breaches();
+        let mut told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let before = |limit| told.get(limit).copied().unwrap_or_default();
+        let more = now.iter().map(|(limit, count)| (*limit, count - before(limit))).filter(|(_, more)| *more > 0);
+        let more = more.collect();
+        *told = now;
+        more
     }
 
     /// Its row in the inventory.
@@ -162,6 +182,13 @@ impl RunningActor {
             image_ref: Some(self.image_ref.clone()),
             name: Some(self.shown.name.clone()),
             instances: self.instances().into_iter().map(row).collect(),
+            limits: self.limits.to_texts(),
+            limits_exceeded: self
+                .guest
+                .breaches()
+                .into_iter()
+                .map(|(limit, count)| (limit.to_string(), count))
+                .collect(),
         }
     }
 

@@ -5,17 +5,19 @@
 
 mod artifacts;
 mod engine;
+mod limits;
 
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
 use claims::{AccountId, ClusterId, KeyKind, KeyPair};
 use clap::{Args, builder::BoolishValueParser};
 use lattice::{LatticeId, client::NatsOptions};
-use runtime::{GuestLimits, RuntimeConfig};
+use runtime::{GuestLimits, LimitSettings, RuntimeConfig};
 
 pub use self::{
     artifacts::{ArtifactArgs, ArtifactConfig, RegistryLogin},
     engine::EngineArgs,
+    limits::LimitArgs,
 };
 
 /// Settings as flags and environment variables. `wash up` and `wash-host` share them.
@@ -106,9 +108,9 @@ pub struct HostArgs {
     /// Directory for this host's key, state and control socket.
     #[arg(long, env = "WASH_STATE_DIR")]
     pub state_dir: Option<PathBuf>,
-    /// Memory one actor instance may use, MiB.
-    #[arg(long, env = "WASH_ACTOR_MEMORY_MIB", default_value_t = 64)]
-    pub actor_memory_mib: u32,
+    /// What an actor may use.
+    #[command(flatten)]
+    pub limits: LimitArgs,
 }
 
 /// Settings as the host uses them.
@@ -152,6 +154,8 @@ pub struct HostConfig {
     pub runtime: RuntimeConfig,
     /// Limits of an actor unless its start says otherwise.
     pub limits: GuestLimits,
+    /// The most that a start may ask for, where the operator of this host said so.
+    pub most: LimitSettings,
 }
 
 impl HostConfig {
@@ -180,6 +184,7 @@ impl HostConfig {
             state_dir,
             runtime: RuntimeConfig { code_cache, ..RuntimeConfig::default() },
             limits: GuestLimits::default(),
+            most: LimitSettings::default(),
         }
     }
 }
@@ -217,7 +222,7 @@ impl HostArgs {
         config.allow_file_load = self.allow_file_load.unwrap_or(false);
         config.rpc_timeout = Duration::from_millis(self.rpc_timeout_ms);
         config.provider_shutdown_delay = Duration::from_millis(self.provider_shutdown_delay);
-        config.limits.memory_bytes = u64::from(self.actor_memory_mib) << 20;
+        self.limits.apply(&mut problems, &mut config);
         problems.none_or(config)
     }
 

@@ -29,6 +29,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     actors::Actors,
     artifacts::Artifacts,
+    breaches,
     broker::Broker,
     config::HostConfig,
     control,
@@ -180,6 +181,7 @@ impl Host {
         core.tasks.spawn(effects::follow(core.clone(), effects_in));
         core.tasks.spawn(revocations::enforce(core.clone()));
         core.tasks.spawn(heartbeat::beat(core.clone()));
+        core.tasks.spawn(breaches::watch(core.clone()));
         if let Some(publisher) = publisher {
             core.tasks.spawn(publisher.run(core.publishing.clone()));
         }

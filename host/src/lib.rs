@@ -7,6 +7,7 @@
 
 mod actors;
 mod artifacts;
+mod breaches;
 mod broker;
 mod buckets;
 pub mod config;
@@ -36,3 +37,5 @@ mod wanted;
 pub use config::{ConfigError, HostArgs, HostConfig, nats_url};
 pub use host::{Host, HostError, is_in_use, socket_path};
 pub use logging::{LogFormat, init_logging};
+/// Limits of an actor by name, as a start may set them.
+pub use runtime::LimitSettings;

@@ -6,6 +6,7 @@
 //! that carries the reference as the client wrote it.
 
 mod error;
+mod limits;
 mod load;
 mod report;
 
@@ -16,12 +17,14 @@ use lattice::{
     control::{ScaleActor, StopActor, UpdateActor},
     event::ActorClaims,
 };
+use runtime::LimitSettings;
 
 pub use self::error::ActorError;
 use self::load::{Verified, check_not_revoked, fetch_verified, load, shown_claims};
 use crate::{
     actors::RunningActor,
     artifacts::{ArtifactRef, Location},
+    breaches,
     core::Core,
     reason::reason,
     rpc,
@@ -50,6 +53,7 @@ pub async fn scale(core: Arc<Core>, command: ScaleActor) -> Result<(), ActorErro
 
 async fn try_scale(core: &Arc<Core>, command: &ScaleActor) -> Result<(), (Option<ActorId>, ActorError)> {
     let reference = ArtifactRef::parse(&command.actor_ref).map_err(|error| (None, error.into()))?;
+    let limits = limits::asked(core, command).map_err(|error| (None, error))?;
     let mut verified = None;
     let id = match core.actors.by_reference(reference.as_str()) {
         Some(running) => {
@@ -67,7 +71,14 @@ async fn try_scale(core: &Arc<Core>, command: &ScaleActor) -> Result<(), (Option
         }
     };
     let _guard = core.actors.change(&id).await;
-    apply_scale(core, command, &reference, id, verified).await.map_err(|error| (Some(id), error))
+    if let Some(limits) = &limits
+        && command.max_instances > 0
+    {
+        limits::put(core, &reference, id, limits).await.map_err(|error| (Some(id), error))?;
+    }
+    apply_scale(core, command, &reference, id, verified, limits.unwrap_or_default())
+        .await
+        .map_err(|error| (Some(id), error))
 }
 
 /// Whoever starts a file that was built again since must not get the old one without a word.
@@ -89,6 +100,7 @@ async fn apply_scale(
     reference: &ArtifactRef,
     id: ActorId,
     verified: Option<Verified>,
+    limits: LimitSettings,
 ) -> Result<(), ActorError> {
     let running = core.actors.get(&id);
     let current = running.as_ref().and_then(|actor| actor.max_of(&command.annotations));
@@ -109,15 +121,17 @@ async fn apply_scale(
         Decision::Raise { added } => {
             let actor = match (running, verified) {
                 (Some(actor), _) => actor,
-                (None, Some(verified)) => load(core, reference, verified).await?,
+                (None, Some(verified)) => load(core, reference, verified, limits).await?,
                 // It ran when the command came and was stopped since: fetch it again.
-                (None, None) => load(core, reference, fetch_verified(core, reference).await?).await?,
+                (None, None) => load(core, reference, fetch_verified(core, reference).await?, limits).await?,
             };
             raise(core, actor, command, added).await
         }
         Decision::Lower { removed, remaining } => {
             if let Some(actor) = running {
-                core.wanted.change(|wanted| wanted.scale(&actor.image_ref, &command.annotations, remaining)).await;
+                core.wanted
+                    .change(|wanted| wanted.scale(&actor.image_ref, &command.annotations, remaining, &actor.limits))
+                    .await;
                 lower(core, &actor, &command.annotations, removed, remaining);
             }
             Ok(())
@@ -136,7 +150,9 @@ async fn raise(core: &Arc<Core>, actor: Arc<RunningActor>, command: &ScaleActor,
         }
         rpc::serve_actor(core, &actor);
     }
-    core.wanted.change(|wanted| wanted.scale(&actor.image_ref, &command.annotations, command.max_instances)).await;
+    core.wanted
+        .change(|wanted| wanted.scale(&actor.image_ref, &command.annotations, command.max_instances, &actor.limits))
+        .await;
     tracing::info!(actor = %actor.id, reference = %actor.image_ref, max_instances = command.max_instances, "actor scaled");
     report::started(core, &actor, &command.annotations, added);
     report::obeyed(core, actor.id, actor.shown.clone(), command);
@@ -147,6 +163,7 @@ async fn raise(core: &Arc<Core>, actor: Arc<RunningActor>, command: &ScaleActor,
 fn lower(core: &Core, actor: &RunningActor, annotations: &Annotations, removed: u32, remaining: u32) {
     if actor.set(annotations, remaining) == 0 {
         core.actors.remove(&actor.id);
+        breaches::tell(core, actor);
     }
     tracing::info!(actor = %actor.id, max_instances = remaining, "actor scaled");
     report::stopped(core, actor, annotations, removed, remaining);
@@ -165,7 +182,7 @@ pub async fn stop(core: &Core, command: StopActor) -> Result<(), String> {
         return Err("no actors with matching annotations found to stop".to_owned());
     }
     for (annotations, instance) in matching {
-        core.wanted.change(|wanted| wanted.scale(&actor.image_ref, &annotations, 0)).await;
+        core.wanted.change(|wanted| wanted.scale(&actor.image_ref, &annotations, 0, &actor.limits)).await;
         lower(core, &actor, &annotations, instance.max_instances, 0);
     }
     Ok(())
@@ -201,25 +218,36 @@ async fn try_update(core: &Arc<Core>, command: &UpdateActor) -> Result<(), Actor
         let max = old.max_of(&command.annotations).ok_or(ActorError::NoSuchInstance)?;
         Ok::<_, ActorError>((old, max))
     };
-    runs()?; // before anything is fetched
-    let new = replacement(core, command).await?;
+    let (old, _) = runs()?; // before anything is fetched
+    let new = replacement(core, command, old.limits.clone()).await?;
     let _guard = core.actors.change(&command.actor_id).await;
     let (old, max) = runs()?;
-    new.inherit(old.instances());
-    core.actors.insert(new.clone());
-    if let Err(revoked) = check_not_revoked(core, &new.image_ref, &new.provenance) {
-        core.actors.insert(old);
-        return Err(revoked);
-    }
-    rpc::serve_actor(core, &new);
-    old.serving().cancel();
+    replace(core, &old, &new)?;
     core.wanted.change(|wanted| wanted.update(&old.image_ref, &new.image_ref)).await;
     tracing::info!(actor = %new.id, from = %old.image_ref, to = %new.image_ref, "actor updated");
     report::updated(core, &old, &new, command, max);
     Ok(())
 }
 
-async fn replacement(core: &Arc<Core>, command: &UpdateActor) -> Result<Arc<RunningActor>, ActorError> {
+/// Puts one load of an actor in another's place. Calls under way end where they began.
+fn replace(core: &Arc<Core>, old: &Arc<RunningActor>, new: &Arc<RunningActor>) -> Result<(), ActorError> {
+    new.inherit(old.instances());
+    core.actors.insert(new.clone());
+    if let Err(revoked) = check_not_revoked(core, &new.image_ref, &new.provenance) {
+        core.actors.insert(old.clone());
+        return Err(revoked);
+    }
+    rpc::serve_actor(core, new);
+    old.serving().cancel();
+    breaches::tell(core, old);
+    Ok(())
+}
+
+async fn replacement(
+    core: &Arc<Core>,
+    command: &UpdateActor,
+    limits: LimitSettings,
+) -> Result<Arc<RunningActor>, ActorError> {
     let reference = ArtifactRef::parse(&command.new_actor_ref)?;
     let verified = fetch_verified(core, &reference).await?;
     let found = verified.signed.id;
@@ -228,5 +256,5 @@ async fn replacement(core: &Arc<Core>, command: &UpdateActor) -> Result<Arc<Runn
         let (found, expected) = (Box::new(found), Box::new(command.actor_id));
         return Err(ActorError::OtherActor { reference, found, expected });
     }
-    load(core, &reference, verified).await
+    load(core, &reference, verified, limits).await
 }

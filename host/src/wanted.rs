@@ -5,8 +5,9 @@
 
 use lattice::{
     LinkName,
-    control::{Annotations, ScaleActor, StartProvider},
+    control::{Annotations, Limits, ScaleActor, StartProvider},
 };
+use runtime::LimitSettings;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
@@ -26,11 +27,19 @@ pub struct Workload {
 
 impl Workload {
     /// An annotation set of an actor shall have this maximum; zero: it shall not run.
-    pub fn scale(&mut self, actor_ref: &str, annotations: &Annotations, max_instances: u32) {
+    pub fn scale(&mut self, actor_ref: &str, annotations: &Annotations, max_instances: u32, limits: &LimitSettings) {
         self.actors.retain(|actor| actor.actor_ref != actor_ref || actor.annotations != *annotations);
         if max_instances > 0 {
             let (actor_ref, annotations) = (actor_ref.to_owned(), annotations.clone());
-            self.actors.push(ScaleActor { actor_ref, max_instances, annotations, host_id: String::new() });
+            let limits = kept(limits);
+            self.actors.push(ScaleActor { actor_ref, max_instances, annotations, limits, host_id: String::new() });
+        }
+    }
+
+    /// Everything that runs from a reference shall have these limits.
+    pub fn limit(&mut self, actor_ref: &str, limits: &LimitSettings) {
+        for actor in self.actors.iter_mut().filter(|actor| actor.actor_ref == actor_ref) {
+            actor.limits = kept(limits);
         }
     }
 
@@ -69,6 +78,11 @@ impl Workload {
         self.providers
             .retain(|provider| provider.provider_ref.trim() != provider_ref.trim() || provider.link_name != *link_name);
     }
+}
+
+/// None says the same as none set, and is what older records say.
+fn kept(limits: &LimitSettings) -> Option<Limits> {
+    (!limits.is_empty()).then(|| limits.to_texts())
 }
 
 /// The workload with its place on disk.
@@ -131,15 +145,19 @@ mod tests {
         let tag = Annotations::from([("a".to_owned(), "b".to_owned())]);
         wanted.change(|workload| workload.start(provider.clone())).await;
         wanted.change(|workload| workload.start(provider.clone())).await;
-        wanted.change(|workload| workload.scale("one", &Annotations::new(), 3)).await;
-        wanted.change(|workload| workload.scale("one", &tag, 2)).await;
-        wanted.change(|workload| workload.scale("one", &Annotations::new(), 0)).await;
+        let mut limits = LimitSettings::default();
+        wanted.change(|workload| workload.scale("one", &Annotations::new(), 3, &limits)).await;
+        wanted.change(|workload| workload.scale("one", &tag, 2, &limits)).await;
+        wanted.change(|workload| workload.scale("one", &Annotations::new(), 0, &limits)).await;
+        limits.set("memory=8MiB").expect("a limit");
+        wanted.change(|workload| workload.limit("one", &limits)).await;
         wanted.change(|workload| workload.update("one", "two")).await;
 
         let again = Wanted::load(replica.clone()).expect("loads").workload().await;
         assert_eq!(again.providers, [provider]);
         let [actor] = again.actors.as_slice() else { panic!("one set is left: {:?}", again.actors) };
         assert_eq!((actor.actor_ref.as_str(), actor.max_instances, &actor.annotations), ("two", 2, &tag));
+        assert_eq!(actor.limits, Some(limits.to_texts()));
 
         wanted.change(|workload| workload.stop("builtin://x", &LinkName::default())).await;
         assert!(Wanted::load(replica).expect("loads").workload().await.providers.is_empty());

@@ -60,12 +60,23 @@ impl Operator {
     /// # Errors
     /// The reason the host gives.
     pub async fn scale(&self, host: &HostId, reference: &str, max_instances: u32) -> Result<ActorId, String> {
-        let command = ScaleActor {
-            actor_ref: reference.to_owned(),
-            max_instances,
-            annotations: BTreeMap::new(),
-            host_id: String::new(),
-        };
+        self.scale_as(host, ScaleActor { actor_ref: reference.to_owned(), max_instances, ..ScaleActor::default() })
+            .await
+    }
+
+    /// Starts an actor with limits of its own, or gives them to one that runs, and waits for the outcome.
+    ///
+    /// # Errors
+    /// The reason the host gives.
+    pub async fn limit(&self, host: &HostId, reference: &str, limits: &[(&str, &str)]) -> Result<ActorId, String> {
+        let limits = limits.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let actor_ref = reference.to_owned();
+        let command = ScaleActor { actor_ref, max_instances: 1, limits: Some(limits), ..ScaleActor::default() };
+        self.scale_as(host, command).await
+    }
+
+    async fn scale_as(&self, host: &HostId, command: ScaleActor) -> Result<ActorId, String> {
+        let reference = command.actor_ref.as_str();
         let wanted = |event: &Event| match &event.data {
             EventData::ActorScaled(data) if data.host_id == *host && data.image_ref == reference => {
                 Some(Ok(data.public_key))

@@ -77,15 +77,28 @@ impl Signer {
     /// When it cannot be signed or written.
     #[must_use]
     pub fn actor_with(&self, actor: Actor, change: impl FnOnce(&mut Claims<ActorMetadata>)) -> Signed<ActorId> {
+        self.sign(actor.name(), &actor.wasm(), change)
+    }
+
+    /// Signs any module or component as an actor, with the HTTP server among its capabilities.
+    ///
+    /// # Panics
+    /// When it cannot be signed or written.
+    #[must_use]
+    pub fn wasm(&self, name: &str, wasm: &[u8]) -> Signed<ActorId> {
+        self.sign(name, wasm, |_| {})
+    }
+
+    fn sign(&self, name: &str, wasm: &[u8], change: impl FnOnce(&mut Claims<ActorMetadata>)) -> Signed<ActorId> {
         let subject = KeyPair::generate(KeyKind::Module).public();
         let metadata = ActorMetadata {
-            name: Some(actor.name().to_owned()),
+            name: Some(name.to_owned()),
             caps: Some(vec![HTTPSERVER.to_owned()]),
             ..ActorMetadata::default()
         };
         let mut claims = Claims::new(self.account.public(), subject.to_string(), metadata, now());
         change(&mut claims);
-        let signed = wasm::sign_actor(&actor.wasm(), claims, &self.account).expect("it can be signed");
+        let signed = wasm::sign_actor(wasm, claims, &self.account).expect("it can be signed");
         Signed { id: subject.try_into().expect("a module key"), path: self.write(&format!("{subject}.wasm"), &signed) }
     }
 

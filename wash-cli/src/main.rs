@@ -16,6 +16,7 @@ mod hosts_here;
 mod keystore;
 mod lattice_view;
 mod legacy;
+mod limits;
 mod local_grants;
 mod nats_cleanup;
 mod nats_server;

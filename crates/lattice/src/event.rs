@@ -5,6 +5,7 @@
 //! or cannot read, is kept as it is rather than lost.
 
 mod data;
+mod limit;
 mod revoked;
 
 use claims::HostId;
@@ -18,6 +19,7 @@ pub use data::{
     HealthCheck, HostStarted, HostStopped, LinkApplied, LinkChanged, LinkFailed, ProviderClaims, ProviderStartFailed,
     ProviderStarted, ProviderStopped,
 };
+pub use limit::ActorLimitExceeded;
 pub use revoked::{ActorRevoked, ProviderRevoked, RevokedBy};
 
 const TYPE_PREFIX: &str = "com.wasmcloud.lattice.";
@@ -128,6 +130,8 @@ events! {
     ActorRevoked(ActorRevoked) = "actor_revoked",
     /// A provider was stopped because a revocation list names it. Ours; hosts of others do not send it.
     ProviderRevoked(ProviderRevoked) = "provider_revoked",
+    /// Calls of an actor broke one of its limits. Ours; hosts of others do not send it.
+    ActorLimitExceeded(ActorLimitExceeded) = "actor_limit_exceeded",
 }
 
 impl EventData {

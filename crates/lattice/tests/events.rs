@@ -9,10 +9,10 @@ use std::time::{Duration, SystemTime};
 
 use lattice::control::{Annotations, Labels};
 use lattice::event::{
-    ActorClaims, ActorRevoked, ActorScaleFailed, ActorScaled, ActorsStartFailed, ActorsStarted, ActorsStopped,
-    ConfigChanged, Event, EventData, EventKind, HealthCheck, HostInventory, HostStarted, HostStopped, LinkApplied,
-    LinkChanged, LinkFailed, ProviderClaims, ProviderRevoked, ProviderStartFailed, ProviderStarted, ProviderStopped,
-    RevokedBy,
+    ActorClaims, ActorLimitExceeded, ActorRevoked, ActorScaleFailed, ActorScaled, ActorsStartFailed, ActorsStarted,
+    ActorsStopped, ConfigChanged, Event, EventData, EventKind, HealthCheck, HostInventory, HostStarted, HostStopped,
+    LinkApplied, LinkChanged, LinkFailed, ProviderClaims, ProviderRevoked, ProviderStartFailed, ProviderStarted,
+    ProviderStopped, RevokedBy,
 };
 use lattice::{ContractId, Link, LinkName};
 use proptest::prelude::*;
@@ -163,6 +163,14 @@ fn samples() -> Vec<EventData> {
                 host_id,
                 by: by.clone(),
             }),
+            EventKind::ActorLimitExceeded => EventData::ActorLimitExceeded(ActorLimitExceeded {
+                public_key: actor,
+                image_ref: image_ref.clone(),
+                host_id,
+                limit: "memory".to_owned(),
+                value: "64MiB".to_owned(),
+                count: 3,
+            }),
         })
         .collect()
 }
@@ -257,6 +265,7 @@ fn data_have_exactly_the_members_of_the_protocol() {
         EventKind::ConfigSet | EventKind::ConfigDeleted => "entity_id key".to_owned(),
         EventKind::ActorRevoked => format!("host_id image_ref public_key {by}"),
         EventKind::ProviderRevoked => format!("contract_id host_id image_ref link_name public_key {by}"),
+        EventKind::ActorLimitExceeded => "count host_id image_ref limit public_key value".to_owned(),
     };
     for data in samples() {
         let kind = data.kind().unwrap();

@@ -77,3 +77,23 @@ fn every_problem_is_told_at_once() {
     }
     assert_eq!(error.problems.len(), 3);
 }
+
+#[test]
+fn limits_have_defaults_and_what_is_set_is_the_most_a_start_may_ask_for() {
+    let quiet = config(&[]).expect("usable");
+    assert_eq!(quiet.limits.memory_bytes, 64 << 20);
+    assert!(quiet.most.is_empty());
+    let set = config(&["--limit", "memory=2GiB,cpu-time=2s", "--limit", "stack=256KiB"]).expect("usable");
+    assert_eq!((set.limits.memory_bytes, set.limits.cpu_time), (2 << 30, Duration::from_secs(2)));
+    assert_eq!((set.runtime.memory_bytes, set.runtime.guest_stack_bytes), (2 << 30, 256 << 10));
+    assert_eq!(set.most.to_texts().keys().collect::<Vec<_>>(), ["cpu-time", "memory"]);
+}
+
+#[test]
+fn every_unusable_limit_is_named() {
+    let error =
+        config(&["--limit", "memroy=1", "--limit", "queue=many", "--limit", "stack=deep"]).expect_err("unusable");
+    let problems: Vec<&str> = error.problems.iter().filter_map(|problem| problem.strip_prefix("--limit: ")).collect();
+    assert_eq!(problems.len(), 3, "{problems:?}");
+    assert!(problems[0].starts_with("unknown limit `memroy`"));
+}

@@ -1,7 +1,7 @@
 //! Why an actor does not start, scale or update.
 
 use claims::{ActorId, ArtifactError};
-use runtime::LoadError;
+use runtime::{LimitError, LoadError};
 
 use crate::{artifacts::FetchError, state::revocations::Named, store::StoreError};
 
@@ -44,6 +44,14 @@ pub enum ActorError {
         reference: String,
         /// Why.
         source: LoadError,
+    },
+    /// A limit the start asks for cannot be had.
+    #[error("the limits of `{reference}` are refused")]
+    Limits {
+        /// As the client wrote it.
+        reference: String,
+        /// Which, and why.
+        source: Box<LimitError>,
     },
     /// Another version runs; only an update may replace it.
     #[error("actor is already running with a different image reference `{running}`; use `wash update actor`")]
@@ -95,6 +103,7 @@ impl ActorError {
             Self::UntrustedIssuer { .. } => "untrusted_issuer",
             Self::Revoked { .. } => "revoked",
             Self::Load { source, .. } => source.code(),
+            Self::Limits { .. } => "limits_refused",
             Self::OtherReference { .. } => "other_reference",
             Self::FileChanged { .. } => "file_changed",
             Self::OtherActor { .. } => "other_actor",

@@ -10,7 +10,7 @@ use lattice::{
     event::ActorClaims,
     stored_claims::{StoredActor, StoredClaims},
 };
-use runtime::{CodeOrigin, Identity, LoadError, precompiled};
+use runtime::{CodeOrigin, Identity, LimitSettings, LoadError, precompiled};
 
 use super::ActorError;
 use crate::{
@@ -60,20 +60,20 @@ pub(super) fn check_not_revoked(core: &Core, reference: &str, artifact: &Provena
     }
 }
 
-/// Compiles an actor and records its claims; it does not serve yet.
+/// Compiles an actor and records its claims; it does not serve yet. `limits` go over those of the host.
 pub(super) async fn load(
     core: &Arc<Core>,
     reference: &ArtifactRef,
     verified: Verified,
+    limits: LimitSettings,
 ) -> Result<Arc<RunningActor>, ActorError> {
     let Verified { signed, provenance, bytes } = verified;
     let shown = shown_claims(&signed);
     let identity = Identity { id: signed.id, name: shown.name.clone(), grants: shown.caps.iter().cloned().collect() };
-    let guest = core
-        .runtime
-        .load(bytes, identity, core.config.limits.clone())
-        .await
-        .map_err(|source| not_loaded(reference, source))?;
+    let mut effective = core.config.limits.clone();
+    limits.apply(&mut effective);
+    let loaded = core.runtime.load(bytes, identity, effective).await;
+    let guest = loaded.map_err(|source| not_loaded(reference, source))?;
     match guest.code() {
         CodeOrigin::Recompiled { reason } => {
             tracing::warn!(actor = %signed.id, reason, "compiled anew: the compiled code that was there is not used");
@@ -84,7 +84,9 @@ pub(super) async fn load(
     let barred = Barred::default();
     let outbound = ActorOutbound::new(core, signed.id, barred.clone());
     let image_ref = reference.as_str().to_owned();
-    Ok(Arc::new(RunningActor::new(signed.id, shown, image_ref, provenance, guest, outbound, barred)))
+    let mut actor = RunningActor::new(signed.id, shown, image_ref, provenance, guest, outbound, barred);
+    actor.limits = limits;
+    Ok(Arc::new(actor))
 }
 
 fn not_loaded(reference: &ArtifactRef, source: LoadError) -> ActorError {

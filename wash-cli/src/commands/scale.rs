@@ -11,6 +11,7 @@ use crate::{
     context::Context,
     failure::{OrFail, Result},
     lattice_view::Lattice,
+    limits,
     output::Output,
     pairs, reference,
     watch::{Watch, timed_out},
@@ -46,6 +47,10 @@ pub struct ScaleArgs {
     /// Note on these instances; repeatable
     #[arg(short = 'a', long = "annotations", alias = "annotation", value_name = "KEY=VALUE", value_parser = pairs::parse)]
     annotations: Vec<(String, String)>,
+    /// What the actor may use, such as `memory=16MiB` or `cpu-time=500ms`, within what the host allows; repeatable.
+    /// Left out, it keeps what it has
+    #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = limits::parse)]
+    limits: Vec<String>,
     /// Return as soon as the host has the request, without waiting for the outcome
     #[arg(long)]
     skip_wait: bool,
@@ -68,6 +73,7 @@ pub async fn run(ScaleCommand::Actor(args): ScaleCommand, context: &Context) -> 
         actor_ref: reference.clone(),
         max_instances: args.max_instances,
         annotations,
+        limits: limits::to_wire(&args.limits)?,
         ..ScaleActor::default()
     };
     let doing = format!("host `{host}` does not scale `{reference}`");

@@ -2,10 +2,12 @@
 //!
 //! The request is empty. There is one instance entry per set of annotations, not per concurrent execution.
 
+use std::collections::BTreeMap;
+
 use claims::{ActorId, HostId, ProviderId};
 use serde::{Deserialize, Serialize};
 
-use super::{Annotations, Labels};
+use super::{Annotations, Labels, Limits};
 use crate::{ContractId, LinkName};
 
 /// What a host runs.
@@ -54,6 +56,12 @@ pub struct ActorDescription {
     /// One entry per set of annotations.
     #[serde(default, deserialize_with = "super::lenient::null_is_default")]
     pub instances: Vec<ActorInstance>,
+    /// The limits its start set. Ours; hosts of others do not send it.
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
+    /// How often its calls broke which limit. Ours; hosts of others do not send it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits_exceeded: BTreeMap<String, u64>,
 }
 
 /// An actor with one set of annotations.

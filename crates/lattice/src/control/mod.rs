@@ -48,6 +48,9 @@ pub use self::{
 /// Notes on a workload, compared by equality (protocol section 8.3).
 pub type Annotations = BTreeMap<String, String>;
 
+/// Limits of an actor: name and value as an operator writes them, `memory` and `64MiB`.
+pub type Limits = BTreeMap<String, String>;
+
 /// Facts about a host.
 pub type Labels = BTreeMap<String, String>;
 

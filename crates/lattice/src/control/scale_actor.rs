@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Annotations, ControlRequest};
+use super::{Annotations, ControlRequest, Limits};
 
 /// The bound that means "as many as the host can".
 pub const UNBOUNDED: u32 = u32::MAX;
@@ -31,6 +31,10 @@ pub struct ScaleActor {
         skip_serializing_if = "Annotations::is_empty"
     )]
     pub annotations: Annotations,
+    /// What the actor may use, by name, within what the host allows; absent leaves it as it is. Ours; hosts of others
+    /// pass it over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
     /// Repeats the host of the subject. Hosts ignore it; the client fills it in.
     #[serde(default, deserialize_with = "super::lenient::null_is_default")]
     pub host_id: String,

@@ -12,6 +12,7 @@ use crate::{
     context::Context,
     failure::{Failure, OrFail, Result},
     lattice_view::Lattice,
+    limits,
     output::Output,
     placement::{self, Workload},
     reference,
@@ -29,6 +30,9 @@ pub struct ActorArgs {
     /// How many instances may run at once
     #[arg(long, visible_aliases = ["max-concurrent", "max", "count"], default_value_t = 1)]
     max_instances: u32,
+    /// What the actor may use, such as `memory=16MiB` or `cpu-time=500ms`, within what the host allows; repeatable
+    #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = limits::parse)]
+    limits: Vec<String>,
     #[command(flatten)]
     place: PlaceArgs,
 }
@@ -51,8 +55,12 @@ pub async fn run(args: &ActorArgs, context: &Context) -> Result<Output> {
 
     let control = lattice.control(&host.id);
     let mut watch = Watch::open(&control, lattice.connection.patience(USUAL_PATIENCE)).await?;
-    let request =
-        ScaleActor { actor_ref: reference.clone(), max_instances: args.max_instances, ..ScaleActor::default() };
+    let request = ScaleActor {
+        actor_ref: reference.clone(),
+        max_instances: args.max_instances,
+        limits: limits::to_wire(&args.limits)?,
+        ..ScaleActor::default()
+    };
     let doing = format!("host {} does not start `{reference}`", host.shown());
     control.scale_actor(&host.id, &request).await.while_doing(|| doing.clone())?;
     let result = Output::default().with("actor_ref", reference.clone()).with("host_id", host.id.to_string());
