@@ -130,7 +130,7 @@ fn expectations(wash: &Wash, case: &Case, kind: Kind, ran: &Ran) -> Vec<String> 
     }
     if let Some(trap) = case.trap() {
         // The functions follow as the cause.
-        let expected = trap.replacen(": in ", "\n  caused by: in ", 1);
+        let expected = trap.replacen(": in", "\n  caused by: in", 1);
         if !ran.stderr.contains(&format!("trapped: {expected}")) {
             problems.push(format!("no trap `{trap}`: {}", ran.stderr));
         }
