@@ -22,8 +22,11 @@ use wit_parser::{
 };
 
 /// In the order of their dependencies.
-const WIT: [(&str, &str); 9] = [
+const WIT: [(&str, &str); 12] = [
     ("io.wit", include_str!("../guests/wit/io.wit")),
+    ("http.wit", include_str!("../guests/wit/http.wit")),
+    ("blobstore-0.1.0.wit", include_str!("../guests/wit/blobstore-0.1.0.wit")),
+    ("blobstore-draft.wit", include_str!("../guests/wit/blobstore-draft.wit")),
     ("bus.wit", include_str!("../guests/wit/bus.wit")),
     ("keyvalue-0.1.0.wit", include_str!("../guests/wit/keyvalue-0.1.0.wit")),
     ("keyvalue-draft.wit", include_str!("../guests/wit/keyvalue-draft.wit")),
@@ -201,6 +204,8 @@ impl Script {
         let (interface, function) = self.entry;
         let signature = self.resolve.wasm_signature(AbiVariant::GuestExport, self.function(interface, function));
         let parameters: String = signature.params.iter().map(|ty| format!("(param {})", core_type(ty))).collect();
+        // What is returned is ok, where anything is.
+        let (result, value) = if signature.results.is_empty() { ("", "") } else { ("(result i32)", "(i32.const 0)") };
         let mut imports = String::new();
         let mut world = format!("package test:test;\nworld guest {{\n  export {interface};\n");
         let mut last = "";
@@ -223,8 +228,8 @@ impl Script {
     (local.set $at (i32.and (i32.add (global.get $free) (i32.const 7)) (i32.const -8)))
     (global.set $free (i32.add (local.get $at) (local.get 3)))
     (local.get $at))
-  (func (export "{interface}#{function}") {parameters} (result i32)
-{code}    (i32.const 0)))"#,
+  (func (export "{interface}#{function}") {parameters} {result}
+{code}    {value}))"#,
             code = self.code,
         );
         let mut module = wat::parse_str(&module).unwrap_or_else(|error| panic!("{error}\n{module}"));
