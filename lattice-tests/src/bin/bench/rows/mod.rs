@@ -6,6 +6,7 @@ mod host;
 mod http;
 mod instances;
 pub mod local_call;
+mod neighbours;
 pub mod relay;
 mod remote_call;
 mod sign;
@@ -31,6 +32,8 @@ pub enum Group {
     StartActor,
     /// Start, memory and size of `wash-host`.
     Host,
+    /// A quiet actor beside hostile ones.
+    Neighbours,
     /// Signing and verifying.
     Sign,
 }
@@ -45,6 +48,7 @@ impl Group {
             Self::Http => http::run(plan).await,
             Self::StartActor => start_actor::run(plan).await,
             Self::Host => host::run(plan).await,
+            Self::Neighbours => neighbours::run(plan).await,
             Self::Sign => sign::run(plan).await,
         }
     }
