@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn waiting_between_pieces_is_not_charged() {
         let mut meter = Meter::default();
-        meter.measure(|| tick());
+        meter.measure(tick);
         compute(LONG);
         meter.measure(|| ());
         assert!(meter.spent() < LONG, "{:?}", meter.spent());

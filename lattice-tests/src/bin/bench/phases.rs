@@ -199,7 +199,7 @@ async fn repeat(extent: Extent, mut call: impl AsyncFnMut() -> Result<()>) -> Re
     let mut calls = 0_u32;
     let done = |calls: u32| match extent {
         Extent::Calls(wanted) => calls >= wanted,
-        Extent::Time(time) => calls % 64 == 0 && calls > 0 && started.elapsed() >= time,
+        Extent::Time(time) => calls > 0 && calls.is_multiple_of(64) && started.elapsed() >= time,
     };
     while !done(calls) {
         call().await?;

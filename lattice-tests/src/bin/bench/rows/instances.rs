@@ -131,7 +131,11 @@ fn compile(engine: &Engine, wasm: &[u8]) -> Result<Vec<u8>> {
     Ok(Module::from_binary(engine, wasm)?.serialize()?)
 }
 
-#[expect(unsafe_code, reason = "a baseline: native code from a file which this program wrote a moment ago")]
+#[expect(
+    unsafe_code,
+    clippy::disallowed_methods,
+    reason = "a baseline: native code from a file which this program wrote a moment ago"
+)]
 fn from_file(engine: &Engine, file: &Path, actor: Actor) -> Result<()> {
     // SAFETY: the file is what `compile` made with this very engine, in a directory of this process.
     match actor {
