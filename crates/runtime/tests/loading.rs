@@ -42,14 +42,14 @@ async fn all_unknown_imports_of_a_component_are_named() {
     let error = refused(
         r#"(component
           (import "wasi:io/error@0.2.3" (instance (export "error" (type (sub resource)))))
-          (import "wasi:io/error@0.3.0" (instance (export "error" (type (sub resource)))))
+          (import "wasi:io/error@9.0.0" (instance (export "error" (type (sub resource)))))
           (import "wasi:keyvalue/store@9.0.0" (instance))
           (import "wasmcloud:bus/galaxy" (instance))
           (import "wasmcloud:bus/host" (instance (export "shout" (func (param "operation" string)))))
           (import "plain" (func)))"#,
     );
     let expected = [
-        "wasi:io/error@0.3.0",
+        "wasi:io/error@9.0.0",
         "wasi:keyvalue/store@9.0.0",
         "wasmcloud:bus/galaxy",
         "wasmcloud:bus/host.shout",
