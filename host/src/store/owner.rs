@@ -106,7 +106,13 @@ impl Owner {
                     next_try.as_mut().reset(tokio::time::Instant::now());
                 }
                 () = next_try.as_mut(), if idle && connected => {
-                    match self.sync(&source).await {
+                    // A merge that a stop cuts short is made again at the next start; a broker that went away in its
+                    // midst must not hold the host until every request has timed out.
+                    let synced = tokio::select! {
+                        () = stop.cancelled() => return,
+                        synced = self.sync(&source) => synced,
+                    };
+                    match synced {
                         Ok(()) => { ready.send_replace(true); }
                         Err(error) => {
                             self.complain(&error);
