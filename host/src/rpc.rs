@@ -96,6 +96,9 @@ impl Inbound {
     }
 }
 
+/// For the broker's word that no more calls will come. One that just went away would never say it.
+const DRAIN: Duration = Duration::from_secs(2);
+
 /// Takes calls for an actor from its queue group until it is removed; what was taken is answered.
 pub fn serve_actor(core: &Arc<Core>, actor: &Arc<RunningActor>) {
     let Some(broker) = &core.broker else { return };
@@ -120,9 +123,14 @@ pub fn serve_actor(core: &Arc<Core>, actor: &Arc<RunningActor>) {
             let Some(call) = call else { return };
             core.tasks.spawn(answer(core.clone(), actor.clone(), call));
         }
-        calls.drain().await.ok();
-        while let Some(call) = calls.next().await {
-            core.tasks.spawn(answer(core.clone(), actor.clone(), call));
+        let drained = async {
+            calls.drain().await.ok();
+            while let Some(call) = calls.next().await {
+                core.tasks.spawn(answer(core.clone(), actor.clone(), call));
+            }
+        };
+        if tokio::time::timeout(DRAIN, drained).await.is_err() {
+            tracing::debug!(actor = %actor.id, "the broker did not confirm the end of a subscription");
         }
     });
 }
