@@ -265,19 +265,6 @@ impl Host {
         if let Some(broker) = &core.broker {
             broker.flush(Duration::from_secs(1)).await;
         }
-        let_go(core, deadline).await;
-    }
-}
-
-/// Waits for calls that are just being answered to let go of the core, so that a host which has ended holds neither its
-/// replica nor anything else. They hold it without a task of their own, so there is nothing to wait for but the count.
-async fn let_go(core: Arc<Core>, deadline: Instant) {
-    while Arc::strong_count(&core) > 1 {
-        if Instant::now() >= deadline {
-            tracing::warn!(holders = Arc::strong_count(&core) - 1, "stopping although calls are still being answered");
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 

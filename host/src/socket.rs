@@ -9,11 +9,7 @@ use std::{
     fs, io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
+    sync::Arc,
 };
 
 use bytes::{Bytes, BytesMut};
@@ -76,21 +72,11 @@ pub async fn serve(core: Arc<Core>, listener: UnixListener, path: PathBuf) {
     fs::remove_file(path).ok();
 }
 
-/// For what is still being written when the host stops, the last events above all.
-const LAST_WORDS: Duration = Duration::from_millis(250);
-
 async fn connection(core: Arc<Core>, stream: UnixStream) {
     let stop = core.stop.clone();
-    let answering = Arc::new(AtomicUsize::new(0));
-    let count = answering.clone();
     let service = service_fn(move |request| {
-        let (core, count) = (core.clone(), count.clone());
-        async move {
-            count.fetch_add(1, Ordering::Relaxed);
-            let response = answer(core, request).await;
-            count.fetch_sub(1, Ordering::Relaxed);
-            Ok::<_, Infallible>(response)
-        }
+        let core = core.clone();
+        async move { Ok::<_, Infallible>(answer(core, request).await) }
     });
     let connection = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
@@ -98,12 +84,7 @@ async fn connection(core: Arc<Core>, stream: UnixStream) {
         outcome = connection.as_mut() => outcome,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            if answering.load(Ordering::Relaxed) > 0 {
-                connection.await
-            } else {
-                // A connection on which nothing was ever asked would wait for its first request.
-                tokio::time::timeout(LAST_WORDS, connection).await.unwrap_or(Ok(()))
-            }
+            connection.await
         }
     };
     if let Err(error) = outcome {
