@@ -1,10 +1,13 @@
 //! What actors may use: set at start, bounded by the host, kept over a restart, and told when it is broken.
 
+use std::net::SocketAddr;
+
+use claims::ActorId;
 use lattice::{
     control::ActorDescription,
     event::{ActorLimitExceeded, EventData},
 };
-use lattice_tests::{Actor, Signer, SingleHost, eventually, free_address, get, try_get};
+use lattice_tests::{Actor, Signed, Signer, SingleHost, eventually, free_address, get, try_get};
 use runtime::LimitSettings;
 
 const PROVIDER: &str = "builtin://httpserver";
@@ -21,6 +24,16 @@ async fn the_actor(host: &SingleHost) -> ActorDescription {
         <[ActorDescription; 1]>::try_from(inventory.actors).map(|[actor]| actor).map_err(|all| format!("{all:?}"))
     })
     .await
+}
+
+/// An actor that answers HTTP on the host.
+async fn serving(host: &SingleHost, signer: &Signer) -> (Signed<ActorId>, SocketAddr) {
+    let (echo, address) = (signer.actor(Actor::Echo), free_address());
+    let provider = host.operator.start_provider(&host.id, PROVIDER).await.expect("the provider starts");
+    let actor = host.operator.start_actor(&host.id, &echo.reference()).await.expect("the actor starts");
+    host.operator.link(&actor, &provider, &[("address", &address.to_string())]).await.expect("the link is taken");
+    get(address, "/").await;
+    (echo, address)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,11 +55,7 @@ async fn a_start_sets_limits_within_those_of_the_host() {
 #[tokio::test(flavor = "multi_thread")]
 async fn other_limits_take_effect_while_the_actor_runs_and_survive_a_restart() {
     let (host, signer) = (SingleHost::start().await, Signer::default());
-    let (echo, address) = (signer.actor(Actor::Echo), free_address());
-    let provider = host.operator.start_provider(&host.id, PROVIDER).await.expect("the provider starts");
-    let actor = host.operator.start_actor(&host.id, &echo.reference()).await.expect("the actor starts");
-    host.operator.link(&actor, &provider, &[("address", &address.to_string())]).await.expect("the link is taken");
-    get(address, "/").await;
+    let (echo, address) = serving(&host, &signer).await;
 
     host.operator.limit(&host.id, &echo.reference(), &[("response", "8")]).await.expect("it has other limits");
     let answer = try_get(address, "/").await.expect("the provider answers");
@@ -63,11 +72,7 @@ async fn other_limits_take_effect_while_the_actor_runs_and_survive_a_restart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn broken_limits_are_counted_and_told() {
     let (host, signer) = (SingleHost::start().await, Signer::default());
-    let (echo, address) = (signer.actor(Actor::Echo), free_address());
-    let provider = host.operator.start_provider(&host.id, PROVIDER).await.expect("the provider starts");
-    let actor = host.operator.start_actor(&host.id, &echo.reference()).await.expect("the actor starts");
-    host.operator.link(&actor, &provider, &[("address", &address.to_string())]).await.expect("the link is taken");
-    get(address, "/").await;
+    let (echo, address) = serving(&host, &signer).await;
     host.operator.limit(&host.id, &echo.reference(), &[("response", "8")]).await.expect("it has other limits");
 
     let mut events = host.operator.events().await;
@@ -85,6 +90,6 @@ async fn broken_limits_are_counted_and_told() {
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(20), all).await.expect("every breach is told");
-    assert!(told.iter().all(|event| event.public_key == actor && event.limit == "response" && event.value == "8"));
+    assert!(told.iter().all(|event| event.public_key == echo.id && event.limit == "response" && event.value == "8"));
     assert_eq!(the_actor(&host).await.limits_exceeded, [("response".to_owned(), calls)].into());
 }
