@@ -14,6 +14,8 @@ use crate::skip::skip;
 pub enum Actor {
     /// A waPC module: answers HTTP requests with their description as JSON, relays calls, says arguments back.
     Echo,
+    /// A waPC module: answers HTTP requests with a greeting.
+    Greet,
     /// A component: `wasi:http/incoming-handler`.
     Hello,
     /// A guest in another language than Rust, by its name in `actors/guests`.
@@ -26,6 +28,7 @@ impl Actor {
     pub fn name(self) -> &'static str {
         match self {
             Self::Echo => "echo",
+            Self::Greet => "greet",
             Self::Hello => "hello",
             Self::Guest(name) => name,
         }

@@ -75,7 +75,11 @@ impl Operator {
         self.scale_as(host, command).await
     }
 
-    async fn scale_as(&self, host: &HostId, command: ScaleActor) -> Result<ActorId, String> {
+    /// Carries out a start in all its words and waits for the outcome.
+    ///
+    /// # Errors
+    /// The reason the host gives.
+    pub async fn scale_as(&self, host: &HostId, command: ScaleActor) -> Result<ActorId, String> {
         let reference = command.actor_ref.as_str();
         let wanted = |event: &Event| match &event.data {
             EventData::ActorScaled(data) if data.host_id == *host && data.image_ref == reference => {

@@ -1,6 +1,6 @@
 //! One host without any NATS, commanded over its control socket: a complete small lattice.
 
-use lattice_tests::{Actor, Signer, SingleHost, eventually, free_address, get, try_get};
+use lattice_tests::{Actor, Signer, SingleHost, eventually, free_address, get, post, try_get};
 
 const PROVIDER: &str = "builtin://httpserver";
 
@@ -69,4 +69,18 @@ async fn scaling_to_zero_stops_the_actor() {
     host.operator.start_actor(&host.id, &echo.reference()).await.expect("it starts");
     host.operator.scale(&host.id, &echo.reference(), 0).await.expect("it scales to nothing");
     assert!(host.operator.inventory(&host.id).await.actors.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_arena_bounds_nothing() {
+    let (host, signer) = (SingleHost::start().await, Signer::default());
+    let (greet, address) = (signer.actor(Actor::Greet), free_address());
+    let provider = host.operator.start_provider(&host.id, PROVIDER).await.expect("the provider starts");
+    let actor = host.operator.start_actor(&host.id, &greet.reference()).await.expect("the actor starts");
+    host.operator.link(&actor, &provider, &[("address", &address.to_string())]).await.expect("the link is taken");
+    assert_eq!(get(address, "/small").await, "hello from a module: /small\n");
+    for bytes in [60 << 10, 64 << 10, 1 << 20] {
+        let answer = post(address, "/large", vec![7; bytes]).await.expect("an answer");
+        assert_eq!(answer.body, "hello from a module: /large\n", "{bytes} bytes");
+    }
 }

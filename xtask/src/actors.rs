@@ -27,6 +27,7 @@ pub const COMPONENT: &str = "wasm32-wasip2";
 /// Every actor. To add one: a folder under `actors/` and a line here.
 pub const ACTORS: &[Actor] = &[
     Actor { name: "echo", target: MODULE, variable: "LATTICE_ACTOR_ECHO" },
+    Actor { name: "greet", target: MODULE, variable: "LATTICE_ACTOR_GREET" },
     Actor { name: "hello", target: COMPONENT, variable: "LATTICE_ACTOR_HELLO" },
 ];
 

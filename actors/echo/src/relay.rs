@@ -3,7 +3,7 @@
 use contracts::codec;
 use serde::Deserialize;
 
-use crate::wapc;
+use actor_sdk::wapc;
 
 /// The operation.
 pub const OPERATION: &str = "Echo.Relay";

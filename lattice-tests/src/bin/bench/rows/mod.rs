@@ -4,6 +4,7 @@ pub mod alone;
 pub mod bare;
 mod host;
 mod http;
+mod http_warm;
 mod instances;
 pub mod local_call;
 mod neighbours;
@@ -28,6 +29,8 @@ pub enum Group {
     Instances,
     /// HTTP to an actor on the same host.
     Http,
+    /// The same, with instances that serve many requests.
+    HttpWarm,
     /// `wash start actor` until the first answer.
     StartActor,
     /// Start, memory and size of `wash-host`.
@@ -46,6 +49,7 @@ impl Group {
             Self::RemoteCall => remote_call::run(plan).await,
             Self::Instances => instances::run(plan).await,
             Self::Http => http::run(plan).await,
+            Self::HttpWarm => http_warm::run(plan).await,
             Self::StartActor => start_actor::run(plan).await,
             Self::Host => host::run(plan).await,
             Self::Neighbours => neighbours::run(plan).await,

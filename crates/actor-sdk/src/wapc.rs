@@ -1,6 +1,6 @@
 //! The waPC calling convention of the lattice, import module `wasmbus` (protocol section 5).
 //!
-//! Owns every raw pointer of this actor. Knows nothing of operations: it hands them to `crate::handle`.
+//! Owns every raw pointer between an actor and its host. Knows nothing of operations: it hands them to the actor.
 //! Invariant: the host writes only into buffers whose length it announced.
 
 #[link(wasm_import_module = "wasmbus")]
@@ -24,17 +24,20 @@ unsafe extern "C" {
     fn __host_error(pointer: *mut u8);
 }
 
-/// Entry point: the host announces the lengths of the operation and of the argument. Returns 1 for success.
-// SAFETY: the name is exported once in this module, and the host calls it with this signature only.
-#[unsafe(no_mangle)]
-extern "C" fn __guest_call(operation_length: usize, payload_length: usize) -> i32 {
+/// Answers the call whose operation and argument have the announced lengths. Returns 1 for success. What
+/// [`module!`](crate::module) exports.
+pub fn answer(
+    operation_length: usize,
+    payload_length: usize,
+    handle: impl FnOnce(&str, Vec<u8>) -> Result<Vec<u8>, String>,
+) -> i32 {
     let mut operation = vec![0; operation_length];
     let mut payload = vec![0; payload_length];
     // SAFETY: both buffers have the length the host announced, and it writes exactly that much.
     unsafe { __guest_request(operation.as_mut_ptr(), payload.as_mut_ptr()) };
 
     let outcome = match std::str::from_utf8(&operation) {
-        Ok(operation) => crate::handle(operation, payload),
+        Ok(operation) => handle(operation, payload),
         Err(_) => Err("the operation is not UTF-8".to_owned()),
     };
     match outcome {
@@ -51,7 +54,10 @@ extern "C" fn __guest_call(operation_length: usize, payload_length: usize) -> i3
     }
 }
 
-/// Calls out through the host; the error is the host's text.
+/// Calls out through the host: `namespace` is a contract or an actor, `binding` a link name or empty.
+///
+/// # Errors
+/// The host's text.
 pub fn host_call(binding: &str, namespace: &str, operation: &str, payload: &[u8]) -> Result<Vec<u8>, String> {
     // SAFETY: four pairs of pointer and length of live slices, which the host only reads.
     let code = unsafe {
