@@ -32,6 +32,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::machine::value_of;
+
 /// Above every number in flight.
 pub const MANY: u32 = 1000;
 const CONTROL_TIMEOUT: Duration = Duration::from_secs(2);
@@ -186,6 +188,15 @@ impl HostProcess {
     /// Its process id.
     pub fn pid(&self) -> Result<u32> {
         self.child.id().context("the host has ended")
+    }
+
+    /// A figure of its memory in bytes, by its name in `/proc/PID/status`.
+    pub fn memory(&self, name: &str) -> Result<f64> {
+        let path = format!("/proc/{}/status", self.pid()?);
+        let status = std::fs::read_to_string(&path).with_context(|| format!("cannot read `{path}`"))?;
+        let value = value_of(&status, name).with_context(|| format!("no `{name}`"))?;
+        let kib: f64 = value.split(' ').next().unwrap_or_default().parse().context("memory is no number")?;
+        Ok(kib * 1024.0)
     }
 
     /// Ends it in order.

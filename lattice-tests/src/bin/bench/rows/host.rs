@@ -11,7 +11,6 @@ use claims::HostId;
 use lattice_tests::Operator;
 
 use crate::{
-    machine::value_of,
     measure::{Plan, Samples},
     report::{Budget, Row, Unit},
     world::{World, binary},
@@ -78,14 +77,10 @@ async fn answered(operator: &Operator, id: &HostId, began: Instant) -> Result<f6
 
 async fn idle(world: &World, plan: Plan) -> Result<Vec<f64>> {
     let (host, _) = world.start_host("idle").await?;
-    let status = format!("/proc/{}/status", host.pid()?);
     let mut samples = Vec::new();
     for _ in 0..plan.samples {
         tokio::time::sleep(IDLE / plan.samples).await;
-        let text = fs::read_to_string(&status).with_context(|| format!("cannot read `{status}`"))?;
-        let resident = value_of(&text, "VmRSS").context("no `VmRSS`")?;
-        let kib: f64 = resident.split(' ').next().unwrap_or_default().parse().context("`VmRSS` is no number")?;
-        samples.push(kib * 1024.0);
+        samples.push(host.memory("VmRSS")?);
     }
     host.stop().await?;
     Ok(samples)

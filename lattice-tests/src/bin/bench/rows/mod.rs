@@ -7,6 +7,7 @@ mod http;
 mod http_warm;
 mod instances;
 pub mod local_call;
+mod many_actors;
 mod neighbours;
 pub mod relay;
 mod remote_call;
@@ -39,6 +40,8 @@ pub enum Group {
     Neighbours,
     /// Signing and verifying.
     Sign,
+    /// A thousand idle actors, ten thousand starts and stops. Takes minutes, so only when it is named.
+    ManyActors,
 }
 
 impl Group {
@@ -54,6 +57,12 @@ impl Group {
             Self::Host => host::run(plan).await,
             Self::Neighbours => neighbours::run(plan).await,
             Self::Sign => sign::run(plan).await,
+            Self::ManyActors => many_actors::run().await,
         }
+    }
+
+    /// Whether it is measured when no group is named.
+    pub fn is_usual(self) -> bool {
+        self != Self::ManyActors
     }
 }
