@@ -18,6 +18,10 @@ pub enum Actor {
     Greet,
     /// A component: `wasi:http/incoming-handler`.
     Hello,
+    /// A component of WASI 0.3: `wasi:http/handler`.
+    P3,
+    /// A command of WASI 0.3: `wasi:cli/run`.
+    P3Command,
     /// A guest in another language than Rust, by its name in `actors/guests`.
     Guest(&'static str),
 }
@@ -30,6 +34,8 @@ impl Actor {
             Self::Echo => "echo",
             Self::Greet => "greet",
             Self::Hello => "hello",
+            Self::P3 => "p3",
+            Self::P3Command => "p3-command",
             Self::Guest(name) => name,
         }
     }

@@ -11,6 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use claims::wasm;
+use clap::{Args, builder::BoolishValueParser};
 use runtime::{CodeCacheConfig, CodeOrigin, LoadError, Runtime, RuntimeConfig, precompiled};
 
 use crate::{
@@ -31,6 +32,15 @@ const TABLE_ELEMENTS: u32 = 1 << 20;
 const PROGRAM_STACK: usize = 1 << 20;
 /// As hosts have it, whose directory it is, too.
 const CODE_CACHE_BYTES: u64 = 512 << 20;
+
+/// Options of the engine.
+#[derive(Debug, Args)]
+pub struct EngineArgs {
+    /// Take components of WASI 0.3 as well, whose support is experimental
+    #[arg(long, env = "WASH_WASI_P3", num_args = 0..=1, require_equals = true, default_value = "false",
+          default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    wasi_p3: bool,
+}
 
 /// Reads or fetches a program.
 ///
@@ -69,14 +79,14 @@ pub fn beside(program: &str, extension: &str) -> PathBuf {
 ///
 /// # Errors
 /// This machine has no room for any.
-pub fn engine(context: &Context) -> Result<Runtime> {
+pub fn engine(args: &EngineArgs, context: &Context) -> Result<Runtime> {
     let config = RuntimeConfig {
         max_instances: INSTANCES,
         memory_bytes: LARGEST_MEMORY,
         table_elements: TABLE_ELEMENTS,
         guest_stack_bytes: PROGRAM_STACK,
         stack_bytes: 4 * PROGRAM_STACK,
-        ..server_config(context)
+        ..server_config(args, context)
     };
     Ok(Runtime::new(&config)?)
 }
@@ -85,12 +95,13 @@ pub fn engine(context: &Context) -> Result<Runtime> {
 ///
 /// # Errors
 /// This machine has no room for any.
-pub fn server_engine(context: &Context) -> Result<Runtime> {
-    Ok(Runtime::new(&server_config(context))?)
+pub fn server_engine(args: &EngineArgs, context: &Context) -> Result<Runtime> {
+    Ok(Runtime::new(&server_config(args, context))?)
 }
 
-fn server_config(context: &Context) -> RuntimeConfig {
+fn server_config(args: &EngineArgs, context: &Context) -> RuntimeConfig {
     RuntimeConfig {
+        wasi_p3: args.wasi_p3,
         code_cache: Some(CodeCacheConfig { dir: context.home.code(), max_bytes: CODE_CACHE_BYTES }),
         // There is nothing else to do meanwhile.
         compile_threads: thread::available_parallelism().map_or(1, usize::from),

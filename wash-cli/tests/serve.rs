@@ -145,7 +145,7 @@ fn what_cannot_be_served_is_said_with_the_next_step() {
     wash.write("command.wasm", wat::parse_str(include_str!("guests/hello.wat")).expect("a module"));
     let text = wash.run("serve command.wasm --addr 127.0.0.1:0");
     assert!(
-        text.starts_with("exit: 1\nstderr:\nerror: `command.wasm` exports no `wasi:http/incoming-handler`"),
+        text.starts_with("exit: 1\nstderr:\nerror: `command.wasm` exports neither `wasi:http/incoming-handler`"),
         "{text}"
     );
     wash.write("http.wasm", HTTP);

@@ -21,7 +21,7 @@ pub struct Actor {
 
 /// Target of modules (waPC).
 pub const MODULE: &str = "wasm32-unknown-unknown";
-/// Target of components (WASI 0.2).
+/// Target of components (WASI 0.2, and of what they bring themselves of 0.3).
 pub const COMPONENT: &str = "wasm32-wasip2";
 
 /// Every actor. To add one: a folder under `actors/` and a line here.
@@ -29,6 +29,8 @@ pub const ACTORS: &[Actor] = &[
     Actor { name: "echo", target: MODULE, variable: "LATTICE_ACTOR_ECHO" },
     Actor { name: "greet", target: MODULE, variable: "LATTICE_ACTOR_GREET" },
     Actor { name: "hello", target: COMPONENT, variable: "LATTICE_ACTOR_HELLO" },
+    Actor { name: "p3", target: COMPONENT, variable: "LATTICE_ACTOR_P3" },
+    Actor { name: "p3-command", target: COMPONENT, variable: "LATTICE_ACTOR_P3_COMMAND" },
 ];
 
 impl Actor {

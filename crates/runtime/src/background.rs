@@ -10,7 +10,7 @@ use std::{
     cell::Cell,
     pin::Pin,
     sync::{
-        OnceLock,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
@@ -37,12 +37,16 @@ thread_local! {
     static OURS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The threads of low priority; they are made when the first call is moved.
+/// The threads of low priority; they are made when the first call is moved. Clones share them.
+#[derive(Clone)]
 pub(crate) struct Background {
     threads: usize,
-    /// None inside when the system gave no threads: then nothing is moved.
-    runtime: OnceLock<Option<runtime::Runtime>>,
+    runtime: Arc<Threads>,
 }
+
+/// None inside when the system gave no threads: then nothing is moved.
+#[derive(Default)]
+struct Threads(OnceLock<Option<runtime::Runtime>>);
 
 /// What is known of an actor: whether its last call had to be moved.
 #[derive(Debug, Default)]
@@ -52,7 +56,7 @@ type Work<T> = Pin<Box<dyn Future<Output = Result<T, CallError>> + Send>>;
 
 impl Background {
     pub(crate) fn new(threads: usize) -> Self {
-        Self { threads: threads.max(1), runtime: OnceLock::new() }
+        Self { threads: threads.max(1), runtime: Arc::default() }
     }
 
     /// Runs the call of a guest here, and elsewhere if it turns out to be long.
@@ -66,7 +70,7 @@ impl Background {
     }
 
     fn handle(&self) -> Option<&Handle> {
-        let runtime = self.runtime.get_or_init(|| {
+        let runtime = self.runtime.0.get_or_init(|| {
             let threads = runtime::Builder::new_multi_thread()
                 .worker_threads(self.threads)
                 .thread_name("background")
@@ -81,10 +85,10 @@ impl Background {
     }
 }
 
-impl Drop for Background {
+impl Drop for Threads {
     /// Without waiting: the last owner may be a guest on one of these very threads.
     fn drop(&mut self) {
-        if let Some(Some(runtime)) = self.runtime.take() {
+        if let Some(Some(runtime)) = self.0.take() {
             runtime.shutdown_background();
         }
     }
@@ -212,7 +216,7 @@ impl<T> Drop for Moved<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, thread, time::Instant};
+    use std::{thread, time::Instant};
 
     use tokio::task::yield_now;
 
@@ -247,7 +251,7 @@ mod tests {
         let (background, habit) = (Background::new(1), Habit::default());
         let short = background.run(&habit, async { Ok(thread_name()) }).await.expect("answers");
         assert_eq!(short, thread_name());
-        assert!(background.runtime.get().is_none(), "no threads before they are needed");
+        assert!(background.runtime.0.get().is_none(), "no threads before they are needed");
         background.run(&habit, compute(within(Duration::from_secs(10)))).await.expect("moved");
     }
 

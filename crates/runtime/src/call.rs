@@ -55,6 +55,8 @@ pub(crate) struct CallState {
     pub(crate) limiter: StoreLimiter,
     way_out: WayOut,
     logs: Option<Logs>,
+    /// Calls that joined, where several are in the instance at once.
+    calls: u32,
 }
 
 impl CallState {
@@ -62,13 +64,25 @@ impl CallState {
     pub(crate) fn new(actor: Arc<Actor>, context: CallContext) -> Self {
         let limiter = StoreLimiter::new(&actor.limits);
         let way_out = WayOut::new(actor.clone(), context);
-        Self { actor, limiter, way_out, logs: None }
+        Self { actor, limiter, way_out, logs: None, calls: 0 }
     }
 
     /// Turns to the next call of the same instance. What the instance holds, its memory above all, still counts.
     pub(crate) fn renew(&mut self, context: CallContext) {
         self.way_out = WayOut::new(self.actor.clone(), context);
         self.limiter.renew();
+        self.calls = 0;
+        if let Some(logs) = &self.logs {
+            logs.renew();
+        }
+    }
+
+    /// Another call in the same instance, beside those that are there. What is counted by call starts anew, time runs until
+    /// the last of them has had its own.
+    pub(crate) fn join(&mut self, context: CallContext) {
+        let deadline = if self.calls == 0 { context.deadline } else { self.way_out.deadline().max(context.deadline) };
+        self.calls = self.calls.saturating_add(1);
+        self.way_out = WayOut::new(self.actor.clone(), CallContext { deadline, ..context });
         if let Some(logs) = &self.logs {
             logs.renew();
         }
@@ -129,7 +143,7 @@ pub(crate) fn store<T: HasCall>(engine: &wasmtime::Engine, mut data: T) -> Store
         if Instant::now() >= call.way_out.deadline() {
             return Err(Breach::Deadline.into());
         }
-        let limit = call.actor.limits.cpu_time;
+        let limit = call.actor.limits.cpu_time.saturating_mul(call.calls.max(1));
         if meter::tick() >= limit {
             return Err(Breach::limit("cpu_time", format_args!("{limit:?}")).into());
         }

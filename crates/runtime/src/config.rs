@@ -2,7 +2,7 @@
 
 use std::{num::NonZero, path::PathBuf, thread, time::Duration};
 
-/// Sizes and clocks of the one engine of a process.
+/// Sizes and clocks of the engine of a process.
 ///
 /// The defaults suit a machine with 512 MiB and up: address space is reserved generously, memory is not touched until
 /// a guest uses it. Where the address space is too small, [`crate::Runtime::new`] falls back by itself.
@@ -34,6 +34,9 @@ pub struct RuntimeConfig {
     pub compile_threads: usize,
     /// Threads for calls that compute for long, at a lower priority than everything else. At least one.
     pub background_threads: usize,
+    /// Whether components of WASI 0.3 run. They get an engine of their own, made for the first of them, with a quarter of
+    /// the instances; what is said here of one engine holds for each.
+    pub wasi_p3: bool,
 }
 
 /// The directory of compiled code. Processes of one user may share it.
@@ -61,6 +64,7 @@ impl Default for RuntimeConfig {
             code_cache: None,
             compile_threads: cores().saturating_sub(1).max(1),
             background_threads: cores(),
+            wasi_p3: false,
         }
     }
 }

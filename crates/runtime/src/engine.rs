@@ -2,8 +2,9 @@
 //!
 //! Three plans are tried in order: a pool with address space for 4 GiB per memory (no bounds checks in guest code), a
 //! compact pool with exactly the address space the limits need, and allocation on demand with next to no reservation.
-//! Each is cut to the memory and the address space there are. Knows nothing of actors. Invariant: every plan enforces
-//! epochs and has the same wasm features.
+//! Each is cut to the memory and the address space there are. Components of WASI 0.3 have an engine of their own, a
+//! quarter as large, because what they need of it costs every call of the others. Knows nothing of actors. Invariant:
+//! every plan enforces epochs and, for one line of WASI, has the same wasm features.
 
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
@@ -35,6 +36,15 @@ pub struct Reservation {
     pub pagemap_scan: bool,
 }
 
+/// The lines of WASI that need different engines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wasi {
+    /// Modules and components of WASI 0.2.
+    P2,
+    /// Components of WASI 0.3.
+    P3,
+}
+
 const GIB: u64 = 1 << 30;
 
 /// What one instance is reckoned to use. It may be far less and far more; this is for machines that are full with few.
@@ -43,21 +53,36 @@ const INSTANCE: u64 = 2 << 20;
 /// However small the machine.
 const FEWEST_INSTANCES: u64 = 16;
 
-pub(crate) fn build(config: &RuntimeConfig) -> Result<(Engine, Reservation), RuntimeError> {
-    build_for(config, Machine::here())
+pub(crate) fn build(config: &RuntimeConfig, wasi: Wasi) -> Result<(Engine, Reservation), RuntimeError> {
+    match wasi {
+        Wasi::P2 => build_for(config, wasi, Machine::here()),
+        Wasi::P3 => build_for(&quarter(config), wasi, Machine::here().quarter()),
+    }
 }
 
-fn build_for(config: &RuntimeConfig, machine: Machine) -> Result<(Engine, Reservation), RuntimeError> {
+/// Instances below which there are no quarters: one alone may consist of more core instances than its share has room for.
+const INDIVISIBLE: u32 = 4;
+
+/// What the second engine gets of what was configured.
+fn quarter(config: &RuntimeConfig) -> RuntimeConfig {
+    RuntimeConfig {
+        max_instances: config.max_instances.div_ceil(4).max(config.max_instances.min(INDIVISIBLE)),
+        warm_slots: config.warm_slots.div_ceil(4),
+        ..config.clone()
+    }
+}
+
+fn build_for(config: &RuntimeConfig, wasi: Wasi, machine: Machine) -> Result<(Engine, Reservation), RuntimeError> {
     let mut reasons = Vec::new();
     for allocation in [Allocation::Pool, Allocation::CompactPool, Allocation::OnDemand] {
         let reservation = reservation(config, allocation, machine);
         let made = match too_large(config, reservation, machine) {
             Some(reason) => Err(reason),
-            None => Engine::new(&engine_config(config, reservation)).map_err(|error| format!("{error:#}")),
+            None => Engine::new(&engine_config(config, wasi, reservation)).map_err(|error| format!("{error:#}")),
         };
         match made {
             Ok(engine) => {
-                report(config, reservation, machine, &reasons);
+                report(config, wasi, reservation, machine, &reasons);
                 return Ok((engine, reservation));
             }
             Err(reason) => reasons.push(format!("{allocation:?}: {reason}")),
@@ -96,10 +121,11 @@ fn too_large(config: &RuntimeConfig, reservation: Reservation, machine: Machine)
     (needed > limit / 2).then(|| format!("{} MiB of address space, of {} MiB", needed >> 20, limit >> 20))
 }
 
-fn report(config: &RuntimeConfig, reservation: Reservation, machine: Machine, reasons: &[String]) {
+fn report(config: &RuntimeConfig, wasi: Wasi, reservation: Reservation, machine: Machine, reasons: &[String]) {
     let Reservation { allocation, max_instances, memory_bytes, keep_resident, pagemap_scan } = reservation;
     let memory_mib = machine.memory >> 20;
     tracing::info!(
+        ?wasi,
         ?allocation,
         max_instances,
         address_space_each = memory_bytes,
@@ -121,7 +147,7 @@ fn report(config: &RuntimeConfig, reservation: Reservation, machine: Machine, re
     }
 }
 
-fn engine_config(config: &RuntimeConfig, reservation: Reservation) -> Config {
+fn engine_config(config: &RuntimeConfig, wasi: Wasi, reservation: Reservation) -> Config {
     let mut engine = Config::new();
     engine
         .epoch_interruption(true)
@@ -131,10 +157,14 @@ fn engine_config(config: &RuntimeConfig, reservation: Reservation) -> Config {
         .cranelift_opt_level(OptLevel::Speed)
         .max_wasm_stack(config.guest_stack_bytes)
         .async_stack_size(config.stack_bytes.max(2 * config.guest_stack_bytes))
-        // Guests are one call each: nothing of the component model's own concurrency, which costs every store.
-        .concurrency_support(false)
+        // Guests are one call each: nothing of the component model's own concurrency, which costs every store, unless
+        // the guest is made of it.
+        .concurrency_support(wasi == Wasi::P3)
         .wasm_memory64(false)
         .wasm_multi_memory(false);
+    if wasi == Wasi::P3 {
+        engine.wasm_component_model_async(true);
+    }
     match reservation.allocation {
         Allocation::Pool => engine.memory_reservation(reservation.memory_bytes),
         Allocation::CompactPool => engine.memory_reservation(reservation.memory_bytes).memory_guard_size(64 << 10),
@@ -177,7 +207,22 @@ mod tests {
     const ROOMY: Machine = Machine { memory: 64 * GIB, address_space: None };
 
     fn reserved(config: &RuntimeConfig, machine: Machine) -> Reservation {
-        build_for(config, machine).expect("some plan fits").1
+        build_for(config, Wasi::P2, machine).expect("some plan fits").1
+    }
+
+    #[test]
+    fn the_second_engine_is_a_quarter_of_the_first_and_fits_beside_it() {
+        let config = RuntimeConfig::default();
+        let second =
+            |machine: Machine| build_for(&quarter(&config), Wasi::P3, machine.quarter()).expect("some plan fits").1;
+        let reservation = second(ROOMY);
+        assert_eq!((reservation.allocation, reservation.max_instances), (Allocation::Pool, 250));
+        let small = second(Machine { memory: 512 << 20, ..ROOMY });
+        assert_eq!((small.max_instances, small.keep_resident), (64, 1 << 20));
+        let narrow = second(Machine { address_space: Some(256 << 20), ..ROOMY });
+        assert_eq!((narrow.allocation, narrow.max_instances), (Allocation::OnDemand, FEWEST_INSTANCES as u32));
+        let few = |max_instances| quarter(&RuntimeConfig { max_instances, ..RuntimeConfig::default() }).max_instances;
+        assert_eq!([1, 4, 8, 64].map(few), [1, 4, 4, 16]);
     }
 
     #[test]

@@ -52,8 +52,12 @@ pub enum LoadError {
         /// All such interfaces, each with the contract it needs.
         imports: Vec<(String, String)>,
     },
-    /// It was built for WASI 0.3.
-    #[error("built for WASI 0.3, which does not run here; build it for WASI 0.2: {}", quoted(.interfaces))]
+    /// It was built for WASI 0.3, which is not switched on.
+    #[error(
+        "built for WASI 0.3, which runs only where it is switched on; set `--wasi-p3` (`WASH_WASI_P3=true`) or build it \
+         for WASI 0.2: {}",
+        quoted(.interfaces)
+    )]
     NewerWasi {
         /// Interfaces that it imports or exports.
         interfaces: Vec<String>,

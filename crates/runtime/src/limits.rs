@@ -41,7 +41,9 @@ pub struct GuestLimits {
     pub calls_per_instance: u32,
     /// Idle instances kept for reuse; matters only where `calls_per_instance` is above one.
     pub idle_instances: u32,
-    /// Calls inside one instance at the same time. Only components of WASI 0.3 can take more than one.
+    /// Calls inside one instance at the same time, out of `calls_per_instance`. Only components of WASI 0.3 that answer
+    /// HTTP can take more than one; for others it means nothing. Memory, tables, handles and what is computed are then
+    /// limited for all calls in the instance together.
     pub concurrent_calls: u32,
 }
 

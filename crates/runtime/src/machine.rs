@@ -16,6 +16,11 @@ impl Machine {
     pub(crate) fn here() -> Self {
         Self { memory: memory(), address_space: address_space() }
     }
+
+    /// The part of it that a second engine may reckon with.
+    pub(crate) fn quarter(self) -> Self {
+        Self { memory: self.memory / 4, address_space: self.address_space.map(|bytes| bytes / 4) }
+    }
 }
 
 #[cfg(target_os = "linux")]

@@ -1,7 +1,7 @@
-//! Components of a newer WASI than the one that runs here, told from broken ones.
+//! Components of WASI 0.3, told from those of 0.2 and, where they do not run, from broken ones.
 //!
-//! Asked only after a load has failed, because then a second look at the binary costs nothing that matters. Invariant: an
-//! error that has nothing to do with WASI 0.3 passes through unchanged.
+//! Where they do not run this is asked only after a load has failed, because then a second look at the binary costs
+//! nothing that matters. Invariant: an error that has nothing to do with WASI 0.3 passes through unchanged.
 
 use wasmparser::{Parser, Payload};
 
@@ -21,6 +21,11 @@ pub(crate) fn explained(error: LoadError, wasm: &[u8]) -> LoadError {
         Ok(interfaces) if !interfaces.is_empty() => LoadError::NewerWasi { interfaces },
         _ => error,
     }
+}
+
+/// Whether these bytes are a component that imports or exports something of WASI 0.3. What is broken is not.
+pub(crate) fn is_in(wasm: &[u8]) -> bool {
+    Parser::is_component(wasm) && interfaces(wasm).is_ok_and(|interfaces| !interfaces.is_empty())
 }
 
 /// What the component itself imports and exports of WASI 0.3, not what is inside of it.

@@ -1,11 +1,13 @@
-//! The runtime: one engine, the host functions for both kinds of guests, and loading.
+//! The runtime: an engine with the host functions for both kinds of guests, a second one for components of WASI 0.3
+//! where they run, and loading.
 //!
-//! Invariant: an async thread neither compiles nor links.
+//! Invariants: an async thread neither compiles nor links; what does not need the second engine never touches it.
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
 use claims::ActorId;
+use tokio::sync::OnceCell;
 use wasmtime::{Engine, Module, component::Component};
 
 use crate::{
@@ -14,7 +16,7 @@ use crate::{
     call::Actor,
     compiled::{CodeCache, CompilePool, Compiler, precompiled},
     component::{self, ComponentGuest, ComponentState},
-    engine,
+    engine::{self, Wasi},
     guest::Body,
     idle::AllIdle,
     module::{self, ModuleGuest, ModuleState},
@@ -37,16 +39,26 @@ pub struct Identity {
 #[derive(Clone)]
 pub struct Runtime {
     pub(crate) shared: Arc<Shared>,
+    /// For components of WASI 0.3, if they run here.
+    newer: Option<Arc<Newer>>,
 }
 
+/// The engine that is made when the first component needs it.
+struct Newer {
+    config: RuntimeConfig,
+    made: OnceCell<Arc<Shared>>,
+}
+
+/// One engine, with all that belongs to it.
 pub(crate) struct Shared {
     pub(crate) engine: Engine,
+    pub(crate) wasi: Wasi,
     reservation: Reservation,
     pub(crate) memory_bytes: u64,
     pub(crate) table_elements: u64,
     modules: wasmtime::Linker<ModuleState>,
     components: wasmtime::component::Linker<ComponentState>,
-    compiler: Compiler,
+    pub(crate) compiler: Compiler,
     pub(crate) idle: Arc<AllIdle>,
     pub(crate) ticker: Ticker,
     pub(crate) background: Background,
@@ -56,9 +68,47 @@ pub(crate) struct Shared {
 pub(crate) struct Places {
     pub(crate) max_instances: u32,
     pub(crate) idle: Arc<AllIdle>,
+    pub(crate) wasi: Wasi,
 }
 
 impl Shared {
+    fn first(config: &RuntimeConfig) -> Result<Self, RuntimeError> {
+        let code_cache = config.code_cache.as_ref().and_then(CodeCache::open_or_warn).map(Arc::new);
+        let (compile, background) =
+            (CompilePool::new(config.compile_threads), Background::new(config.background_threads));
+        let compiler = |engine: &Engine| Compiler::new(engine, compile, code_cache);
+        Self::new(config, Wasi::P2, component::linker, compiler, background)
+    }
+
+    /// A second engine, which shares the threads and the code cache of the first.
+    fn second(config: &RuntimeConfig, first: &Self) -> Result<Self, RuntimeError> {
+        let compiler = |engine: &Engine| first.compiler.for_engine(engine);
+        Self::new(config, Wasi::P3, component::p3::linker, compiler, first.background.clone())
+    }
+
+    fn new(
+        config: &RuntimeConfig,
+        wasi: Wasi,
+        components: impl FnOnce(&Engine) -> Result<wasmtime::component::Linker<ComponentState>, RuntimeError>,
+        compiler: impl FnOnce(&Engine) -> Compiler,
+        background: Background,
+    ) -> Result<Self, RuntimeError> {
+        let (engine, reservation) = engine::build(config, wasi)?;
+        Ok(Self {
+            wasi,
+            reservation,
+            memory_bytes: config.memory_bytes,
+            table_elements: u64::from(config.table_elements),
+            modules: module::linker(&engine)?,
+            components: components(&engine)?,
+            compiler: compiler(&engine),
+            idle: Arc::default(),
+            ticker: Ticker::start(&engine, config.epoch_tick)?,
+            background,
+            engine,
+        })
+    }
+
     /// Instances that may be alive at once over all actors.
     pub(crate) fn max_instances(&self) -> u32 {
         self.reservation.max_instances
@@ -71,21 +121,26 @@ impl Runtime {
     /// # Errors
     /// [`RuntimeError`] when not even allocation on demand works here.
     pub fn new(config: &RuntimeConfig) -> Result<Self, RuntimeError> {
-        let (engine, reservation) = engine::build(config)?;
-        let code_cache = config.code_cache.as_ref().and_then(CodeCache::open_or_warn).map(Arc::new);
-        let shared = Shared {
-            reservation,
-            memory_bytes: config.memory_bytes,
-            table_elements: u64::from(config.table_elements),
-            modules: module::linker(&engine)?,
-            components: component::linker(&engine)?,
-            compiler: Compiler::new(&engine, CompilePool::new(config.compile_threads), code_cache),
-            idle: Arc::default(),
-            ticker: Ticker::start(&engine, config.epoch_tick)?,
-            background: Background::new(config.background_threads),
-            engine,
+        let shared = Arc::new(Shared::first(config)?);
+        let newer = || Arc::new(Newer { config: config.clone(), made: OnceCell::new() });
+        Ok(Self { shared, newer: config.wasi_p3.then(newer) })
+    }
+
+    /// The engine this wasm runs on.
+    pub(crate) async fn engine_of(&self, wasm: &Bytes) -> Result<Arc<Shared>, LoadError> {
+        let Some(newer) = &self.newer else { return Ok(self.shared.clone()) };
+        let (newer, first, wasm) = (newer.clone(), self.shared.clone(), wasm.clone());
+        let is_newer = tokio::task::spawn_blocking(move || newer_wasi::is_in(&wasm)).await;
+        if !is_newer.map_err(|error| LoadError::HostFault { reason: error.to_string() })? {
+            return Ok(first);
+        }
+        let config = newer.config.clone();
+        let make = || async move {
+            let made = tokio::task::spawn_blocking(move || Shared::second(&config, &first)).await;
+            let made = made.map_err(|error| error.to_string()).and_then(|made| made.map_err(|error| error.to_string()));
+            made.map(Arc::new).map_err(|reason| LoadError::HostFault { reason })
         };
-        Ok(Self { shared: Arc::new(shared) })
+        newer.made.get_or_try_init(make).await.cloned()
     }
 
     /// What was reserved at start, and how instances get their memory.
@@ -103,7 +158,14 @@ impl Runtime {
     /// Calls running now, over all actors.
     #[must_use]
     pub fn running(&self) -> u32 {
-        self.shared.ticker.running()
+        let newer = self.newer.as_ref().and_then(|newer| newer.made.get());
+        self.shared.ticker.running() + newer.map_or(0, |newer| newer.ticker.running())
+    }
+
+    /// What was reserved for components of WASI 0.3. None before the first of them is loaded.
+    #[must_use]
+    pub fn newer_reservation(&self) -> Option<Reservation> {
+        self.newer.as_ref()?.made.get().map(|newer| newer.reservation)
     }
 
     /// The code of a core module, for a linker of one's own; compiled unless it is at hand.
@@ -128,7 +190,8 @@ impl Runtime {
     /// # Errors
     /// [`LoadError::NoCodeCache`] without one, [`LoadError::Invalid`] for what is no wasm.
     pub async fn precompile(&self, wasm: Bytes) -> Result<Bytes, LoadError> {
-        self.shared.compiler.precompile(&wasm).await
+        let engine = self.engine_of(&precompiled::original_wasm(&wasm)?).await?;
+        engine.compiler.precompile(&wasm).await
     }
 
     /// Makes a guest of a module or a component, precompiled or not, and checks that it can be called. Nothing of the
@@ -156,31 +219,40 @@ impl Runtime {
     ) -> Result<Guest, LoadError> {
         local.check()?;
         let wasm = precompiled::original_wasm(&artifact)?;
-        let loaded = self.load_any(artifact, identity, limits, local).await;
-        loaded.map_err(|error| newer_wasi::explained(error, &wasm))
+        let shared = self.engine_of(&wasm).await?;
+        let loaded = shared.load(artifact, identity, limits, local).await;
+        loaded.map_err(|error| self.explained(error, &wasm))
     }
 
-    async fn load_any(
-        &self,
+    /// An error of a load, or the better one for what does not run here.
+    pub(crate) fn explained(&self, error: LoadError, wasm: &[u8]) -> LoadError {
+        if self.newer.is_some() { error } else { newer_wasi::explained(error, wasm) }
+    }
+}
+
+impl Shared {
+    async fn load(
+        self: Arc<Self>,
         artifact: Bytes,
         identity: Identity,
         mut limits: GuestLimits,
         local: LocalGrants,
     ) -> Result<Guest, LoadError> {
-        let shared = self.shared.clone();
+        let shared = self;
         limits.memory_bytes = limits.memory_bytes.min(shared.memory_bytes);
         limits.table_elements = limits.table_elements.min(shared.table_elements);
         let actor = Arc::new(Actor { local, ..Actor::new(identity, limits) });
-        let places = Places { max_instances: shared.max_instances(), idle: shared.idle.clone() };
+        let (max_instances, idle) = (shared.max_instances(), shared.idle.clone());
+        let places = Places { max_instances, idle, wasi: shared.wasi };
         if wasmparser::Parser::is_component(&precompiled::original_wasm(&artifact)?) {
-            let (component, origin) = self.compile_component(&artifact).await?;
+            let (component, origin) = shared.compiler.component(&artifact).await?;
             linked(move || {
                 let guest = ComponentGuest::load(&shared.components, component, &actor, &places)?;
                 Ok(Guest::new(shared, actor, Body::Component(Arc::new(guest)), origin))
             })
             .await
         } else {
-            let (module, origin) = self.compile_module(&artifact).await?;
+            let (module, origin) = shared.compiler.module(&artifact).await?;
             linked(move || {
                 let guest = ModuleGuest::load(&shared.modules, module, &actor, &places)?;
                 Ok(Guest::new(shared, actor, Body::Module(guest), origin))

@@ -17,7 +17,8 @@ const PLAIN: &str = r#"(component (import "wasi:http/types@0.3.0-rc-2025-09-16" 
 async fn a_component_of_wasi_0_3_is_refused_as_such() {
     let error = try_load(ASYNCHRONOUS, limits()).await.err().expect("must not load");
     assert_eq!(error.code(), "newer_wasi");
-    let text = "built for WASI 0.3, which does not run here; build it for WASI 0.2: \
+    let text = "built for WASI 0.3, which runs only where it is switched on; set `--wasi-p3` (`WASH_WASI_P3=true`) or \
+                build it for WASI 0.2: \
                 `wasi:clocks/monotonic-clock@0.3.0`, `wasi:cli/stdout@0.3.0`";
     assert_eq!(error.to_string(), text);
     let error = try_load(PLAIN, limits()).await.err().expect("must not load");

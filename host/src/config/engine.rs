@@ -1,14 +1,14 @@
-//! Settings on compiled code.
+//! Settings on the engine and on compiled code.
 
 use std::{num::NonZero, path::Path, path::PathBuf};
 
-use clap::Args;
+use clap::{Args, builder::BoolishValueParser};
 use runtime::{CodeCacheConfig, RuntimeConfig};
 
 /// Largest code cache unless it is set, MiB.
 const CODE_CACHE_MIB: u64 = 512;
 
-/// Compiled code, as flags and environment variables.
+/// The engine and compiled code, as flags and environment variables.
 #[derive(Debug, Clone, Args)]
 pub struct EngineArgs {
     /// Directory of compiled code, which only this user may write to. Default: `compiled` beside the fetched artifacts.
@@ -20,6 +20,10 @@ pub struct EngineArgs {
     /// Threads that compile, at a low priority. Default: one less than there are cores.
     #[arg(long, env = "WASH_COMPILE_THREADS")]
     pub compile_threads: Option<NonZero<usize>>,
+    /// Run components of WASI 0.3 as well. wasmtime calls its support of them experimental.
+    #[arg(long, env = "WASH_WASI_P3", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true",
+          value_parser = BoolishValueParser::new())]
+    pub wasi_p3: bool,
 }
 
 impl EngineArgs {
@@ -30,6 +34,7 @@ impl EngineArgs {
         if let Some(threads) = self.compile_threads {
             runtime.compile_threads = threads.get();
         }
+        runtime.wasi_p3 = self.wasi_p3;
     }
 }
 

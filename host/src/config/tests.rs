@@ -69,6 +69,14 @@ fn compiled_code_is_kept_beside_the_artifacts_unless_it_is_set() {
 }
 
 #[test]
+fn components_of_wasi_0_3_run_only_where_they_are_switched_on() {
+    let wasi_p3 = |args: &[&str]| config(args).expect("usable").runtime.wasi_p3;
+    assert!(!wasi_p3(&[]));
+    assert!(wasi_p3(&["--wasi-p3"]));
+    assert!(!wasi_p3(&["--wasi-p3=false"]));
+}
+
+#[test]
 fn every_problem_is_told_at_once() {
     let error = config(&["--oci-user", "ada", "--allowed-issuer", "bob", "--cluster-seed", "x"]).expect_err("unusable");
     let text = error.to_string();

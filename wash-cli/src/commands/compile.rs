@@ -12,7 +12,7 @@ use crate::{
     failure::{Failure, OrFail, Result},
     files,
     output::{Output, size},
-    programs,
+    programs::{self, EngineArgs},
     registry::{FetchArgs, RegistryArgs},
 };
 
@@ -25,6 +25,8 @@ pub struct CompileArgs {
     /// Where the result goes [default: the same name with `.cwasm`; of what was fetched, here]
     #[arg(long, value_name = "FILE")]
     destination: Option<PathBuf>,
+    #[command(flatten)]
+    engine: EngineArgs,
     #[command(flatten)]
     fetch: FetchArgs,
     #[command(flatten)]
@@ -41,7 +43,7 @@ pub async fn run(args: &CompileArgs, context: &Context) -> Result<Output> {
     let doing = || format!("cannot compile `{name}`");
     let wasm = precompiled::original_wasm(&given).while_doing(doing)?;
     let began = Instant::now();
-    let compiled = programs::engine(context)?.precompile(wasm.clone()).await.map_err(|error| {
+    let compiled = programs::engine(&args.engine, context)?.precompile(wasm.clone()).await.map_err(|error| {
         let failure = Failure::from(error.clone()).while_doing(doing());
         match error.code() {
             "no_code_cache" => failure.hint(format!("make `{}` usable for you alone", context.home.code().display())),

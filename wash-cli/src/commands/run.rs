@@ -13,7 +13,7 @@ use crate::{
     failure::{Failure, Result},
     local_grants::GrantArgs,
     output::Output,
-    programs,
+    programs::{self, EngineArgs},
     registry::{FetchArgs, RegistryArgs},
     units,
 };
@@ -45,6 +45,8 @@ pub struct RunArgs {
     #[arg(last = true, value_name = "ARG")]
     args: Vec<String>,
     #[command(flatten)]
+    engine: EngineArgs,
+    #[command(flatten)]
     fetch: FetchArgs,
     #[command(flatten)]
     grants: GrantArgs,
@@ -60,7 +62,7 @@ pub async fn run(args: RunArgs, context: &Context) -> Result<Output> {
     let name = programs::name(&args.program);
     let grants = args.grants.grants()?;
     let bytes = programs::read(&args.program, &args.fetch, &args.registry, context).await?;
-    let engine = programs::engine(context)?;
+    let engine = programs::engine(&args.engine, context)?;
     programs::tell_signature(&context.printer, &bytes);
     let command = engine.command(bytes).await.map_err(|error| programs::refused(&name, &error))?;
     programs::tell_origin(&context.printer, &name, command.code());

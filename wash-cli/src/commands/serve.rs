@@ -28,7 +28,7 @@ use crate::{
     failure::{Failure, OrFail, Result},
     local_grants::GrantArgs,
     output::Output,
-    programs,
+    programs::{self, EngineArgs},
     registry::{FetchArgs, RegistryArgs},
     signals::until_signal,
     signing::now,
@@ -47,9 +47,12 @@ pub struct ServeArgs {
     /// Where to listen; port 0 is any that is free
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
     addr: SocketAddr,
-    /// Requests that one instance answers, one after the other
+    /// Requests that one instance answers
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     reuse: u32,
+    /// Of these, requests that are in one instance at once; of a component of WASI 0.3
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    concurrent: u32,
     /// Longest time for a request, such as `30s`
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::time)]
     timeout: Duration,
@@ -59,6 +62,8 @@ pub struct ServeArgs {
     /// Say where code and signature are from, and what becomes of each request
     #[arg(short = 'v', long = "verbose", id = "connection_verbose")]
     verbose: bool,
+    #[command(flatten)]
+    engine: EngineArgs,
     #[command(flatten)]
     fetch: FetchArgs,
     #[command(flatten)]
@@ -104,17 +109,20 @@ async fn load(args: &ServeArgs, artifact: Bytes, id: ActorId, context: &Context)
         memory_bytes: args.max_memory.unwrap_or(defaults.memory_bytes),
         call_time: args.timeout,
         calls_per_instance: args.reuse,
+        concurrent_calls: args.concurrent,
         ..defaults
     };
     let identity = Identity { id, name: name.clone(), grants: BTreeSet::from(GRANTS.map(str::to_owned)) };
-    let runtime = programs::server_engine(context)?;
+    let runtime = programs::server_engine(&args.engine, context)?;
     let loaded = runtime.load_local(artifact, identity, limits, args.grants.grants()?).await;
     let guest = loaded.map_err(|error| programs::refused(&name, &error))?;
     if guest.serves_http() {
         return Ok(guest);
     }
-    Err(Failure::new(format!("`{name}` exports no `wasi:http/incoming-handler`, so it serves no requests"))
-        .hint("run a command with `wash run`; start an actor with `wash start actor`"))
+    Err(Failure::new(format!(
+        "`{name}` exports neither `wasi:http/incoming-handler` nor `wasi:http/handler`, so it serves no requests"
+    ))
+    .hint("run a command with `wash run`; start an actor with `wash start actor`"))
 }
 
 /// Who it is in logs: what its claims say, or somebody nobody else is.

@@ -2,7 +2,7 @@
 
 use wasmtime::{
     Engine, Store,
-    component::{Component, Linker, ResourceTable, types::ComponentItem},
+    component::{Component, InstancePre, Linker, ResourceTable, types::ComponentItem},
 };
 use wasmtime_wasi::{
     WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView,
@@ -12,7 +12,7 @@ use wasmtime_wasi::{
 use super::run::{HasRun, Run};
 use crate::{LoadError, load};
 
-/// Packages a command may import from, all of the line 0.2.
+/// Packages a command may import from.
 const WASI: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
 
 /// Store data of a component.
@@ -42,30 +42,62 @@ impl WasiView for ComponentState {
 
 /// Checks a component and links it.
 pub(super) fn link(engine: &Engine, component: &Component) -> Result<CommandPre<ComponentState>, LoadError> {
-    let ty = component.component_type();
-    if !ty.exports(engine).any(|(name, _)| name.starts_with("wasi:cli/run@0.2.")) {
-        let reason = "the component exports no `wasi:cli/run@0.2`, so it is not a command".to_owned();
-        return Err(LoadError::EntryPoint { reason });
+    if !runs(engine, component, "0.2.") {
+        return Err(no_command("`wasi:cli/run@0.2`"));
     }
-    let unknown = ty.imports(engine).filter(|(name, import)| !is_known(name, &import.ty));
-    load::refuse_unknown(unknown.map(|(name, _)| name.to_owned()))?;
-    let mut linker = Linker::new(engine);
-    p2::add_to_linker_async(&mut linker).map_err(|error| LoadError::HostFault { reason: format!("{error:#}") })?;
-    let pre = linker
-        .instantiate_pre(component)
-        .map_err(|error| LoadError::ImportMismatch { reason: format!("{error:#}") })?;
-    CommandPre::new(pre)
-        .map_err(|error| LoadError::EntryPoint { reason: format!("the entry point has the wrong type: {error:#}") })
+    check_imports(engine, component, &["0.2."])?;
+    of_0_2(linker(engine)?.instantiate_pre(component).map_err(|error| mismatch(&error))?)
 }
 
-fn is_known(name: &str, import: &ComponentItem) -> bool {
+/// Whether it exports `wasi:cli/run` of a line.
+pub(super) fn runs(engine: &Engine, component: &Component, line: &str) -> bool {
+    let name = format!("wasi:cli/run@{line}");
+    component.component_type().exports(engine).any(|(export, _)| export.starts_with(&name))
+}
+
+/// The functions of WASI 0.2.
+pub(super) fn linker(engine: &Engine) -> Result<Linker<ComponentState>, LoadError> {
+    let mut linker = Linker::new(engine);
+    p2::add_to_linker_async(&mut linker).map_err(|error| host_fault(&error))?;
+    Ok(linker)
+}
+
+/// A component that starts as one of WASI 0.2 does.
+pub(super) fn of_0_2(pre: InstancePre<ComponentState>) -> Result<CommandPre<ComponentState>, LoadError> {
+    CommandPre::new(pre).map_err(|error| entry_point(&error))
+}
+
+/// Names every import nobody provides, given the lines of WASI there are.
+pub(super) fn check_imports(engine: &Engine, component: &Component, lines: &[&str]) -> Result<(), LoadError> {
+    let ty = component.component_type();
+    let unknown = ty.imports(engine).filter(|(name, import)| !is_known(name, &import.ty, lines));
+    load::refuse_unknown(unknown.map(|(name, _)| name.to_owned()))
+}
+
+fn is_known(name: &str, import: &ComponentItem, lines: &[&str]) -> bool {
     // A type by itself is nothing anybody has to provide.
     let wasi = || {
         let (package, rest) = name.strip_prefix("wasi:")?.split_once('/')?;
         let (_, version) = rest.split_once('@')?;
-        Some(WASI.contains(&package) && version.starts_with("0.2."))
+        Some(WASI.contains(&package) && lines.iter().any(|line| version.starts_with(line)))
     };
     matches!(import, ComponentItem::Type(_)) || wasi() == Some(true)
+}
+
+pub(super) fn no_command(missing: &str) -> LoadError {
+    LoadError::EntryPoint { reason: format!("the component exports no {missing}, so it is not a command") }
+}
+
+pub(super) fn host_fault(error: &wasmtime::Error) -> LoadError {
+    LoadError::HostFault { reason: format!("{error:#}") }
+}
+
+pub(super) fn mismatch(error: &wasmtime::Error) -> LoadError {
+    LoadError::ImportMismatch { reason: format!("{error:#}") }
+}
+
+pub(super) fn entry_point(error: &wasmtime::Error) -> LoadError {
+    LoadError::EntryPoint { reason: format!("the entry point has the wrong type: {error:#}") }
 }
 
 /// Runs the program to its end; false when it says that it failed.

@@ -8,6 +8,7 @@ mod component;
 mod end;
 mod grants;
 mod module;
+mod p3;
 mod run;
 
 use std::{sync::Arc, time::Duration};
@@ -15,13 +16,13 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use tokio::time::timeout;
 use wasmtime::{InstancePre, Store};
-use wasmtime_wasi::{WasiCtxBuilder, p2::bindings::CommandPre};
+use wasmtime_wasi::{WasiCtxBuilder, p2::bindings::CommandPre, p3::bindings};
 
 pub use end::CommandError;
 pub use grants::{Directory, GrantError, LocalGrants};
 
 use crate::{
-    CodeOrigin, GuestKind, GuestLimits, LoadError, Runtime, error::Breach, newer_wasi, precompiled, runtime::Shared,
+    CodeOrigin, GuestKind, GuestLimits, LoadError, Runtime, engine::Wasi, error::Breach, precompiled, runtime::Shared,
 };
 use end::Ended;
 use run::{HasRun, Run, store};
@@ -52,6 +53,8 @@ pub struct Command {
 enum Program {
     Module(InstancePre<module::ModuleState>),
     Component(CommandPre<component::ComponentState>),
+    /// A component of WASI 0.3.
+    Newer(bindings::CommandPre<component::ComponentState>),
 }
 
 impl Command {
@@ -60,7 +63,7 @@ impl Command {
     pub fn kind(&self) -> GuestKind {
         match &self.program {
             Program::Module(_) => GuestKind::Module,
-            Program::Component(_) => GuestKind::Component,
+            Program::Component(_) | Program::Newer(_) => GuestKind::Component,
         }
     }
 
@@ -92,6 +95,11 @@ impl Command {
             Program::Component(pre) => {
                 let mut store = store(engine, component::ComponentState::new(&mut wasi, run));
                 let ended = within(options.time, component::run(pre, &mut store)).await;
+                ended.map_or_else(|error| failed(error, store, options), |well| Ok(i32::from(!well)))
+            }
+            Program::Newer(pre) => {
+                let mut store = store(engine, component::ComponentState::new(&mut wasi, run));
+                let ended = within(options.time, p3::run(pre, &mut store)).await;
                 ended.map_or_else(|error| failed(error, store, options), |well| Ok(i32::from(!well)))
             }
         }
@@ -148,17 +156,22 @@ impl Runtime {
     /// [`LoadError`] with all unknown imports by name, or whatever else is wrong.
     pub async fn command(&self, artifact: Bytes) -> Result<Command, LoadError> {
         let wasm = precompiled::original_wasm(&artifact)?;
-        let engine = &self.shared.engine;
+        let runtime = self.engine_of(&wasm).await?;
+        let (engine, compiler) = (&runtime.engine, &runtime.compiler);
         let linked = async {
             if wasmparser::Parser::is_component(&wasm) {
-                let (component, code) = self.compile_component(&artifact).await?;
-                Ok((Program::Component(component::link(engine, &component)?), code))
+                let (component, code) = compiler.component(&artifact).await?;
+                let program = match runtime.wasi {
+                    Wasi::P2 => Program::Component(component::link(engine, &component)?),
+                    Wasi::P3 => p3::link(engine, &component)?,
+                };
+                Ok((program, code))
             } else {
-                let (module, code) = self.compile_module(&artifact).await?;
+                let (module, code) = compiler.module(&artifact).await?;
                 Ok((Program::Module(module::link(engine, &module)?), code))
             }
         };
-        let (program, code) = linked.await.map_err(|error| newer_wasi::explained(error, &wasm))?;
-        Ok(Command { runtime: self.shared.clone(), program, code })
+        let (program, code) = linked.await.map_err(|error| self.explained(error, &wasm))?;
+        Ok(Command { runtime, program, code })
     }
 }

@@ -35,6 +35,11 @@ impl Compiler {
         Self { shared: Arc::new(Shared { engine, pool, cache, modules, components }) }
     }
 
+    /// One for another engine, with the same threads and the same cache.
+    pub(crate) fn for_engine(&self, engine: &Engine) -> Self {
+        Self::new(engine, self.shared.pool.clone(), self.shared.cache.clone())
+    }
+
     /// The code of a core module.
     pub(crate) async fn module(&self, artifact: &Bytes) -> Result<(Arc<Module>, CodeOrigin), LoadError> {
         self.code(artifact).await

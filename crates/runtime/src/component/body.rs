@@ -10,19 +10,18 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body::{Body, Frame, SizeHint};
-use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
 use super::http::Running;
 
-pub(super) struct GuestBody {
-    inner: HyperOutgoingBody,
+pub(super) struct GuestBody<B> {
+    inner: B,
     /// Bytes still to come, where the guest announced them.
     remaining: Option<u64>,
     guest: Option<Running>,
 }
 
-impl GuestBody {
-    pub(super) fn new(inner: HyperOutgoingBody, headers: &HeaderMap, guest: Running) -> Self {
+impl<B: Body<Data = Bytes>> GuestBody<B> {
+    pub(super) fn new(inner: B, headers: &HeaderMap, guest: Running) -> Self {
         let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         let mut body = Self { inner, remaining: length, guest: Some(guest) };
         if length == Some(0) || body.inner.is_end_stream() {
@@ -30,7 +29,9 @@ impl GuestBody {
         }
         body
     }
+}
 
+impl<B> GuestBody<B> {
     fn finish(&mut self) {
         if let Some(guest) = self.guest.take() {
             guest.detach();
@@ -38,7 +39,11 @@ impl GuestBody {
     }
 }
 
-impl Body for GuestBody {
+impl<B> Body for GuestBody<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     type Data = Bytes;
     type Error = Box<dyn std::error::Error + Send + Sync>;
 

@@ -3,11 +3,12 @@
 //! The guest runs in a task of its own, because it goes on after the head of its answer is out; the task belongs to the
 //! answer's body. Invariant: no guest outlives its deadline or an answer nobody reads any more.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{borrow::Borrow, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use contracts::{CallError, http_message, httpserver::HANDLE_REQUEST};
 use futures_util::FutureExt;
+use http_body::Body;
 use http_body_util::{BodyExt, Limited};
 use tokio::{sync::oneshot, task::JoinHandle, time::timeout_at};
 use wasmtime::component::Linker;
@@ -44,11 +45,11 @@ impl WasiHttpView for ComponentState {
 
 type Head = Result<http::Response<HyperOutgoingBody>, ErrorCode>;
 
-/// One request on its way through a guest.
-struct Exchange {
-    request: http::Request<HttpBody>,
-    max_body: u64,
-    head: oneshot::Sender<Head>,
+/// A request on its way into a guest.
+pub(super) struct Request {
+    pub(super) request: http::Request<HttpBody>,
+    /// Most bytes of its body.
+    pub(super) max_body: u64,
 }
 
 impl ComponentGuest {
@@ -64,51 +65,24 @@ impl ComponentGuest {
         if http_message::announces_more_than(request.headers(), max_body) {
             return Err(http_message::body_too_large(max_body));
         }
+        let (guest, theirs, request) = (self.clone(), actor.clone(), Request { request, max_body });
+        if self.service.is_some() {
+            let ((head, answer), admitted) = (oneshot::channel(), Arc::new(admitted));
+            let run = |context| guest.serve(theirs, (request, head), context, admitted.clone());
+            return answered(answer, started(actor, context, admitted.clone(), run)).await;
+        }
         let (head, answer) = oneshot::channel();
-        let exchange = Exchange { request, max_body, head };
-        let (runtime, theirs) = (admitted.runtime().clone(), actor.clone());
-        let task = self.clone().exchange_until_deadline(actor.clone(), exchange, context, admitted);
-        let task = async move { runtime.background.run(&theirs.habit, task).await };
-        let mut task = Running(Some(tokio::spawn(task)));
-        match answer.await {
-            Ok(Ok(head)) => Ok(answered(head, task)),
-            Ok(Err(code)) => Err(CallError::Reported { message: format!("the guest answered with the error {code}") }),
-            // The guest is over without an answer; its end says why.
-            Err(_) => {
-                task.ended().await?;
-                Err(CallError::Reported { message: "the guest ended without an answer".to_owned() })
-            }
-        }
+        let run = |context| async move { guest.exchange(&theirs, request, head, context).await };
+        answered(answer, started(actor, context, admitted, run)).await
     }
 
-    async fn exchange_until_deadline(
-        self: Arc<Self>,
-        actor: Arc<Actor>,
-        exchange: Exchange,
+    async fn exchange(
+        &self,
+        actor: &Arc<Actor>,
+        Request { request, max_body }: Request,
+        head: oneshot::Sender<Head>,
         context: CallContext,
-        admitted: Admitted,
     ) -> Result<(), CallError> {
-        let until = context.deadline;
-        let exchange = AssertUnwindSafe(self.exchange(&actor, exchange, context)).catch_unwind();
-        let ended = match timeout_at(until.into(), exchange).await {
-            Ok(Ok(ended)) => ended,
-            Ok(Err(panic)) => {
-                let message = panic_text(&*panic);
-                tracing::error!(actor = actor.id(), %message, "a host function panicked");
-                Err(CallError::HostFault { message })
-            }
-            Err(_) => Err(deadline(actor.id(), HANDLE_REQUEST)),
-        };
-        admitted.ended(&ended);
-        drop(admitted);
-        if let Err(error) = &ended {
-            // Whoever waits for the head is told as well; once the head is out this is the only trace.
-            tracing::debug!(actor = actor.id(), %error, code = error.code(), "guest failed in an HTTP request");
-        }
-        ended
-    }
-
-    async fn exchange(&self, actor: &Arc<Actor>, exchange: Exchange, context: CallContext) -> Result<(), CallError> {
         let Some(http) = &self.http else {
             let target = actor.id().to_owned();
             return Err(CallError::Unsupported { target, operation: HANDLE_REQUEST.to_owned() });
@@ -116,10 +90,10 @@ impl ComponentGuest {
         let mut place = self.place(&self.idle_http, context, |context| ComponentState::new(actor, context));
         let Place { store, instance, .. } = &mut place;
         let run = async {
-            let (scheme, request) = incoming(exchange.request, exchange.max_body);
+            let (scheme, request) = incoming(request, max_body);
             let mut view = store.data_mut().http();
             let request = view.new_incoming_request(scheme, request)?;
-            let answer = view.new_response_outparam(exchange.head)?;
+            let answer = view.new_response_outparam(head)?;
             let proxy = match instance {
                 Some(proxy) => proxy,
                 None => instance.insert(http.instantiate_async(&mut *store).await?),
@@ -175,10 +149,71 @@ impl Running {
     }
 }
 
-fn answered(head: http::Response<HyperOutgoingBody>, task: Running) -> http::Response<HttpBody> {
-    let (parts, body) = head.into_parts();
-    let body = GuestBody::new(body, &parts.headers, task).boxed_unsync();
-    http::Response::from_parts(parts, body)
+/// Starts the guest in a task of its own, up to its deadline.
+fn started<F>(
+    actor: &Arc<Actor>,
+    context: CallContext,
+    admitted: impl Borrow<Admitted> + Send + 'static,
+    run: impl FnOnce(CallContext) -> F,
+) -> Running
+where
+    F: Future<Output = Result<(), CallError>> + Send + 'static,
+{
+    let until = context.deadline;
+    let (runtime, theirs) = (admitted.borrow().runtime().clone(), actor.clone());
+    let task = until_deadline(actor.clone(), until, admitted, run(context));
+    let task = async move { runtime.background.run(&theirs.habit, task).await };
+    Running(Some(tokio::spawn(task)))
+}
+
+async fn until_deadline(
+    actor: Arc<Actor>,
+    until: Instant,
+    admitted: impl Borrow<Admitted>,
+    run: impl Future<Output = Result<(), CallError>>,
+) -> Result<(), CallError> {
+    let run = AssertUnwindSafe(run).catch_unwind();
+    let ended = match timeout_at(until.into(), run).await {
+        Ok(Ok(ended)) => ended,
+        Ok(Err(panic)) => {
+            let message = panic_text(&*panic);
+            tracing::error!(actor = actor.id(), %message, "a host function panicked");
+            Err(CallError::HostFault { message })
+        }
+        Err(_) => Err(deadline(actor.id(), HANDLE_REQUEST)),
+    };
+    admitted.borrow().ended(&ended);
+    drop(admitted);
+    if let Err(error) = &ended {
+        // Whoever waits for the head is told as well; once the head is out this is the only trace.
+        tracing::debug!(actor = actor.id(), %error, code = error.code(), "guest failed in an HTTP request");
+    }
+    ended
+}
+
+/// The answer as soon as its head is there; its body owns the guest's task.
+async fn answered<B, E>(
+    head: oneshot::Receiver<Result<http::Response<B>, E>>,
+    mut task: Running,
+) -> Result<http::Response<HttpBody>, CallError>
+where
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    E: std::fmt::Display,
+{
+    match head.await {
+        Ok(Ok(head)) => {
+            let (parts, body) = head.into_parts();
+            let body = GuestBody::new(body, &parts.headers, task).boxed_unsync();
+            Ok(http::Response::from_parts(parts, body))
+        }
+        Ok(Err(code)) => Err(CallError::Reported { message: format!("the guest answered with the error {code}") }),
+        // The guest is over without an answer; its end says why.
+        Err(_) => {
+            task.ended().await?;
+            Err(CallError::Reported { message: "the guest ended without an answer".to_owned() })
+        }
+    }
 }
 
 /// The request as the guest's host functions want it.

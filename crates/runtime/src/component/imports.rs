@@ -11,8 +11,8 @@ use wasmtime::{
     component::{Component, types::ComponentItem},
 };
 
-use super::{blobstore, bus, config, http, keyvalue, logging, messaging, wasi};
-use crate::{LoadError, load};
+use super::{blobstore, bus, config, http, keyvalue, logging, messaging, p3, wasi};
+use crate::{LoadError, engine::Wasi, load};
 
 /// An interface with functions of our own.
 pub(super) struct Interface {
@@ -36,12 +36,12 @@ const OURS: &[&[Interface]] = &[
     messaging::INTERFACES,
 ];
 
-/// The interfaces which wasmtime's crates implement. Linked in every 0.2 version and without a grant, because language
+/// The interfaces of WASI 0.2 which wasmtime's crates implement. Linked in every 0.2 version and without a grant, because language
 /// runtimes import them unasked: calls that nothing was granted for are denied one by one.
 const WASI: &[&[&str]] = &[wasi::INTERFACES, &http::INTERFACES];
 
-/// The one of them which calls a provider.
-const OUTGOING_HTTP: &str = "wasi:http/outgoing-handler";
+/// The one of them which calls a provider, and its name in WASI 0.3.
+const OUTGOING_HTTP: [&str; 2] = ["wasi:http/outgoing-handler", "wasi:http/client"];
 
 impl Interface {
     fn is(&self, import: &str) -> bool {
@@ -50,10 +50,17 @@ impl Interface {
 }
 
 /// Refuses a component that imports what this host does not have, or what its claims do not grant.
-pub(super) fn check(engine: &Engine, component: &Component, grants: &BTreeSet<String>) -> Result<(), LoadError> {
+pub(super) fn check(
+    engine: &Engine,
+    component: &Component,
+    grants: &BTreeSet<String>,
+    wasi: Wasi,
+) -> Result<(), LoadError> {
     let (mut unknown, mut not_granted) = (Vec::new(), Vec::new());
     for (name, import) in component.component_type().imports(engine) {
-        if WASI.iter().copied().flatten().any(|interface| known_as(name, interface)) {
+        let of_p2 = || WASI.iter().copied().flatten().any(|interface| known_as(name, interface));
+        let of_p3 = || wasi == Wasi::P3 && p3::INTERFACES.iter().any(|interface| p3::known_as(name, interface));
+        if of_p2() || of_p3() {
             continue;
         }
         let ours = OURS.iter().copied().flatten().find(|interface| interface.is(name));
@@ -79,8 +86,11 @@ pub(super) fn check(engine: &Engine, component: &Component, grants: &BTreeSet<St
 
 /// The interface of that name, given without a version, if its functions call somebody who can be chosen.
 pub(super) fn calling(name: &str) -> Option<&'static str> {
-    let ours = OURS.iter().copied().flatten().filter(|interface| interface.needs.is_some()).map(|ours| ours.name);
-    ours.chain([OUTGOING_HTTP]).find(|interface| *interface == name)
+    let mut ours = OURS.iter().copied().flatten().filter(|interface| interface.needs.is_some()).map(|ours| ours.name);
+    if OUTGOING_HTTP.contains(&name) {
+        return Some(OUTGOING_HTTP[0]);
+    }
+    ours.find(|interface| *interface == name)
 }
 
 /// Whether `name` is `interface`, without a version or with one of the line 0.2.

@@ -1,7 +1,7 @@
 //! Components: loading them and running calls (protocol section 6).
 //!
-//! Entry points in order: `wasi:http/incoming-handler` for HTTP, `wasmcloud:bus/guest`, `wasi:cli/run`. Knows nothing of
-//! admission. Invariant: an instance serves one call unless the actor chose reuse, and none after one that did not end
+//! Entry points in order: `wasi:http/handler` and `wasi:http/incoming-handler` for HTTP, `wasmcloud:bus/guest`,
+//! `wasi:cli/run`. Knows nothing of admission. Invariant: an instance serves one call unless the actor chose reuse, and none after one that did not end
 //! well.
 
 mod blobstore;
@@ -14,6 +14,7 @@ mod keyvalue;
 mod logging;
 mod messaging;
 mod outgoing;
+pub(crate) mod p3;
 mod reuse;
 mod targets;
 mod wasi;
@@ -42,6 +43,7 @@ use self::{
 use crate::{
     CallContext, LoadError, RuntimeError,
     call::{Actor, CallState, HasCall},
+    engine::Wasi,
     error::{Failed, call_error, unreadable},
     idle::Idle,
     load,
@@ -109,9 +111,12 @@ pub(crate) struct ComponentGuest {
     _code: Arc<Component>,
     pre: InstancePre<ComponentState>,
     http: Option<ProxyPre<ComponentState>>,
+    /// Answers HTTP requests instead of `http`; only on the engine for WASI 0.3.
+    service: Option<p3::Service>,
     message: Option<Entry>,
     /// Takes the messages of subscriptions instead of `message`.
     handler: Option<Entry>,
+    wasi: Wasi,
     max_instances: u32,
     idle_http: Waiting<Proxy>,
     idle_messages: Waiting<Instance>,
@@ -139,7 +144,7 @@ impl ComponentGuest {
         if let Some(needed) = component.resources_required() {
             load::check_resources(&needed, &actor.limits)?;
         }
-        imports::check(engine, &component, &actor.identity.grants)?;
+        imports::check(engine, &component, &actor.identity.grants, places.wasi)?;
         let pre = linker
             .instantiate_pre(&component)
             .map_err(|error| LoadError::ImportMismatch { reason: format!("{error:#}") })?;
@@ -147,11 +152,16 @@ impl ComponentGuest {
             Some(_) => Some(ProxyPre::new(pre.clone()).map_err(|error| entry_point(&error))?),
             None => None,
         };
+        let service = match places.wasi {
+            Wasi::P2 => None,
+            Wasi::P3 => p3::Service::of(&pre, &component, actor, places)?,
+        };
         let (message, handler) = (Entry::of(engine, &component), Entry::handler(engine, &component));
-        if http.is_none() && message.is_none() && handler.is_none() {
+        if http.is_none() && service.is_none() && message.is_none() && handler.is_none() {
             return Err(LoadError::EntryPoint {
                 reason: "the component exports none of `wasi:http/incoming-handler@0.2`, `wasmcloud:bus/guest`, \
-                         `wasmcloud:messaging/handler@0.2` and `wasi:cli/run@0.2`"
+                         `wasmcloud:messaging/handler@0.2` and `wasi:cli/run@0.2`, nor, where WASI 0.3 is on, \
+                         `wasi:http/handler@0.3` and `wasi:cli/run@0.3`"
                     .to_owned(),
             });
         }
@@ -160,8 +170,10 @@ impl ComponentGuest {
             _code: component,
             pre,
             http,
+            service,
             message,
             handler,
+            wasi: places.wasi,
             max_instances: places.max_instances,
             idle_http: Idle::new(&actor.limits, &places.idle),
             idle_messages: Idle::new(&actor.limits, &places.idle),
@@ -169,7 +181,7 @@ impl ComponentGuest {
     }
 
     pub(crate) fn serves_http(&self) -> bool {
-        self.http.is_some()
+        self.http.is_some() || self.service.is_some()
     }
 
     /// Runs one message: argument on standard input, result on standard output.
@@ -254,7 +266,8 @@ impl Entry {
     fn of(engine: &Engine, component: &Component) -> Option<Self> {
         let function = |interface: &str, name: &str| function(engine, component, interface, name);
         let guest = function("wasmcloud:bus/guest", "call").map(Self::Guest);
-        guest.or_else(|| function("wasi:cli/run", "run").map(Self::Run))
+        let run = || function("wasi:cli/run", "run").or_else(|| p3::function(engine, component, "wasi:cli/run", "run"));
+        guest.or_else(|| run().map(Self::Run))
     }
 
     fn handler(engine: &Engine, component: &Component) -> Option<Self> {

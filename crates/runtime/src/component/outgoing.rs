@@ -1,4 +1,4 @@
-//! HTTP out of a component: `wasi:http/outgoing-handler` over the `wasmcloud:httpclient` contract (protocol sections 6.3
+//! HTTP out of a component: `wasi:http/outgoing-handler`, and `wasi:http/client` of WASI 0.3, over the `wasmcloud:httpclient` contract (protocol sections 6.3
 //! and 7.6).
 //!
 //! The contract knows messages, no streams: the body of a request is collected before it is sent, the answer arrives
@@ -34,6 +34,9 @@ pub(super) struct Outgoing {
     pub(super) targets: Targets,
 }
 
+/// Bytes of a body that the host holds in one piece, of a guest of WASI 0.3.
+const PIECE: usize = 64 << 10;
+
 type Sent = Result<(http::Response<WasiBody>, Box<dyn Future<Output = Result<(), HttpError>> + Send>), HttpError>;
 
 impl Outgoing {
@@ -56,6 +59,10 @@ impl WasiHttpHooks for Outgoing {
             time: options.and_then(|options| answer_time(&options)),
         };
         Box::new(exchange.run(request))
+    }
+
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
+        PIECE
     }
 }
 

@@ -7,17 +7,21 @@ use std::any::Any;
 
 use bytes::Bytes;
 use wasmtime::Store;
-use wasmtime_wasi_http::p2::{
-    body::{HostFutureTrailers, HostIncomingBody, HostOutgoingBody},
-    types::{
-        HostFutureIncomingResponse, HostIncomingRequest, HostIncomingResponse, HostOutgoingRequest,
-        HostOutgoingResponse, HostResponseOutparam,
+use wasmtime_wasi_http::{
+    p2::{
+        body::{HostFutureTrailers, HostIncomingBody, HostOutgoingBody},
+        types::{
+            HostFutureIncomingResponse, HostIncomingRequest, HostIncomingResponse, HostOutgoingRequest,
+            HostOutgoingResponse, HostResponseOutparam,
+        },
     },
+    p3,
 };
 
 use super::{ComponentGuest, ComponentState, targets::Targets, wasi::Streams};
 use crate::{
     CallContext, call,
+    engine::Wasi,
     idle::{Idle, Warm},
     stdin::Input,
     stdio::{Collected, Output},
@@ -28,6 +32,12 @@ impl ComponentState {
     fn renew(&mut self, context: CallContext) {
         self.call.renew(context);
         self.targets = Targets::default();
+        self.hooks = super::outgoing::Outgoing::new(&mut self.call);
+    }
+
+    /// Adds another call to those in the same instance. From now on calls out are made in its name.
+    pub(super) fn join(&mut self, context: CallContext) {
+        self.call.join(context);
         self.hooks = super::outgoing::Outgoing::new(&mut self.call);
     }
 
@@ -59,6 +69,8 @@ impl ComponentState {
                 || entry.is::<HostFutureIncomingResponse>()
                 || entry.is::<HostIncomingResponse>()
                 || entry.is::<HostFutureTrailers>()
+                || entry.is::<p3::Request>()
+                || entry.is::<p3::Response>()
         })
     }
 }
@@ -88,7 +100,11 @@ impl ComponentGuest {
         fresh: impl FnOnce(CallContext) -> ComponentState,
     ) -> Place<I> {
         let Some(Warm { instance: Parked { mut store, instance }, served }) = waiting.take() else {
-            return Place { store: call::store(&self.engine, fresh(context)), instance: None, served: 0 };
+            let mut store = call::store(&self.engine, fresh(context));
+            if self.wasi == Wasi::P3 {
+                super::p3::limit(&mut store);
+            }
+            return Place { store, instance: None, served: 0 };
         };
         store.data_mut().renew(context);
         store.set_epoch_deadline(1);
@@ -97,13 +113,24 @@ impl ComponentGuest {
 }
 
 impl<I: Send + 'static> Place<I> {
+    /// The calls it has served.
+    pub(super) fn served(&self) -> u32 {
+        self.served
+    }
+
     /// After a call that ended well: keeps the instance for another one, if it is fit for that.
-    pub(super) fn park(mut self, waiting: &Waiting<I>) {
+    pub(super) fn park(self, waiting: &Waiting<I>) {
+        let served = self.served + 1;
+        self.park_after(served, waiting);
+    }
+
+    /// The same after several calls, `served` of them altogether.
+    pub(super) fn park_after(mut self, served: u32, waiting: &Waiting<I>) {
         if let Some(instance) = self.instance
             && waiting.keeps_any()
             && self.store.data_mut().is_done_with_http()
         {
-            waiting.park(Warm { instance: Parked { store: self.store, instance }, served: self.served + 1 });
+            waiting.park(Warm { instance: Parked { store: self.store, instance }, served });
         }
     }
 }
