@@ -21,9 +21,12 @@ use lattice::{
 use runtime::{Guest, Limit, LimitSettings, Outbound};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::state::{
-    revocations::Provenance,
-    scale::{self, Annotations, Instance},
+use crate::{
+    metrics::ActorCalls,
+    state::{
+        revocations::Provenance,
+        scale::{self, Annotations, Instance},
+    },
 };
 
 /// Whether an actor may neither call nor be called any more; shared by the actor and its way out.
@@ -59,6 +62,8 @@ pub struct RunningActor {
     pub outbound: Arc<dyn Outbound>,
     /// Whether it is revoked.
     pub barred: Barred,
+    /// Its calls, counted; shared with its way out.
+    pub calls: Arc<ActorCalls>,
     /// The limits its start set.
     pub limits: LimitSettings,
     told: Mutex<BTreeMap<Limit, u64>>,
@@ -70,6 +75,7 @@ pub struct RunningActor {
 impl RunningActor {
     /// An actor with its first instance.
     #[must_use]
+    #[expect(clippy::too_many_arguments, reason = "what an actor is made of, each once")]
     pub fn new(
         id: ActorId,
         shown: ActorClaims,
@@ -78,6 +84,7 @@ impl RunningActor {
         guest: Guest,
         outbound: Arc<dyn Outbound>,
         barred: Barred,
+        calls: Arc<ActorCalls>,
     ) -> Self {
         let serving = CancellationToken::new();
         Self {
@@ -88,6 +95,7 @@ impl RunningActor {
             guest,
             outbound,
             barred,
+            calls,
             limits: LimitSettings::default(),
             told: Mutex::default(),
             instances: Mutex::default(),

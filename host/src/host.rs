@@ -28,6 +28,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     actors::Actors,
+    admin::{self, TakingUp},
     artifacts::Artifacts,
     breaches,
     broker::Broker,
@@ -36,6 +37,7 @@ use crate::{
     core::{Core, Identity},
     effects, events, heartbeat,
     identity::{builtin_labels, friendly_name, load_or_create_key},
+    metrics::Metrics,
     open_files,
     peers::Peers,
     providers::{Providers, start},
@@ -135,6 +137,13 @@ impl Host {
         let runtime = Runtime::new(&config.runtime)?;
         let socket = socket_path(&config.state_dir);
         let listener = socket::open(&socket).map_err(|source| HostError::Socket { path: socket.clone(), source })?;
+        let admin = match config.admin_address {
+            Some(address) => {
+                let opened = admin::open(address).await;
+                Some(opened.map_err(|source| HostError::Admin { address: address.0, source })?)
+            }
+            None => None,
+        };
         if config.allowed_issuers.as_ref().is_some_and(Vec::is_empty) {
             tracing::warn!(
                 "no issuer is allowed, so every artifact will be refused; name issuers with `--allowed-issuer`"
@@ -161,6 +170,8 @@ impl Host {
             providers: Providers::default(),
             runtime,
             peers: Peers::default(),
+            metrics: Metrics::default(),
+            taking_up: TakingUp::default(),
             builtins: builtins.to_vec(),
             inbound,
             commands: Sequencer::new(tasks.clone()),
@@ -187,6 +198,9 @@ impl Host {
         }
         serve_lattice(&core).await;
         take_up::begin(&core).await;
+        if let Some(listener) = admin {
+            core.tasks.spawn(admin::serve(core.clone(), listener, synced.clone()));
+        }
         let mut first_sync = synced.clone();
         core.tasks.spawn(heartbeat::announce(core.clone(), synced.clone()));
         if tokio::time::timeout(SYNC_WITHIN, first_sync.wait_for(|synced| *synced)).await.is_err() {

@@ -22,6 +22,7 @@ use runtime::{CallContext, Outbound, OutboundCall, OutboundTarget};
 use crate::{
     actors::{Barred, RunningActor},
     core::Core,
+    metrics::{ActorCalls, BETWEEN_ACTORS},
     providers::Home,
 };
 
@@ -30,12 +31,13 @@ pub struct ActorOutbound {
     core: Weak<Core>,
     actor: ActorId,
     barred: Barred,
+    calls: Arc<ActorCalls>,
 }
 
 impl ActorOutbound {
     /// The way out for `actor`, closed once it is barred.
-    pub fn new(core: &Arc<Core>, actor: ActorId, barred: Barred) -> Arc<Self> {
-        Arc::new(Self { core: Arc::downgrade(core), actor, barred })
+    pub fn new(core: &Arc<Core>, actor: ActorId, barred: Barred, calls: Arc<ActorCalls>) -> Arc<Self> {
+        Arc::new(Self { core: Arc::downgrade(core), actor, barred, calls })
     }
 }
 
@@ -45,14 +47,20 @@ impl Outbound for ActorOutbound {
         let core = self.core.upgrade().ok_or_else(stopping)?;
         self.barred.check(&self.actor)?;
         let deadline = call.deadline;
-        let route = resolve(&core, &self.actor, &call.target)?;
-        within(deadline, "waiting for the callee", async {
+        let route = resolve(&core, &self.actor, &call.target)
+            .inspect_err(|error| self.calls.made.refused(contract_of(&call.target), &call.operation, error))?;
+        let measured = self.calls.made.begin(route.contract(), &call.operation);
+        let outcome = within(deadline, "waiting for the callee", async {
             match route {
-                Route::Actor(target) => core.call_actor(|| Entity::actor(&self.actor), target, call).await,
+                Route::Actor(target) => {
+                    core.call_actor(BETWEEN_ACTORS, || Entity::actor(&self.actor), target, call).await
+                }
                 Route::Provider(link) => core.call_provider(&link, call).await,
             }
         })
-        .await
+        .await;
+        measured.end(&outcome);
+        outcome
     }
 
     async fn config(&self) -> Result<BTreeMap<String, Vec<u8>>, CallError> {
@@ -66,6 +74,24 @@ impl Outbound for ActorOutbound {
 enum Route {
     Actor(ActorId),
     Provider(Arc<Link>),
+}
+
+impl Route {
+    fn contract(&self) -> &str {
+        match self {
+            Self::Actor(_) => BETWEEN_ACTORS,
+            Self::Provider(link) => link.contract_id.as_str(),
+        }
+    }
+}
+
+/// What a call that leads nowhere was about.
+fn contract_of(target: &OutboundTarget) -> &str {
+    match target {
+        OutboundTarget::Link { contract, .. } => contract,
+        OutboundTarget::Unresolved { namespace, .. } if namespace.contains(':') => namespace,
+        OutboundTarget::Actor { .. } | OutboundTarget::Unresolved { .. } => BETWEEN_ACTORS,
+    }
 }
 
 /// Who is meant, and whether the caller may (protocol section 5.3).
@@ -106,13 +132,14 @@ fn actor_named(core: &Core, name: &str) -> Result<ActorId, CallError> {
 impl Core {
     async fn call_actor(
         self: &Arc<Self>,
+        contract: &str,
         origin: impl FnOnce() -> Entity + Send,
         target: ActorId,
         call: OutboundCall,
     ) -> Result<Bytes, CallError> {
         let OutboundCall { operation, payload, deadline, trace, .. } = call;
         match self.actors.get(&target) {
-            Some(actor) => actor.call(&operation, payload, deadline, trace).await,
+            Some(actor) => actor.call(contract, &operation, payload, deadline, trace).await,
             None => {
                 let subject = RpcSubject::Actor(target);
                 // Boxed: the way over the lattice is large and rare, and would be moved with every local call.
@@ -166,20 +193,43 @@ impl Core {
 }
 
 impl RunningActor {
-    /// Calls the actor in this process.
+    /// Calls the actor in this process. `contract` is that of the calling provider, for the metrics.
     ///
     /// # Errors
     /// [`CallError`], by the deadline at the latest.
     pub async fn call(
         &self,
+        contract: &str,
         operation: &str,
         payload: Bytes,
         deadline: Instant,
         trace: TraceContext,
     ) -> Result<Bytes, CallError> {
         self.barred.check(&self.id)?;
+        let measured = self.calls.arrived.begin(contract, operation);
         let context = CallContext { deadline, trace, outbound: self.outbound.clone() };
-        self.guest.call(operation, payload, context).await
+        let outcome = self.guest.call(operation, payload, context).await;
+        measured.end(&outcome);
+        outcome
+    }
+
+    /// Lets the actor answer an HTTP request in this process.
+    ///
+    /// # Errors
+    /// [`CallError`], by the deadline at the latest.
+    pub async fn handle_http(
+        &self,
+        request: http::Request<HttpBody>,
+        max_body: u64,
+        deadline: Instant,
+        trace: TraceContext,
+    ) -> Result<http::Response<HttpBody>, CallError> {
+        self.barred.check(&self.id)?;
+        let measured = self.calls.arrived.begin(httpserver::CONTRACT, httpserver::HANDLE_REQUEST);
+        let context = CallContext { deadline, trace, outbound: self.outbound.clone() };
+        let outcome = self.guest.handle_http(request, max_body, context).await;
+        measured.end(&outcome);
+        outcome
     }
 }
 
@@ -225,7 +275,8 @@ impl ActorHandle for EmbeddedActors {
         let origin = || Entity::provider(&self.id, &self.link_name, &link.contract_id);
         let target = OutboundTarget::Actor { name: String::new() };
         let call = OutboundCall { target, operation: operation.to_owned(), payload, deadline, trace };
-        within(deadline, "waiting for the actor", core.call_actor(origin, *actor, call)).await
+        let answer = core.call_actor(link.contract_id.as_str(), origin, *actor, call);
+        within(deadline, "waiting for the actor", answer).await
     }
 
     async fn handle_http(
@@ -236,12 +287,25 @@ impl ActorHandle for EmbeddedActors {
         deadline: Instant,
     ) -> Result<http::Response<HttpBody>, CallError> {
         let core = self.core.upgrade().ok_or_else(stopping)?;
-        let link = self.check(&core, actor)?;
+        let outcome = self.answer_http(&core, actor, request, max_body, deadline).await;
+        core.metrics.responded(outcome.as_ref().ok().map(http::Response::status));
+        outcome
+    }
+}
+
+impl EmbeddedActors {
+    async fn answer_http(
+        &self,
+        core: &Arc<Core>,
+        actor: &ActorId,
+        request: http::Request<HttpBody>,
+        max_body: u64,
+        deadline: Instant,
+    ) -> Result<http::Response<HttpBody>, CallError> {
+        let link = self.check(core, actor)?;
         let trace = http_message::trace(request.headers());
         if let Some(local) = core.actors.get(actor) {
-            local.barred.check(actor)?;
-            let context = CallContext { deadline, trace, outbound: local.outbound.clone() };
-            return local.guest.handle_http(request, max_body, context).await;
+            return local.handle_http(request, max_body, deadline, trace).await;
         }
         let origin = Entity::provider(&self.id, &self.link_name, &link.contract_id);
         let remote = Box::pin(core.remote_http(origin, *actor, request, max_body, deadline, trace));

@@ -24,6 +24,7 @@ use crate::{
     broker::Broker,
     config::HostConfig,
     core::{Core, unix_now},
+    metrics::BETWEEN_ACTORS,
     revocations,
 };
 
@@ -156,10 +157,15 @@ async fn answer(core: Arc<Core>, actor: Arc<RunningActor>, message: Message) {
 }
 
 async fn run(core: &Core, actor: &RunningActor, invocation: Invocation, deadline: Instant) -> Result<Bytes, CallError> {
-    check_target(actor, &invocation)?;
-    check_origin(core, actor, &invocation)?;
+    let contract = match &invocation.origin {
+        origin if origin.is_actor() => BETWEEN_ACTORS,
+        origin => &origin.contract_id,
+    };
+    check_target(actor, &invocation)
+        .and_then(|()| check_origin(core, actor, &invocation))
+        .inspect_err(|error| actor.calls.arrived.refused(contract, &invocation.operation, error))?;
     let trace = TraceContext(invocation.trace_context);
-    actor.call(&invocation.operation, invocation.msg, deadline, trace).await
+    actor.call(contract, &invocation.operation, invocation.msg, deadline, trace).await
 }
 
 fn check_target(actor: &RunningActor, invocation: &Invocation) -> Result<(), CallError> {

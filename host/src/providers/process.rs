@@ -99,6 +99,7 @@ impl Supervisor {
 
     fn report_end(&self, status: Option<ExitStatus>) {
         self.up.store(false, Ordering::Relaxed);
+        self.core.metrics.provider_restarts(self.spec.id, self.spec.link_name.clone());
         let how = status.map_or_else(|| "unknown status".to_owned(), |status| status.to_string());
         tracing::warn!(provider = %self.spec.id, link_name = %self.spec.link_name, %how, "provider process ended; restarting it");
         self.core.emit(EventData::ProviderStopped(ProviderStopped {
