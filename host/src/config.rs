@@ -6,6 +6,7 @@
 mod artifacts;
 mod engine;
 mod limits;
+mod telemetry;
 
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
@@ -14,12 +15,13 @@ use clap::{Args, builder::BoolishValueParser};
 use lattice::{LatticeId, client::NatsOptions};
 use runtime::{GuestLimits, LimitSettings, RuntimeConfig};
 
-use crate::admin::AdminAddress;
+use crate::{admin::AdminAddress, telemetry::TracingConfig};
 
 pub use self::{
     artifacts::{ArtifactArgs, ArtifactConfig, RegistryLogin},
     engine::EngineArgs,
     limits::LimitArgs,
+    telemetry::TelemetryArgs,
 };
 
 /// Settings as flags and environment variables. `wash up` and `wash-host` share them.
@@ -110,6 +112,9 @@ pub struct HostArgs {
         value_parser = BoolishValueParser::new()
     )]
     pub enable_structured_logging: bool,
+    /// Traces.
+    #[command(flatten)]
+    pub telemetry: TelemetryArgs,
     /// Directory for this host's key, state and control socket.
     #[arg(long, env = "WASH_STATE_DIR")]
     pub state_dir: Option<PathBuf>,
@@ -155,6 +160,10 @@ pub struct HostConfig {
     pub health_interval: Duration,
     /// Time between comparisons of wanted with actual.
     pub reconcile_interval: Duration,
+    /// Where spans go; none means that nothing is traced.
+    pub tracing: Option<TracingConfig>,
+    /// Whether provider processes are to log as JSON, as this one does.
+    pub structured_logging: bool,
     /// Where the admin pages are; none means nowhere.
     pub admin_address: Option<AdminAddress>,
     /// Directory of key, replica, lock, socket and cache.
@@ -191,6 +200,8 @@ impl HostConfig {
             heartbeat_interval: Duration::from_secs(30),
             health_interval: Duration::from_secs(30),
             reconcile_interval: Duration::from_secs(2),
+            tracing: None,
+            structured_logging: false,
             admin_address: None,
             state_dir,
             runtime: RuntimeConfig { code_cache, ..RuntimeConfig::default() },
@@ -230,6 +241,8 @@ impl HostArgs {
         config.rpc = Some(self.nats_options(self.rpc_host.as_deref(), self.rpc_port));
         config.ctl_topic_prefix = self.ctl_topic_prefix;
         config.js_domain = self.js_domain;
+        config.tracing = self.telemetry.clone().into_config(&mut problems);
+        config.structured_logging = self.enable_structured_logging;
         config.admin_address =
             self.admin_address.as_deref().and_then(|text| problems.take("--admin-address", text.parse()));
         config.allow_file_load = self.allow_file_load.unwrap_or(false);

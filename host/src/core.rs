@@ -38,6 +38,7 @@ use crate::{
         revocations::Trust,
     },
     store::{Store, StoreError, Tables},
+    telemetry::Tracer,
     wanted::Wanted,
 };
 
@@ -107,6 +108,8 @@ pub struct Core {
     pub peers: Peers,
     /// What is counted for `/metrics`.
     pub metrics: Metrics,
+    /// Makes spans.
+    pub tracer: Tracer,
     /// Starts of the last run that are under way.
     pub taking_up: TakingUp,
     /// Providers compiled in.

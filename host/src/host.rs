@@ -51,6 +51,7 @@ use crate::{
     },
     store::{self, BucketSource},
     take_up,
+    telemetry::{self, Exporting},
     wanted::Wanted,
 };
 
@@ -67,6 +68,7 @@ pub struct Host {
     core: Arc<Core>,
     socket: PathBuf,
     synced: watch::Receiver<bool>,
+    spans: Option<Exporting>,
     _lock: StateLock,
 }
 
@@ -154,6 +156,8 @@ impl Host {
 
         let connection = broker.as_ref().map(|broker| broker.ctl.clone());
         let (events, publisher) = events::channel(identity.host_id, config.lattice.clone(), connection);
+        let origin = telemetry::resource(identity.host_id, &identity.friendly_name, &config.lattice);
+        let (tracer, exporter) = telemetry::open(config.tracing.as_ref(), origin);
         let tasks = TaskTracker::new();
         let inbound = Inbound::new(&config, broker.as_ref());
         let core = Arc::new(Core {
@@ -171,6 +175,7 @@ impl Host {
             runtime,
             peers: Peers::default(),
             metrics: Metrics::default(),
+            tracer,
             taking_up: TakingUp::default(),
             builtins: builtins.to_vec(),
             inbound,
@@ -207,7 +212,8 @@ impl Host {
             tracing::warn!("NATS is not there yet; this host serves what it has and joins the lattice when it is");
         }
         core.tasks.spawn(socket::serve(core.clone(), listener, socket.clone()));
-        Ok(Self { core, socket, synced, _lock: lock })
+        let spans = exporter.map(Exporting::start);
+        Ok(Self { core, socket, synced, spans, _lock: lock })
     }
 
     /// Its key.
@@ -278,6 +284,9 @@ impl Host {
         }
         if let Some(broker) = &core.broker {
             broker.flush(Duration::from_secs(1)).await;
+        }
+        if let Some(spans) = self.spans {
+            spans.finish(deadline).await;
         }
     }
 }

@@ -3,8 +3,8 @@
 //! [`Host::start`] opens a host from a [`HostConfig`]; [`Host::run`] serves until it is told to stop. Which providers
 //! are compiled in is the caller's choice. The inside: `control` (one handler per operation), `state` (pure
 //! decisions), `router` (every call is decided once), `rpc` (calls that arrive), `providers` (embedded and child
-//! processes), `store` (lattice state between replica and JetStream), `revocations` (what must stop, stops), `metrics` and `admin`
-//! (what can be seen of it).
+//! processes), `store` (lattice state between replica and JetStream), `revocations` (what must stop, stops), `metrics`, `telemetry`
+//! and `admin` (what can be seen of it).
 
 mod actors;
 mod admin;
@@ -35,6 +35,7 @@ mod socket;
 mod state;
 mod store;
 mod take_up;
+mod telemetry;
 mod wanted;
 
 pub use admin::AdminAddress;
@@ -43,3 +44,4 @@ pub use host::{Host, HostError, is_in_use, socket_path};
 pub use logging::{LogFormat, init_logging};
 /// Limits of an actor by name, as a start may set them.
 pub use runtime::LimitSettings;
+pub use telemetry::TracingConfig;

@@ -24,6 +24,7 @@ use crate::{
     core::Core,
     metrics::{ActorCalls, BETWEEN_ACTORS},
     providers::Home,
+    telemetry::{self, Kind, Span},
 };
 
 /// The way out of one actor.
@@ -43,13 +44,18 @@ impl ActorOutbound {
 
 #[async_trait]
 impl Outbound for ActorOutbound {
-    async fn call(&self, call: OutboundCall) -> Result<Bytes, CallError> {
+    async fn call(&self, mut call: OutboundCall) -> Result<Bytes, CallError> {
         let core = self.core.upgrade().ok_or_else(stopping)?;
         self.barred.check(&self.actor)?;
         let deadline = call.deadline;
         let route = resolve(&core, &self.actor, &call.target)
             .inspect_err(|error| self.calls.made.refused(contract_of(&call.target), &call.operation, error))?;
         let measured = self.calls.made.begin(route.contract(), &call.operation);
+        let span = self.calls.tracer.span(&call.operation, Kind::Client, &mut call.trace);
+        let span = span
+            .with("lattice.hop", || "outgoing")
+            .with("lattice.actor", || self.actor.as_str())
+            .with("lattice.contract", || route.contract());
         let outcome = within(deadline, "waiting for the callee", async {
             match route {
                 Route::Actor(target) => {
@@ -60,6 +66,7 @@ impl Outbound for ActorOutbound {
         })
         .await;
         measured.end(&outcome);
+        span.end(&outcome);
         outcome
     }
 
@@ -150,12 +157,17 @@ impl Core {
     }
 
     async fn call_provider(self: &Arc<Self>, link: &Link, call: OutboundCall) -> Result<Bytes, CallError> {
-        let OutboundCall { operation, payload, deadline, trace, .. } = call;
+        let OutboundCall { operation, payload, deadline, mut trace, .. } = call;
         let actor = link.actor_id;
         if let Some(provider) = self.providers.get(&link.provider_id, &link.link_name) {
             provider.check_reachable()?;
             if let Home::Embedded(embedded) = &provider.home {
-                return embedded.call(ProviderCall { actor, operation, payload, deadline, trace }).await;
+                let span = self.tracer.span(&operation, Kind::Internal, &mut trace);
+                let span =
+                    span.with("lattice.hop", || "provider").with("lattice.provider", || link.provider_id.as_str());
+                let outcome = embedded.call(ProviderCall { actor, operation, payload, deadline, trace }).await;
+                span.end(&outcome);
+                return outcome;
             }
         }
         let id = link.provider_id;
@@ -174,7 +186,7 @@ impl Core {
         operation: String,
         payload: Bytes,
         deadline: Instant,
-        trace: TraceContext,
+        mut trace: TraceContext,
     ) -> Result<Bytes, CallError> {
         let Some(broker) = &self.broker else {
             return Err(CallError::NotRunning { target: target.public_key });
@@ -183,12 +195,16 @@ impl Core {
         if remaining.is_zero() {
             return Err(CallError::DeadlineExceeded { step: "preparing the call".to_owned() });
         }
+        let span = self.tracer.span(&operation, Kind::Client, &mut trace);
+        let span = span.with("lattice.hop", || "remote").with("lattice.target", || &target.public_key);
         let mut invocation = self
             .identity
             .issue_invocation(origin, target, operation, payload)
             .map_err(|error| CallError::HostFault { message: format!("cannot sign an invocation: {error}") })?;
         invocation.trace_context = trace.0;
-        broker.rpc.invoke(subject, invocation, remaining).await
+        let outcome = broker.rpc.invoke(subject, invocation, remaining).await;
+        span.end(&outcome);
+        outcome
     }
 }
 
@@ -203,14 +219,22 @@ impl RunningActor {
         operation: &str,
         payload: Bytes,
         deadline: Instant,
-        trace: TraceContext,
+        mut trace: TraceContext,
     ) -> Result<Bytes, CallError> {
         self.barred.check(&self.id)?;
         let measured = self.calls.arrived.begin(contract, operation);
+        let span = self.span(contract, operation, &mut trace);
         let context = CallContext { deadline, trace, outbound: self.outbound.clone() };
         let outcome = self.guest.call(operation, payload, context).await;
         measured.end(&outcome);
+        span.end(&outcome);
         outcome
+    }
+
+    fn span(&self, contract: &str, operation: &str, trace: &mut TraceContext) -> Span {
+        let span = self.calls.tracer.span(operation, Kind::Internal, trace);
+        let span = span.with("lattice.hop", || "actor").with("lattice.actor", || self.id.as_str());
+        span.with("lattice.contract", || contract)
     }
 
     /// Lets the actor answer an HTTP request in this process.
@@ -222,13 +246,15 @@ impl RunningActor {
         request: http::Request<HttpBody>,
         max_body: u64,
         deadline: Instant,
-        trace: TraceContext,
+        mut trace: TraceContext,
     ) -> Result<http::Response<HttpBody>, CallError> {
         self.barred.check(&self.id)?;
         let measured = self.calls.arrived.begin(httpserver::CONTRACT, httpserver::HANDLE_REQUEST);
+        let span = self.span(httpserver::CONTRACT, httpserver::HANDLE_REQUEST, &mut trace);
         let context = CallContext { deadline, trace, outbound: self.outbound.clone() };
         let outcome = self.guest.handle_http(request, max_body, context).await;
         measured.end(&outcome);
+        span.end_http(&outcome);
         outcome
     }
 }
@@ -282,12 +308,14 @@ impl ActorHandle for EmbeddedActors {
     async fn handle_http(
         &self,
         actor: &ActorId,
-        request: http::Request<HttpBody>,
+        mut request: http::Request<HttpBody>,
         max_body: u64,
         deadline: Instant,
     ) -> Result<http::Response<HttpBody>, CallError> {
         let core = self.core.upgrade().ok_or_else(stopping)?;
+        let span = telemetry::arrival(&core.tracer, &mut request).with("lattice.actor", || actor.as_str());
         let outcome = self.answer_http(&core, actor, request, max_body, deadline).await;
+        span.end_http(&outcome);
         core.metrics.responded(outcome.as_ref().ok().map(http::Response::status));
         outcome
     }

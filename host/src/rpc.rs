@@ -26,6 +26,7 @@ use crate::{
     core::{Core, unix_now},
     metrics::BETWEEN_ACTORS,
     revocations,
+    telemetry::Kind,
 };
 
 /// The receiving side of calls.
@@ -164,8 +165,12 @@ async fn run(core: &Core, actor: &RunningActor, invocation: Invocation, deadline
     check_target(actor, &invocation)
         .and_then(|()| check_origin(core, actor, &invocation))
         .inspect_err(|error| actor.calls.arrived.refused(contract, &invocation.operation, error))?;
-    let trace = TraceContext(invocation.trace_context);
-    actor.call(contract, &invocation.operation, invocation.msg, deadline, trace).await
+    let mut trace = TraceContext(invocation.trace_context);
+    let span = core.tracer.span(&invocation.operation, Kind::Server, &mut trace);
+    let span = span.with("lattice.hop", || "arrival").with("lattice.origin", || &invocation.origin.public_key);
+    let outcome = actor.call(contract, &invocation.operation, invocation.msg, deadline, trace).await;
+    span.end(&outcome);
+    outcome
 }
 
 fn check_target(actor: &RunningActor, invocation: &Invocation) -> Result<(), CallError> {

@@ -24,14 +24,25 @@ pub use self::{
     page::render,
     text::MEDIA_TYPE,
 };
+use crate::telemetry::Tracer;
 
-/// The calls of one actor, in both directions.
+/// What is seen of the calls of one actor, in both directions.
 #[derive(Debug, Default)]
 pub struct ActorCalls {
     /// Calls it gets.
     pub arrived: CallMeter,
     /// Calls it makes.
     pub made: CallMeter,
+    /// Makes their spans.
+    pub tracer: Tracer,
+}
+
+impl ActorCalls {
+    /// Nothing counted yet.
+    #[must_use]
+    pub fn new(tracer: Tracer) -> Self {
+        Self { tracer, ..Self::default() }
+    }
 }
 
 /// A step of starting an actor.

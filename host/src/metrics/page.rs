@@ -73,6 +73,12 @@ fn host(page: &mut Page, core: &Core, synced: bool) {
         .value(&[], core.runtime.running());
     page.gauge("lattice_pool_max_instances", "Instances that may be alive at once, over all actors.")
         .value(&[], core.runtime.reservation().max_instances);
+    if let Some(counts) = core.tracer.counts() {
+        page.counter("lattice_spans_exported_total", "Spans that the receiver took.")
+            .value(&[], counts.exported.load(Ordering::Relaxed));
+        page.counter("lattice_spans_dropped_total", "Spans that were not sent.")
+            .value(&[], counts.dropped.load(Ordering::Relaxed));
+    }
     let mut responses = page.counter(
         "lattice_http_responses_total",
         "Answers of actors to requests of HTTP servers in this host, by class of status; `none` without an answer.",
