@@ -3,6 +3,8 @@
 //! One entry per actor: its compiled code, its claims, and one instance per annotation set (protocol section 8.3).
 //! Invariant: an entry has at least one instance, and its guest's bound is the sum of theirs.
 
+mod call;
+
 use std::{
     collections::BTreeMap,
     sync::{

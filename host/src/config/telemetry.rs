@@ -17,9 +17,9 @@ pub struct TelemetryArgs {
     /// Base URL of an OTLP/HTTP receiver; `/v1/traces` is added. Default: `http://127.0.0.1:4318`.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
     pub otel_exporter_otlp_endpoint: Option<String>,
-    /// Share of the traces that begin here which are recorded, from 0 to 1. Callers decide about theirs.
-    #[arg(long, env = "OTEL_TRACES_SAMPLER_ARG", value_name = "RATIO", default_value_t = 1.0)]
-    pub otel_traces_sampler_arg: f64,
+    /// Share of the traces that begin here which are recorded, from 0 to 1. Callers decide about theirs. Default: 1.
+    #[arg(long, env = "OTEL_TRACES_SAMPLER_ARG", value_name = "RATIO")]
+    pub otel_traces_sampler_arg: Option<String>,
 }
 
 impl TelemetryArgs {
@@ -46,11 +46,12 @@ impl TelemetryArgs {
         } else if !is_http {
             problems.add(&format!("--otel-exporter-otlp-endpoint: `{endpoint}` is no `http://` or `https://` URL"));
         }
-        let ratio = self.otel_traces_sampler_arg;
-        if !(0.0..=1.0).contains(&ratio) {
-            problems.add(&format!("--otel-traces-sampler-arg: `{ratio}` is not from 0 to 1"));
+        let share = set(self.otel_traces_sampler_arg).unwrap_or_else(|| "1".to_owned());
+        let ratio = share.parse::<f64>().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+        if ratio.is_none() {
+            problems.add(&format!("--otel-traces-sampler-arg: `{share}` is not a number from 0 to 1"));
         }
-        Some(TracingConfig { endpoint, ratio })
+        Some(TracingConfig { endpoint, ratio: ratio.unwrap_or_default() })
     }
 }
 
@@ -58,12 +59,12 @@ impl TelemetryArgs {
 mod tests {
     use super::*;
 
-    fn config(exporter: Option<&str>, endpoint: Option<&str>, ratio: f64) -> (Option<TracingConfig>, Vec<String>) {
+    fn config(exporter: Option<&str>, endpoint: Option<&str>, ratio: &str) -> (Option<TracingConfig>, Vec<String>) {
         let mut problems = Problems(Vec::new());
         let args = TelemetryArgs {
             otel_traces_exporter: exporter.map(str::to_owned),
             otel_exporter_otlp_endpoint: endpoint.map(str::to_owned),
-            otel_traces_sampler_arg: ratio,
+            otel_traces_sampler_arg: Some(ratio.to_owned()),
         };
         (args.into_config(&mut problems), problems.0)
     }
@@ -78,17 +79,19 @@ mod tests {
             (Some("otlp"), None, on(DEFAULT_ENDPOINT)),
             (None, Some("http://x:1/base"), on("http://x:1/base")),
         ] {
-            assert_eq!(config(exporter, endpoint, 1.0), (expected, Vec::new()), "{exporter:?} {endpoint:?}");
+            assert_eq!(config(exporter, endpoint, ""), (expected, Vec::new()), "{exporter:?} {endpoint:?}");
         }
     }
 
     #[test]
     fn every_problem_is_named() {
-        assert_eq!(config(Some("zipkin"), None, 1.0).1.len(), 1);
-        let problems = config(Some("otlp"), Some("collector:4318"), 2.0).1;
+        assert_eq!(config(Some("zipkin"), None, "1").1.len(), 1);
+        let problems = config(Some("otlp"), Some("collector:4318"), "2").1;
         assert_eq!(problems.len(), 2);
         assert!(problems[0].contains("`collector:4318`") && problems[1].contains("`2`"), "{problems:?}");
-        assert_eq!(config(None, Some("http://user:pass@x:1"), 1.0).1.len(), 1);
-        assert_eq!(config(None, Some("http://x:1"), f64::NAN).1.len(), 1);
+        assert_eq!(config(None, Some("http://user:pass@x:1"), "1").1.len(), 1);
+        assert_eq!(config(None, Some("http://x:1"), "NaN").1.len(), 1);
+        assert_eq!(config(None, Some("http://x:1"), "0.25").0.map(|config| config.ratio), Some(0.25));
+        assert_eq!(config(None, None, "endpoint=x"), (None, Vec::new()), "nobody asked for traces");
     }
 }

@@ -28,7 +28,7 @@ pub const BETWEEN_ACTORS: &str = "actor";
 const LONGEST: usize = 96;
 
 /// Every outcome: an answer, each code of [`CallError`], a caller that went, a code of another host that is not ours.
-const OUTCOMES: [&str; 17] = [
+const OUTCOMES: [&str; 20] = [
     "ok",
     "not_granted",
     "not_linked",
@@ -42,13 +42,16 @@ const OUTCOMES: [&str; 17] = [
     "unsupported",
     "malformed",
     "unauthorized",
+    "policy_denied",
+    "policy_unanswered",
+    "nats_forbidden",
     "unreachable",
     "host_fault",
     "cancelled",
     OTHER,
 ];
 const OK: usize = 0;
-const CANCELLED: usize = 15;
+const CANCELLED: usize = OUTCOMES.len() - 2;
 
 /// The calls one actor gets, or those it makes.
 #[derive(Debug)]

@@ -221,9 +221,10 @@ fn bounded(text: &str) -> &str {
 /// By the trace id, so that all hosts with one ratio choose the same.
 fn is_chosen(trace_id: &[u8; 16], ratio: f64) -> bool {
     let [.., a, b, c, d, e, f, g] = *trace_id;
-    let low = u64::from_be_bytes([0, a, b, c, d, e, f, g]);
-    #[expect(clippy::cast_precision_loss, reason = "56 bits; the last three do not matter for a share")]
-    let share = low as f64 / (1_u64 << 56) as f64;
+    // As many bits as a float holds exactly: a share of one must never round up to a whole.
+    let low = u64::from_be_bytes([0, a, b, c, d, e, f, g]) >> 3;
+    #[expect(clippy::cast_precision_loss, reason = "53 bits")]
+    let share = low as f64 / (1_u64 << 53) as f64;
     share < ratio
 }
 
