@@ -3,6 +3,8 @@
 //! One entry per actor: its compiled code, its claims, and one instance per annotation set (protocol section 8.3).
 //! Invariant: an entry has at least one instance, and its guest's bound is the sum of theirs.
 
+mod call;
+
 use std::{
     collections::BTreeMap,
     sync::{
@@ -21,9 +23,12 @@ use lattice::{
 use runtime::{Guest, Limit, LimitSettings, Outbound};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::state::{
-    revocations::Provenance,
-    scale::{self, Annotations, Instance},
+use crate::{
+    metrics::ActorCalls,
+    state::{
+        revocations::Provenance,
+        scale::{self, Annotations, Instance},
+    },
 };
 
 /// Whether an actor may neither call nor be called any more; shared by the actor and its way out.
@@ -59,6 +64,8 @@ pub struct RunningActor {
     pub outbound: Arc<dyn Outbound>,
     /// Whether it is revoked.
     pub barred: Barred,
+    /// Its calls, counted; shared with its way out.
+    pub calls: Arc<ActorCalls>,
     /// The limits its start set.
     pub limits: LimitSettings,
     told: Mutex<BTreeMap<Limit, u64>>,
@@ -70,6 +77,7 @@ pub struct RunningActor {
 impl RunningActor {
     /// An actor with its first instance.
     #[must_use]
+    #[expect(clippy::too_many_arguments, reason = "what an actor is made of, each once")]
     pub fn new(
         id: ActorId,
         shown: ActorClaims,
@@ -78,6 +86,7 @@ impl RunningActor {
         guest: Guest,
         outbound: Arc<dyn Outbound>,
         barred: Barred,
+        calls: Arc<ActorCalls>,
     ) -> Self {
         let serving = CancellationToken::new();
         Self {
@@ -88,6 +97,7 @@ impl RunningActor {
             guest,
             outbound,
             barred,
+            calls,
             limits: LimitSettings::default(),
             told: Mutex::default(),
             instances: Mutex::default(),

@@ -4,7 +4,13 @@
 //! that neither waits behind the other (protocol section 3.1). Both reconnect by themselves for ever. Invariant:
 //! nothing here waits for a broker that is known to be away.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use async_nats::{Client, jetstream};
 use bytes::Bytes;
@@ -20,6 +26,15 @@ pub struct Connection {
     pub client: Client,
     /// Whether it is up. Marked changed at every reconnect, however short the outage.
     pub connected: watch::Receiver<bool>,
+    connects: Arc<AtomicU64>,
+}
+
+impl Connection {
+    /// How often it came back after it was lost.
+    #[must_use]
+    pub fn reconnects(&self) -> u64 {
+        self.connects.load(Ordering::Relaxed).saturating_sub(1)
+    }
 }
 
 /// The connections of a host with NATS.
@@ -76,10 +91,13 @@ async fn open(options: &NatsOptions, name: &str, role: &'static str) -> Result<C
     let options = NatsOptions { name: format!("{name} {role}"), retry: true, ..options.clone() };
     let shown = options.shown_urls();
     let waiting = shown.clone();
-    let said = std::sync::atomic::AtomicBool::new(false);
+    let said = AtomicBool::new(false);
+    let connects = Arc::<AtomicU64>::default();
+    let counted = connects.clone();
     let client = connect_observed(&options, move |event| match event {
         ConnectionEvent::Connected => {
-            said.store(false, std::sync::atomic::Ordering::Relaxed);
+            said.store(false, Ordering::Relaxed);
+            counted.fetch_add(1, Ordering::Relaxed);
             tracing::info!(%role, server = %shown, "connected to NATS");
             state.send_replace(true);
         }
@@ -88,12 +106,12 @@ async fn open(options: &NatsOptions, name: &str, role: &'static str) -> Result<C
             state.send_replace(false);
         }
         ConnectionEvent::Trouble(error) => {
-            if !said.swap(true, std::sync::atomic::Ordering::Relaxed) {
+            if !said.swap(true, Ordering::Relaxed) {
                 tracing::warn!(%role, server = %shown, %error, "trouble with NATS");
             }
         }
     })
     .await?;
     tracing::debug!(%role, server = %waiting, "connecting to NATS");
-    Ok(Connection { client, connected })
+    Ok(Connection { client, connected, connects })
 }

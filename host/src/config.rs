@@ -6,6 +6,7 @@
 mod artifacts;
 mod engine;
 mod limits;
+mod telemetry;
 
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
@@ -14,10 +15,13 @@ use clap::{Args, builder::BoolishValueParser};
 use lattice::{LatticeId, client::NatsOptions};
 use runtime::{GuestLimits, LimitSettings, RuntimeConfig};
 
+use crate::{admin::AdminAddress, telemetry::TracingConfig};
+
 pub use self::{
     artifacts::{ArtifactArgs, ArtifactConfig, RegistryLogin},
     engine::EngineArgs,
     limits::LimitArgs,
+    telemetry::TelemetryArgs,
 };
 
 /// Settings as flags and environment variables. `wash up` and `wash-host` share them.
@@ -92,6 +96,9 @@ pub struct HostArgs {
     /// How long a provider process may take to shut down before it is killed, milliseconds.
     #[arg(long, env = "WASMCLOUD_PROV_SHUTDOWN_DELAY_MS", default_value_t = 300)]
     pub provider_shutdown_delay: u64,
+    /// Serve `/livez`, `/readyz`, `/metrics` and `/inventory` here: a port of this machine, or an address with a port.
+    #[arg(long, env = "WASMCLOUD_ADMIN_ADDRESS", value_name = "[IP:]PORT")]
+    pub admin_address: Option<String>,
     /// Log level: error, warn, info, debug or trace, or a filter such as `host=debug,info`.
     #[arg(long, env = "WASMCLOUD_LOG_LEVEL", default_value = "info")]
     pub log_level: String,
@@ -105,6 +112,9 @@ pub struct HostArgs {
         value_parser = BoolishValueParser::new()
     )]
     pub enable_structured_logging: bool,
+    /// Traces.
+    #[command(flatten)]
+    pub telemetry: TelemetryArgs,
     /// Directory for this host's key, state and control socket.
     #[arg(long, env = "WASH_STATE_DIR")]
     pub state_dir: Option<PathBuf>,
@@ -146,8 +156,16 @@ pub struct HostConfig {
     pub provider_shutdown_delay: Duration,
     /// Time between heartbeats; the protocol says 30 s.
     pub heartbeat_interval: Duration,
+    /// Time between health checks of a provider; the protocol says 30 s.
+    pub health_interval: Duration,
     /// Time between comparisons of wanted with actual.
     pub reconcile_interval: Duration,
+    /// Where spans go; none means that nothing is traced.
+    pub tracing: Option<TracingConfig>,
+    /// Whether provider processes are to log as JSON, as this one does.
+    pub structured_logging: bool,
+    /// Where the admin pages are; none means nowhere.
+    pub admin_address: Option<AdminAddress>,
     /// Directory of key, replica, lock, socket and cache.
     pub state_dir: PathBuf,
     /// The engine.
@@ -180,7 +198,11 @@ impl HostConfig {
             rpc_timeout: Duration::from_secs(2),
             provider_shutdown_delay: Duration::from_millis(300),
             heartbeat_interval: Duration::from_secs(30),
+            health_interval: Duration::from_secs(30),
             reconcile_interval: Duration::from_secs(2),
+            tracing: None,
+            structured_logging: false,
+            admin_address: None,
             state_dir,
             runtime: RuntimeConfig { code_cache, ..RuntimeConfig::default() },
             limits: GuestLimits::default(),
@@ -219,6 +241,10 @@ impl HostArgs {
         config.rpc = Some(self.nats_options(self.rpc_host.as_deref(), self.rpc_port));
         config.ctl_topic_prefix = self.ctl_topic_prefix;
         config.js_domain = self.js_domain;
+        config.tracing = self.telemetry.clone().into_config(&mut problems);
+        config.structured_logging = self.enable_structured_logging;
+        config.admin_address =
+            self.admin_address.as_deref().and_then(|text| problems.take("--admin-address", text.parse()));
         config.allow_file_load = self.allow_file_load.unwrap_or(false);
         config.rpc_timeout = Duration::from_millis(self.rpc_timeout_ms);
         config.provider_shutdown_delay = Duration::from_millis(self.provider_shutdown_delay);

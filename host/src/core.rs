@@ -23,10 +23,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     actors::Actors,
+    admin::TakingUp,
     artifacts::Artifacts,
     broker::Broker,
     config::HostConfig,
     events::Events,
+    metrics::Metrics,
     peers::Peers,
     providers::Providers,
     rpc::Inbound,
@@ -36,6 +38,7 @@ use crate::{
         revocations::Trust,
     },
     store::{Store, StoreError, Tables},
+    telemetry::Tracer,
     wanted::Wanted,
 };
 
@@ -103,6 +106,12 @@ pub struct Core {
     pub runtime: Runtime,
     /// Other hosts.
     pub peers: Peers,
+    /// What is counted for `/metrics`.
+    pub metrics: Metrics,
+    /// Makes spans.
+    pub tracer: Tracer,
+    /// Starts of the last run that are under way.
+    pub taking_up: TakingUp,
     /// Providers compiled in.
     pub builtins: Vec<Builtin>,
     /// Calls that arrive over the lattice.

@@ -3,7 +3,13 @@
 //! Every event goes to both event subjects (protocol section 8.4). Emitting never waits: events of a time without
 //! broker are not sent later, because state is compared after a reconnect, not replayed.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::SystemTime,
+};
 
 use bytes::Bytes;
 use claims::HostId;
@@ -25,6 +31,7 @@ pub struct Events {
     source: HostId,
     listeners: broadcast::Sender<Bytes>,
     outgoing: Option<mpsc::Sender<Arc<Outgoing>>>,
+    dropped: Arc<AtomicU64>,
 }
 
 struct Outgoing {
@@ -44,10 +51,11 @@ pub struct Publisher {
 pub fn channel(source: HostId, lattice: LatticeId, connection: Option<Connection>) -> (Events, Option<Publisher>) {
     let listeners = broadcast::Sender::new(BACKLOG);
     let Some(connection) = connection else {
-        return (Events { source, listeners, outgoing: None }, None);
+        return (Events { source, listeners, outgoing: None, dropped: Arc::default() }, None);
     };
     let (sender, outgoing) = mpsc::channel(BACKLOG);
-    (Events { source, listeners, outgoing: Some(sender) }, Some(Publisher { lattice, connection, outgoing }))
+    let events = Events { source, listeners, outgoing: Some(sender), dropped: Arc::default() };
+    (events, Some(Publisher { lattice, connection, outgoing }))
 }
 
 impl Events {
@@ -59,8 +67,15 @@ impl Events {
         if let Some(outgoing) = &self.outgoing
             && outgoing.try_send(Arc::new(Outgoing { name: event.name().to_owned(), body })).is_err()
         {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(event = %event.name(), "too many events wait for NATS; one is not sent");
         }
+    }
+
+    /// How many were not sent because too many waited.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
     }
 
     /// Listens from now on.

@@ -28,6 +28,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     actors::Actors,
+    admin::{self, TakingUp},
     artifacts::Artifacts,
     breaches,
     broker::Broker,
@@ -36,6 +37,7 @@ use crate::{
     core::{Core, Identity},
     effects, events, heartbeat,
     identity::{builtin_labels, friendly_name, load_or_create_key},
+    metrics::Metrics,
     open_files,
     peers::Peers,
     providers::{Providers, start},
@@ -49,6 +51,7 @@ use crate::{
     },
     store::{self, BucketSource},
     take_up,
+    telemetry::{self, Exporting},
     wanted::Wanted,
 };
 
@@ -65,6 +68,7 @@ pub struct Host {
     core: Arc<Core>,
     socket: PathBuf,
     synced: watch::Receiver<bool>,
+    spans: Option<Exporting>,
     _lock: StateLock,
 }
 
@@ -135,6 +139,13 @@ impl Host {
         let runtime = Runtime::new(&config.runtime)?;
         let socket = socket_path(&config.state_dir);
         let listener = socket::open(&socket).map_err(|source| HostError::Socket { path: socket.clone(), source })?;
+        let admin = match config.admin_address {
+            Some(address) => {
+                let opened = admin::open(address).await;
+                Some(opened.map_err(|source| HostError::Admin { address: address.0, source })?)
+            }
+            None => None,
+        };
         if config.allowed_issuers.as_ref().is_some_and(Vec::is_empty) {
             tracing::warn!(
                 "no issuer is allowed, so every artifact will be refused; name issuers with `--allowed-issuer`"
@@ -145,6 +156,8 @@ impl Host {
 
         let connection = broker.as_ref().map(|broker| broker.ctl.clone());
         let (events, publisher) = events::channel(identity.host_id, config.lattice.clone(), connection);
+        let origin = telemetry::resource(identity.host_id, &identity.friendly_name, &config.lattice);
+        let (tracer, exporter) = telemetry::open(config.tracing.as_ref(), origin);
         let tasks = TaskTracker::new();
         let inbound = Inbound::new(&config, broker.as_ref());
         let core = Arc::new(Core {
@@ -161,6 +174,9 @@ impl Host {
             providers: Providers::default(),
             runtime,
             peers: Peers::default(),
+            metrics: Metrics::default(),
+            tracer,
+            taking_up: TakingUp::default(),
             builtins: builtins.to_vec(),
             inbound,
             commands: Sequencer::new(tasks.clone()),
@@ -187,13 +203,17 @@ impl Host {
         }
         serve_lattice(&core).await;
         take_up::begin(&core).await;
+        if let Some(listener) = admin {
+            core.tasks.spawn(admin::serve(core.clone(), listener, synced.clone()));
+        }
         let mut first_sync = synced.clone();
         core.tasks.spawn(heartbeat::announce(core.clone(), synced.clone()));
         if tokio::time::timeout(SYNC_WITHIN, first_sync.wait_for(|synced| *synced)).await.is_err() {
             tracing::warn!("NATS is not there yet; this host serves what it has and joins the lattice when it is");
         }
         core.tasks.spawn(socket::serve(core.clone(), listener, socket.clone()));
-        Ok(Self { core, socket, synced, _lock: lock })
+        let spans = exporter.map(Exporting::start);
+        Ok(Self { core, socket, synced, spans, _lock: lock })
     }
 
     /// Its key.
@@ -264,6 +284,9 @@ impl Host {
         }
         if let Some(broker) = &core.broker {
             broker.flush(Duration::from_secs(1)).await;
+        }
+        if let Some(spans) = self.spans {
+            spans.finish(deadline).await;
         }
     }
 }

@@ -3,9 +3,11 @@
 //! [`Host::start`] opens a host from a [`HostConfig`]; [`Host::run`] serves until it is told to stop. Which providers
 //! are compiled in is the caller's choice. The inside: `control` (one handler per operation), `state` (pure
 //! decisions), `router` (every call is decided once), `rpc` (calls that arrive), `providers` (embedded and child
-//! processes), `store` (lattice state between replica and JetStream), `revocations` (what must stop, stops).
+//! processes), `store` (lattice state between replica and JetStream), `revocations` (what must stop, stops), `metrics`, `telemetry`
+//! and `admin` (what can be seen of it).
 
 mod actors;
+mod admin;
 mod artifacts;
 mod breaches;
 mod broker;
@@ -20,6 +22,7 @@ mod host;
 pub mod identity;
 mod lifecycle;
 mod logging;
+mod metrics;
 mod open_files;
 mod peers;
 mod providers;
@@ -32,10 +35,13 @@ mod socket;
 mod state;
 mod store;
 mod take_up;
+mod telemetry;
 mod wanted;
 
+pub use admin::AdminAddress;
 pub use config::{ConfigError, HostArgs, HostConfig, nats_url};
 pub use host::{Host, HostError, is_in_use, socket_path};
 pub use logging::{LogFormat, init_logging};
 /// Limits of an actor by name, as a start may set them.
 pub use runtime::LimitSettings;
+pub use telemetry::TracingConfig;

@@ -10,7 +10,7 @@ mod limits;
 mod load;
 mod report;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use claims::ActorId;
 use lattice::{
@@ -26,6 +26,7 @@ use crate::{
     artifacts::{ArtifactRef, Location},
     breaches,
     core::Core,
+    metrics::StartStep,
     reason::reason,
     rpc,
     state::{
@@ -52,6 +53,7 @@ pub async fn scale(core: Arc<Core>, command: ScaleActor) -> Result<(), ActorErro
 }
 
 async fn try_scale(core: &Arc<Core>, command: &ScaleActor) -> Result<(), (Option<ActorId>, ActorError)> {
+    let began = Instant::now();
     let reference = ArtifactRef::parse(&command.actor_ref).map_err(|error| (None, error.into()))?;
     let limits = limits::asked(core, command).map_err(|error| (None, error))?;
     let mut verified = None;
@@ -76,9 +78,14 @@ async fn try_scale(core: &Arc<Core>, command: &ScaleActor) -> Result<(), (Option
     {
         limits::put(core, &reference, id, limits).await.map_err(|error| (Some(id), error))?;
     }
+    let starts = verified.is_some() && command.max_instances > 0;
     apply_scale(core, command, &reference, id, verified, limits.unwrap_or_default())
         .await
-        .map_err(|error| (Some(id), error))
+        .map_err(|error| (Some(id), error))?;
+    if starts {
+        core.metrics.started(StartStep::Total, began);
+    }
+    Ok(())
 }
 
 /// Whoever starts a file that was built again since must not get the old one without a word.

@@ -17,12 +17,14 @@ use claims::{ActorId, ProviderId};
 use contracts::{CallError, TraceContext, httpserver};
 use lattice::{Link, LinkName, invocation::Entity, subject::RpcSubject};
 use provider_sdk::{Actors as ActorHandle, HttpBody, ProviderCall, http_message};
-use runtime::{CallContext, Outbound, OutboundCall, OutboundTarget};
+use runtime::{Outbound, OutboundCall, OutboundTarget};
 
 use crate::{
-    actors::{Barred, RunningActor},
+    actors::Barred,
     core::Core,
+    metrics::{ActorCalls, BETWEEN_ACTORS},
     providers::Home,
+    telemetry::{self, Kind},
 };
 
 /// The way out of one actor.
@@ -30,29 +32,42 @@ pub struct ActorOutbound {
     core: Weak<Core>,
     actor: ActorId,
     barred: Barred,
+    calls: Arc<ActorCalls>,
 }
 
 impl ActorOutbound {
     /// The way out for `actor`, closed once it is barred.
-    pub fn new(core: &Arc<Core>, actor: ActorId, barred: Barred) -> Arc<Self> {
-        Arc::new(Self { core: Arc::downgrade(core), actor, barred })
+    pub fn new(core: &Arc<Core>, actor: ActorId, barred: Barred, calls: Arc<ActorCalls>) -> Arc<Self> {
+        Arc::new(Self { core: Arc::downgrade(core), actor, barred, calls })
     }
 }
 
 #[async_trait]
 impl Outbound for ActorOutbound {
-    async fn call(&self, call: OutboundCall) -> Result<Bytes, CallError> {
+    async fn call(&self, mut call: OutboundCall) -> Result<Bytes, CallError> {
         let core = self.core.upgrade().ok_or_else(stopping)?;
         self.barred.check(&self.actor)?;
         let deadline = call.deadline;
-        let route = resolve(&core, &self.actor, &call.target)?;
-        within(deadline, "waiting for the callee", async {
+        let route = resolve(&core, &self.actor, &call.target)
+            .inspect_err(|error| self.calls.made.refused(contract_of(&call.target), &call.operation, error))?;
+        let measured = self.calls.made.begin(route.contract(), &call.operation);
+        let span = self.calls.tracer.span(&call.operation, Kind::Client, &mut call.trace);
+        let span = span
+            .with("lattice.hop", || "outgoing")
+            .with("lattice.actor", || self.actor.as_str())
+            .with("lattice.contract", || route.contract());
+        let outcome = within(deadline, "waiting for the callee", async {
             match route {
-                Route::Actor(target) => core.call_actor(|| Entity::actor(&self.actor), target, call).await,
+                Route::Actor(target) => {
+                    core.call_actor(BETWEEN_ACTORS, || Entity::actor(&self.actor), target, call).await
+                }
                 Route::Provider(link) => core.call_provider(&link, call).await,
             }
         })
-        .await
+        .await;
+        measured.end(&outcome);
+        span.end(&outcome);
+        outcome
     }
 
     async fn config(&self) -> Result<BTreeMap<String, Vec<u8>>, CallError> {
@@ -66,6 +81,24 @@ impl Outbound for ActorOutbound {
 enum Route {
     Actor(ActorId),
     Provider(Arc<Link>),
+}
+
+impl Route {
+    fn contract(&self) -> &str {
+        match self {
+            Self::Actor(_) => BETWEEN_ACTORS,
+            Self::Provider(link) => link.contract_id.as_str(),
+        }
+    }
+}
+
+/// What a call that leads nowhere was about.
+fn contract_of(target: &OutboundTarget) -> &str {
+    match target {
+        OutboundTarget::Link { contract, .. } => contract,
+        OutboundTarget::Unresolved { namespace, .. } if namespace.contains(':') => namespace,
+        OutboundTarget::Actor { .. } | OutboundTarget::Unresolved { .. } => BETWEEN_ACTORS,
+    }
 }
 
 /// Who is meant, and whether the caller may (protocol section 5.3).
@@ -106,13 +139,14 @@ fn actor_named(core: &Core, name: &str) -> Result<ActorId, CallError> {
 impl Core {
     async fn call_actor(
         self: &Arc<Self>,
+        contract: &str,
         origin: impl FnOnce() -> Entity + Send,
         target: ActorId,
         call: OutboundCall,
     ) -> Result<Bytes, CallError> {
         let OutboundCall { operation, payload, deadline, trace, .. } = call;
         match self.actors.get(&target) {
-            Some(actor) => actor.call(&operation, payload, deadline, trace).await,
+            Some(actor) => actor.call(contract, &operation, payload, deadline, trace).await,
             None => {
                 let subject = RpcSubject::Actor(target);
                 // Boxed: the way over the lattice is large and rare, and would be moved with every local call.
@@ -123,12 +157,17 @@ impl Core {
     }
 
     async fn call_provider(self: &Arc<Self>, link: &Link, call: OutboundCall) -> Result<Bytes, CallError> {
-        let OutboundCall { operation, payload, deadline, trace, .. } = call;
+        let OutboundCall { operation, payload, deadline, mut trace, .. } = call;
         let actor = link.actor_id;
         if let Some(provider) = self.providers.get(&link.provider_id, &link.link_name) {
             provider.check_reachable()?;
             if let Home::Embedded(embedded) = &provider.home {
-                return embedded.call(ProviderCall { actor, operation, payload, deadline, trace }).await;
+                let span = self.tracer.span(&operation, Kind::Internal, &mut trace);
+                let span =
+                    span.with("lattice.hop", || "provider").with("lattice.provider", || link.provider_id.as_str());
+                let outcome = embedded.call(ProviderCall { actor, operation, payload, deadline, trace }).await;
+                span.end(&outcome);
+                return outcome;
             }
         }
         let id = link.provider_id;
@@ -147,7 +186,7 @@ impl Core {
         operation: String,
         payload: Bytes,
         deadline: Instant,
-        trace: TraceContext,
+        mut trace: TraceContext,
     ) -> Result<Bytes, CallError> {
         let Some(broker) = &self.broker else {
             return Err(CallError::NotRunning { target: target.public_key });
@@ -156,30 +195,16 @@ impl Core {
         if remaining.is_zero() {
             return Err(CallError::DeadlineExceeded { step: "preparing the call".to_owned() });
         }
+        let span = self.tracer.span(&operation, Kind::Client, &mut trace);
+        let span = span.with("lattice.hop", || "remote").with("lattice.target", || &target.public_key);
         let mut invocation = self
             .identity
             .issue_invocation(origin, target, operation, payload)
             .map_err(|error| CallError::HostFault { message: format!("cannot sign an invocation: {error}") })?;
         invocation.trace_context = trace.0;
-        broker.rpc.invoke(subject, invocation, remaining).await
-    }
-}
-
-impl RunningActor {
-    /// Calls the actor in this process.
-    ///
-    /// # Errors
-    /// [`CallError`], by the deadline at the latest.
-    pub async fn call(
-        &self,
-        operation: &str,
-        payload: Bytes,
-        deadline: Instant,
-        trace: TraceContext,
-    ) -> Result<Bytes, CallError> {
-        self.barred.check(&self.id)?;
-        let context = CallContext { deadline, trace, outbound: self.outbound.clone() };
-        self.guest.call(operation, payload, context).await
+        let outcome = broker.rpc.invoke(subject, invocation, remaining).await;
+        span.end(&outcome);
+        outcome
     }
 }
 
@@ -225,23 +250,39 @@ impl ActorHandle for EmbeddedActors {
         let origin = || Entity::provider(&self.id, &self.link_name, &link.contract_id);
         let target = OutboundTarget::Actor { name: String::new() };
         let call = OutboundCall { target, operation: operation.to_owned(), payload, deadline, trace };
-        within(deadline, "waiting for the actor", core.call_actor(origin, *actor, call)).await
+        let answer = core.call_actor(link.contract_id.as_str(), origin, *actor, call);
+        within(deadline, "waiting for the actor", answer).await
     }
 
     async fn handle_http(
         &self,
         actor: &ActorId,
-        request: http::Request<HttpBody>,
+        mut request: http::Request<HttpBody>,
         max_body: u64,
         deadline: Instant,
     ) -> Result<http::Response<HttpBody>, CallError> {
         let core = self.core.upgrade().ok_or_else(stopping)?;
-        let link = self.check(&core, actor)?;
+        let span = telemetry::arrival(&core.tracer, &mut request).with("lattice.actor", || actor.as_str());
+        let outcome = self.answer_http(&core, actor, request, max_body, deadline).await;
+        span.end_http(&outcome);
+        core.metrics.responded(outcome.as_ref().ok().map(http::Response::status));
+        outcome
+    }
+}
+
+impl EmbeddedActors {
+    async fn answer_http(
+        &self,
+        core: &Arc<Core>,
+        actor: &ActorId,
+        request: http::Request<HttpBody>,
+        max_body: u64,
+        deadline: Instant,
+    ) -> Result<http::Response<HttpBody>, CallError> {
+        let link = self.check(core, actor)?;
         let trace = http_message::trace(request.headers());
         if let Some(local) = core.actors.get(actor) {
-            local.barred.check(actor)?;
-            let context = CallContext { deadline, trace, outbound: local.outbound.clone() };
-            return local.guest.handle_http(request, max_body, context).await;
+            return local.handle_http(request, max_body, deadline, trace).await;
         }
         let origin = Entity::provider(&self.id, &self.link_name, &link.contract_id);
         let remote = Box::pin(core.remote_http(origin, *actor, request, max_body, deadline, trace));

@@ -24,7 +24,9 @@ use crate::{
     broker::Broker,
     config::HostConfig,
     core::{Core, unix_now},
+    metrics::BETWEEN_ACTORS,
     revocations,
+    telemetry::Kind,
 };
 
 /// The receiving side of calls.
@@ -156,10 +158,19 @@ async fn answer(core: Arc<Core>, actor: Arc<RunningActor>, message: Message) {
 }
 
 async fn run(core: &Core, actor: &RunningActor, invocation: Invocation, deadline: Instant) -> Result<Bytes, CallError> {
-    check_target(actor, &invocation)?;
-    check_origin(core, actor, &invocation)?;
-    let trace = TraceContext(invocation.trace_context);
-    actor.call(&invocation.operation, invocation.msg, deadline, trace).await
+    let contract = match &invocation.origin {
+        origin if origin.is_actor() => BETWEEN_ACTORS,
+        origin => &origin.contract_id,
+    };
+    check_target(actor, &invocation)
+        .and_then(|()| check_origin(core, actor, &invocation))
+        .inspect_err(|error| actor.calls.arrived.refused(contract, &invocation.operation, error))?;
+    let mut trace = TraceContext(invocation.trace_context);
+    let span = core.tracer.span(&invocation.operation, Kind::Server, &mut trace);
+    let span = span.with("lattice.hop", || "arrival").with("lattice.origin", || &invocation.origin.public_key);
+    let outcome = actor.call(contract, &invocation.operation, invocation.msg, deadline, trace).await;
+    span.end(&outcome);
+    outcome
 }
 
 fn check_target(actor: &RunningActor, invocation: &Invocation) -> Result<(), CallError> {

@@ -17,9 +17,11 @@ pub async fn begin(core: &Arc<Core>) {
     let workload = core.wanted.workload().await;
     for command in workload.providers {
         let first = control::queue_provider(core, command.clone());
+        core.taking_up.queued();
         let core = core.clone();
         core.tasks.clone().spawn(async move {
             let passes = first.await.ok().and_then(Result::err).is_some_and(|error| error.may_pass());
+            core.taking_up.ended();
             if passes {
                 provider_again(&core, command).await;
             }
@@ -27,9 +29,11 @@ pub async fn begin(core: &Arc<Core>) {
     }
     for command in workload.actors {
         let first = control::queue_scale(core, command.clone());
+        core.taking_up.queued();
         let core = core.clone();
         core.tasks.clone().spawn(async move {
             let passes = first.await.ok().and_then(Result::err).is_some_and(|error| error.may_pass());
+            core.taking_up.ended();
             if passes {
                 actor_again(&core, command).await;
             }

@@ -44,6 +44,16 @@ pub fn trace(headers: &HeaderMap) -> TraceContext {
     TraceContext(TRACE_HEADERS.into_iter().filter_map(value).collect())
 }
 
+/// Puts a trace context into the headers, in place of any that was there.
+pub fn set_trace(headers: &mut HeaderMap, trace: &TraceContext) {
+    for name in TRACE_HEADERS {
+        match trace.0.get(name).and_then(|value| HeaderValue::from_str(value).ok()) {
+            Some(value) => headers.insert(name, value),
+            None => headers.remove(name),
+        };
+    }
+}
+
 /// Reads the body and encodes the whole request. Header values that are not UTF-8 are replaced where they are not.
 ///
 /// # Errors
@@ -255,5 +265,8 @@ mod tests {
         headers.insert("x-other", HeaderValue::from_static("1"));
         let only = [("traceparent".to_owned(), "00-1-2-01".to_owned())].into();
         assert_eq!(trace(&headers), TraceContext(only));
+        set_trace(&mut headers, &TraceContext([("tracestate".to_owned(), "a=b".to_owned())].into()));
+        assert_eq!(headers.get("traceparent"), None);
+        assert_eq!(headers["tracestate"], "a=b");
     }
 }

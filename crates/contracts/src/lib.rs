@@ -14,9 +14,11 @@ pub mod httpserver;
 pub mod keyvalue;
 pub mod link_values;
 pub mod messaging;
+pub mod trace;
 
 pub use call::{CallError, TraceContext};
 pub use link_values::LinkValueError;
+pub use trace::TraceParent;
 
 /// Link values as they travel: free text by key, as the operator typed them (protocol section 3.3).
 pub type Values = std::collections::BTreeMap<String, String>;

@@ -16,6 +16,7 @@ mod messages;
 mod precompiled;
 mod revocations;
 mod token;
+mod trace_parent;
 mod wapc_host;
 mod wasm_claims;
 
@@ -27,6 +28,7 @@ pub use messages::{control, event, http_message, invocation, link};
 pub use precompiled::precompiled;
 pub use revocations::revocations;
 pub use token::{claims_json, token};
+pub use trace_parent::trace_parent;
 pub use wapc_host::wapc_host;
 pub use wasm_claims::{wasm_claims, wasm_sections};
 
@@ -52,6 +54,7 @@ pub const TARGETS: &[Target] = &[
     ("reference", reference),
     ("revocations", revocations),
     ("token", token),
+    ("trace_parent", trace_parent),
     ("wapc_host", wapc_host),
     ("wasm_claims", wasm_claims),
     ("wasm_sections", wasm_sections),

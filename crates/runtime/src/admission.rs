@@ -99,6 +99,11 @@ impl Admission {
         self.lock().running
     }
 
+    /// Calls that wait and are still wanted.
+    pub(crate) fn waiting(&self) -> usize {
+        self.lock().waiting.iter().filter(|waiter| !waiter.is_closed()).count()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

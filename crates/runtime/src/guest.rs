@@ -139,6 +139,18 @@ impl Guest {
         self.shared.admission.running()
     }
 
+    /// Calls that may run at once.
+    #[must_use]
+    pub fn max_instances(&self) -> u32 {
+        self.shared.admission.limit()
+    }
+
+    /// Calls that wait for an instance.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.shared.admission.waiting()
+    }
+
     /// Calls the guest in a fresh instance. Dropping the future ends the guest.
     ///
     /// # Errors

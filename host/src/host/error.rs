@@ -51,6 +51,14 @@ pub enum HostError {
         /// The system's reason.
         source: io::Error,
     },
+    /// The admin address cannot be opened.
+    #[error("cannot open the admin address `{address}`")]
+    Admin {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// The system's reason.
+        source: io::Error,
+    },
     /// The topic prefix is not one.
     #[error("control topic prefix: {0}")]
     TopicPrefix(#[from] lattice::subject::SubjectError),

@@ -2,7 +2,7 @@
 //!
 //! Of a precompiled artifact all but the last step see the wasm it was made from: that is what somebody signed.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use claims::{ActorMetadata, Claims, SignedActor, revocation::Sha256, wasm};
@@ -17,6 +17,7 @@ use crate::{
     actors::{Barred, RunningActor},
     artifacts::ArtifactRef,
     core::{Core, unix_now},
+    metrics::{ActorCalls, StartStep},
     router::ActorOutbound,
     state::revocations::Provenance,
 };
@@ -30,7 +31,10 @@ pub(super) struct Verified {
 
 /// Fetches an artifact and checks signature, hash, times, issuer and revocation.
 pub(super) async fn fetch_verified(core: &Core, reference: &ArtifactRef) -> Result<Verified, ActorError> {
+    let began = Instant::now();
     let fetched = core.artifacts.fetch(reference).await?;
+    core.metrics.started(StartStep::Fetch, began);
+    let began = Instant::now();
     let (bytes, mut digests) = (fetched.bytes, fetched.digests);
     let original = precompiled::original_wasm(&bytes).map_err(|source| not_loaded(reference, source))?;
     let precompiled = original.len() < bytes.len();
@@ -49,6 +53,7 @@ pub(super) async fn fetch_verified(core: &Core, reference: &ArtifactRef) -> Resu
     let subject = signed.id.public_key();
     let provenance = Provenance { issuer: signed.issuer, subject, digests };
     check_not_revoked(core, reference.as_str(), &provenance)?;
+    core.metrics.started(StartStep::Verify, began);
     Ok(Verified { signed, provenance, bytes })
 }
 
@@ -72,8 +77,10 @@ pub(super) async fn load(
     let identity = Identity { id: signed.id, name: shown.name.clone(), grants: shown.caps.iter().cloned().collect() };
     let mut effective = core.config.limits.clone();
     limits.apply(&mut effective);
+    let began = Instant::now();
     let loaded = core.runtime.load(bytes, identity, effective).await;
     let guest = loaded.map_err(|source| not_loaded(reference, source))?;
+    core.metrics.started(StartStep::Compile, began);
     match guest.code() {
         CodeOrigin::Recompiled { reason } => {
             tracing::warn!(actor = %signed.id, reason, "compiled anew: the compiled code that was there is not used");
@@ -82,9 +89,10 @@ pub(super) async fn load(
     }
     core.store_claims(StoredClaims::Actor(StoredActor::new(signed.id, signed.issuer, &signed.claims))).await?;
     let barred = Barred::default();
-    let outbound = ActorOutbound::new(core, signed.id, barred.clone());
+    let calls = Arc::new(ActorCalls::new(core.tracer.clone()));
+    let outbound = ActorOutbound::new(core, signed.id, barred.clone(), calls.clone());
     let image_ref = reference.as_str().to_owned();
-    let mut actor = RunningActor::new(signed.id, shown, image_ref, provenance, guest, outbound, barred);
+    let mut actor = RunningActor::new(signed.id, shown, image_ref, provenance, guest, outbound, barred, calls);
     actor.limits = limits;
     Ok(Arc::new(actor))
 }

@@ -18,7 +18,6 @@ use provider_sdk::Health;
 use super::{Home, RunningProvider};
 use crate::core::Core;
 
-const EVERY: Duration = Duration::from_secs(30);
 const FIRST_AFTER: Duration = Duration::from_secs(5);
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
@@ -38,7 +37,7 @@ pub async fn watch(core: Weak<Core>, provider: Arc<RunningProvider>) {
             Some(health) => record(&core, &provider, &health),
             None => tracing::warn!(provider = %provider.spec.id, "provider did not answer its health check"),
         }
-        wait = EVERY;
+        wait = core.config.health_interval;
     }
 }
 

@@ -131,6 +131,12 @@ impl RunningProvider {
         self.healthy.swap(healthy, Ordering::Relaxed) != healthy
     }
 
+    /// Whether its last health check passed.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        self.healthy.load(Ordering::Relaxed)
+    }
+
     /// Fails at once when the provider is known not to run now.
     ///
     /// # Errors

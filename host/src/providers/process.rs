@@ -99,6 +99,7 @@ impl Supervisor {
 
     fn report_end(&self, status: Option<ExitStatus>) {
         self.up.store(false, Ordering::Relaxed);
+        self.core.metrics.provider_restarts(self.spec.id, self.spec.link_name.clone());
         let how = status.map_or_else(|| "unknown status".to_owned(), |status| status.to_string());
         tracing::warn!(provider = %self.spec.id, link_name = %self.spec.link_name, %how, "provider process ended; restarting it");
         self.core.emit(EventData::ProviderStopped(ProviderStopped {
@@ -133,11 +134,11 @@ impl Supervisor {
 
     async fn launch(&self) -> Result<Child, String> {
         let mut command = std::process::Command::new(&self.executable);
-        let otel = |name: &str| std::env::var(name).unwrap_or_default();
+        let otel = self.otel_config();
         command
             .env_clear()
-            .env("OTEL_TRACES_EXPORTER", otel("OTEL_TRACES_EXPORTER"))
-            .env("OTEL_EXPORTER_OTLP_ENDPOINT", otel("OTEL_EXPORTER_OTLP_ENDPOINT"))
+            .env("OTEL_TRACES_EXPORTER", otel.traces_exporter.unwrap_or_default())
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", otel.exporter_otlp_endpoint.unwrap_or_default())
             .envs(std::env::var("RUST_LOG").map(|filter| ("RUST_LOG", filter)))
             .stdout(Stdio::inherit())
             .stderr(Stdio::inherit());
@@ -174,10 +175,16 @@ impl Supervisor {
             cluster_issuers: core.identity.trusted_issuers.iter().copied().collect(),
             config_json: self.spec.config.clone(),
             default_rpc_timeout_ms: u64::try_from(core.config.rpc_timeout.as_millis()).ok(),
-            structured_logging: false,
+            structured_logging: core.config.structured_logging,
             log_level: None,
-            otel_config: OtelConfig::default(),
+            otel_config: self.otel_config(),
         }
+    }
+
+    /// Providers send their spans where this host does.
+    fn otel_config(&self) -> OtelConfig {
+        let Some(tracing) = &self.core.config.tracing else { return OtelConfig::default() };
+        OtelConfig { traces_exporter: Some("otlp".to_owned()), exporter_otlp_endpoint: Some(tracing.endpoint.clone()) }
     }
 
     async fn shut_down(&self, mut child: Child) {

@@ -1,0 +1,94 @@
+//! Whether a host is ready for work, and if not, why.
+//!
+//! Ready is a host that knows the lattice and has begun whatever it is to run. A broker that goes away later does not
+//! change that: the host serves what it has (`docs/observability.md`). Pure: it is told the facts.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde::Serialize;
+
+/// How many starts of an earlier run have no first outcome yet.
+#[derive(Debug, Default)]
+pub struct TakingUp(AtomicUsize);
+
+impl TakingUp {
+    /// A start is queued.
+    pub fn queued(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It ended, either way.
+    pub fn ended(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// How many are left.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What readiness depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Facts {
+    /// The host was told to stop.
+    pub stopping: bool,
+    /// Lattice state was compared with JetStream since the host started, or there is no NATS to compare with.
+    pub synced: bool,
+    /// Starts of an earlier run without an outcome.
+    pub taking_up: usize,
+}
+
+/// The body of `/readyz`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Readiness {
+    /// Whether work may be sent here.
+    pub ready: bool,
+    /// Why not; empty when ready.
+    pub reasons: Vec<Reason>,
+}
+
+/// One reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Reason {
+    /// Stable word.
+    pub code: &'static str,
+    /// For people.
+    pub message: String,
+}
+
+impl Facts {
+    /// The verdict.
+    #[must_use]
+    pub fn judge(self) -> Readiness {
+        let mut reasons = Vec::new();
+        let mut add = |code, message| reasons.push(Reason { code, message });
+        if self.stopping {
+            add("stopping", "this host stops".to_owned());
+        }
+        if !self.synced {
+            add("not_synced", "lattice state was not compared with JetStream yet; is NATS there?".to_owned());
+        }
+        if self.taking_up > 0 {
+            add("taking_up", format!("{} starts of the last run are under way", self.taking_up));
+        }
+        Readiness { ready: reasons.is_empty(), reasons }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_obstacle_is_named() {
+        let ready = Facts { stopping: false, synced: true, taking_up: 0 };
+        assert_eq!(ready.judge(), Readiness { ready: true, reasons: Vec::new() });
+        let codes = |facts: Facts| facts.judge().reasons.iter().map(|reason| reason.code).collect::<Vec<_>>();
+        assert_eq!(codes(Facts { synced: false, ..ready }), ["not_synced"]);
+        let all = Facts { stopping: true, synced: false, taking_up: 2 };
+        assert_eq!(codes(all), ["stopping", "not_synced", "taking_up"]);
+        assert!(!all.judge().ready);
+    }
+}

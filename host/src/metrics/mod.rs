@@ -1,0 +1,133 @@
+//! Numbers of a host: what is counted where it happens, and the page that shows it.
+//!
+//! Per-actor numbers live with the actor and go with it; here is what belongs to the host. Invariant: counting never
+//! waits; whoever reads pays.
+
+mod calls;
+mod histogram;
+mod page;
+mod text;
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Instant,
+};
+
+use claims::ProviderId;
+use dashmap::DashMap;
+use http::StatusCode;
+use lattice::LinkName;
+
+use self::histogram::{Histogram, START_BOUNDS};
+pub use self::{
+    calls::{BETWEEN_ACTORS, CallMeter},
+    page::render,
+    text::MEDIA_TYPE,
+};
+use crate::telemetry::Tracer;
+
+/// What is seen of the calls of one actor, in both directions.
+#[derive(Debug, Default)]
+pub struct ActorCalls {
+    /// Calls it gets.
+    pub arrived: CallMeter,
+    /// Calls it makes.
+    pub made: CallMeter,
+    /// Makes their spans.
+    pub tracer: Tracer,
+}
+
+impl ActorCalls {
+    /// Nothing counted yet.
+    #[must_use]
+    pub fn new(tracer: Tracer) -> Self {
+        Self { tracer, ..Self::default() }
+    }
+}
+
+/// A step of starting an actor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartStep {
+    /// Reading or downloading the artifact.
+    Fetch,
+    /// Signature, hash, times, issuer.
+    Verify,
+    /// Compiling, or taking compiled code from the cache, and linking.
+    Compile,
+    /// From the command until it could be called.
+    Total,
+}
+
+impl StartStep {
+    const ALL: [Self; 4] = [Self::Fetch, Self::Verify, Self::Compile, Self::Total];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Fetch => "fetch",
+            Self::Verify => "verify",
+            Self::Compile => "compile",
+            Self::Total => "total",
+        }
+    }
+}
+
+/// Classes of status codes, and calls that ended without any response.
+const STATUS_CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "none"];
+const NO_RESPONSE: usize = 5;
+
+/// What the host counts besides its actors.
+pub struct Metrics {
+    starts: [Histogram; StartStep::ALL.len()],
+    responses: [AtomicU64; STATUS_CLASSES.len()],
+    restarts: DashMap<(ProviderId, LinkName), u64>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            starts: StartStep::ALL.map(|_| Histogram::new(START_BOUNDS)),
+            responses: Default::default(),
+            restarts: DashMap::new(),
+        }
+    }
+}
+
+impl Metrics {
+    /// A step of a start that succeeded took from `began` until now.
+    pub fn started(&self, step: StartStep, began: Instant) {
+        self.starts[step as usize].record(began.elapsed());
+    }
+
+    /// An actor answered a request of an HTTP server of this host, or did not.
+    pub fn responded(&self, status: Option<StatusCode>) {
+        let class = status.map_or(NO_RESPONSE, |status| usize::from(status.as_u16() / 100).clamp(1, 5) - 1);
+        self.responses[class].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A provider process ended by itself and is started again.
+    pub fn provider_restarts(&self, id: ProviderId, link_name: LinkName) {
+        *self.restarts.entry((id, link_name)).or_default() += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_stored_where_they_are_shown() {
+        for (index, step) in StartStep::ALL.into_iter().enumerate() {
+            assert_eq!(step as usize, index);
+        }
+    }
+
+    #[test]
+    fn responses_are_counted_by_class() {
+        let metrics = Metrics::default();
+        for status in [Some(StatusCode::OK), Some(StatusCode::NO_CONTENT), Some(StatusCode::BAD_GATEWAY), None] {
+            metrics.responded(status);
+        }
+        let counts = metrics.responses.map(AtomicU64::into_inner);
+        assert_eq!(counts, [0, 2, 0, 0, 1, 1]);
+    }
+}
