@@ -15,6 +15,7 @@ pub use error::StartProviderError;
 
 use std::{
     collections::BTreeSet,
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -25,11 +26,13 @@ use claims::{ActorId, ProviderId};
 use contracts::CallError;
 use dashmap::DashMap;
 use lattice::{ContractId, LinkName, control::ProviderDescription, event::ProviderClaims};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use provider_sdk::Provider;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    core::Core,
     providers::process::Process,
     state::{revocations::Provenance, scale::Annotations},
 };
@@ -160,6 +163,17 @@ impl RunningProvider {
     }
 }
 
+/// Where a provider may keep data: the same directory at every start under this link name on this host.
+fn data_dir(core: &Core, spec: &ProviderSpec) -> PathBuf {
+    core.config.state_dir.join("data").join(spec.id.as_str()).join(path_of(spec.link_name.as_str()))
+}
+
+/// A name as a path below a directory: percent-encoded, and in pieces that a file system takes.
+fn path_of(name: &str) -> PathBuf {
+    let encoded = utf8_percent_encode(name, NON_ALPHANUMERIC).to_string();
+    encoded.as_bytes().chunks(120).map(|piece| String::from_utf8_lossy(piece).into_owned()).collect()
+}
+
 type Key = (ProviderId, LinkName);
 
 /// The table.
@@ -208,5 +222,19 @@ impl Providers {
         if let Some(provider) = self.get(id, link_name) {
             provider.wake();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_link_name_leaves_its_directory() {
+        assert_eq!(path_of("default"), PathBuf::from("default"));
+        assert_eq!(path_of("/a/.."), PathBuf::from("%2Fa%2F%2E%2E"));
+        let long = path_of(&"/".repeat(256));
+        assert!(long.is_relative() && long.iter().all(|piece| piece.len() <= 120), "{}", long.display());
+        assert_ne!(path_of("a/b"), path_of("a-b"));
     }
 }

@@ -18,6 +18,7 @@ use lattice::{
     event::{EventData, ProviderStopped},
     subject::RpcSubject,
 };
+use provider_sdk::DATA_DIR;
 use tokio::{io::AsyncWriteExt, process::Child, sync::watch};
 use tokio_util::sync::CancellationToken;
 
@@ -168,7 +169,7 @@ impl Supervisor {
             lattice_rpc_url: nats.and_then(|nats| nats.urls.first().cloned()).unwrap_or_default(),
             provider_key: self.spec.id,
             invocation_seed: Secret::new(core.identity.cluster_key.seed().expose()),
-            env_values: std::collections::BTreeMap::new(),
+            env_values: [(DATA_DIR.to_owned(), super::data_dir(core, &self.spec).display().to_string())].into(),
             instance_id: self.spec.instance_id.clone(),
             link_definitions: links.iter().map(|link| link.as_ref().clone()).collect(),
             cluster_issuers: core.identity.trusted_issuers.iter().copied().collect(),

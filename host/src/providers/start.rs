@@ -103,7 +103,12 @@ async fn start_embedded(
     };
     refuse_second(core, &spec)?;
     let actors = EmbeddedActors::new(core, id, spec.link_name.clone());
-    let start = Start { actors, link_name: spec.link_name.clone(), config: spec.config.clone() };
+    let start = Start {
+        actors,
+        link_name: spec.link_name.clone(),
+        config: spec.config.clone(),
+        data_dir: Some(super::data_dir(core, &spec)),
+    };
     let provider = (builtin.start)(start).map_err(|error| StartProviderError::Failed { reason: error.to_string() })?;
     let stored = stored_claims(&spec, descriptor.version, own_issuer(&id.public_key()));
     announce(core, RunningProvider::new(spec, Home::Embedded(provider)), stored).await
