@@ -18,6 +18,10 @@ pub enum Actor {
     Greet,
     /// A component: `wasi:http/incoming-handler`.
     Hello,
+    /// A waPC module: counts requests in a key-value store.
+    KvCounter,
+    /// The same as a component: `wasi:keyvalue`.
+    KvCounterComponent,
     /// A guest in another language than Rust, by its name in `actors/guests`.
     Guest(&'static str),
 }
@@ -30,6 +34,8 @@ impl Actor {
             Self::Echo => "echo",
             Self::Greet => "greet",
             Self::Hello => "hello",
+            Self::KvCounter => "kvcounter",
+            Self::KvCounterComponent => "kvcounter-component",
             Self::Guest(name) => name,
         }
     }

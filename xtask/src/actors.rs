@@ -29,6 +29,8 @@ pub const ACTORS: &[Actor] = &[
     Actor { name: "echo", target: MODULE, variable: "LATTICE_ACTOR_ECHO" },
     Actor { name: "greet", target: MODULE, variable: "LATTICE_ACTOR_GREET" },
     Actor { name: "hello", target: COMPONENT, variable: "LATTICE_ACTOR_HELLO" },
+    Actor { name: "kvcounter", target: MODULE, variable: "LATTICE_ACTOR_KVCOUNTER" },
+    Actor { name: "kvcounter-component", target: COMPONENT, variable: "LATTICE_ACTOR_KVCOUNTER_COMPONENT" },
 ];
 
 impl Actor {
