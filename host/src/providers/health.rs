@@ -24,6 +24,8 @@ const FIRST_AFTER: Duration = Duration::from_secs(5);
 /// While a provider is not well, so that calls find it as soon as it is.
 const SOON: Duration = Duration::from_secs(1);
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// While a process is on its way to its first answer.
+const AT_ONCE: Duration = Duration::from_millis(20);
 /// So many checks without an answer make a provider unhealthy.
 const SILENT_AFTER: u32 = 2;
 
@@ -42,9 +44,14 @@ pub async fn watch(core: Weak<Core>, provider: Arc<RunningProvider>) {
         }
         let Some(core) = core.upgrade() else { return };
         let answer = ask(&core, &provider).await;
-        missed = if answer.is_some() { 0 } else { missed + 1 };
+        let young = matches!(&provider.home, Home::Process(process) if process.is_young());
+        missed = if answer.is_some() || young { 0 } else { missed + 1 };
         judge(&core, &provider, answer.as_ref(), missed);
-        wait = if answer.as_ref().is_some_and(|health| health.healthy) { EVERY } else { SOON };
+        wait = match &answer {
+            Some(Health { healthy: true, .. }) => EVERY,
+            None if young => AT_ONCE,
+            _ => SOON,
+        };
         // Checks that come sooner than the protocol's are told only when they change something.
         let is_news = told.is_none_or(|(when, healthy): (Instant, bool)| {
             when.elapsed() >= EVERY - SOON || answer.as_ref().is_some_and(|health| health.healthy != healthy)

@@ -42,6 +42,8 @@ pub struct Process {
 #[derive(Debug, Clone, Default)]
 struct Condition {
     up: bool,
+    /// When it was started.
+    since: Option<Instant>,
     /// How often in a row it ended soon after its start.
     ends: u32,
     /// How it ended last, and what it said last.
@@ -65,6 +67,12 @@ impl Process {
     pub fn down(&self) -> Option<String> {
         let condition = self.condition.borrow();
         (!condition.up).then(|| condition.reason())
+    }
+
+    /// Whether the child was started so recently that it may still be on its way to its first answer.
+    #[must_use]
+    pub fn is_young(&self) -> bool {
+        self.condition.borrow().since.is_some_and(|since| since.elapsed() < super::start::FIRST_ANSWER_WITHIN)
     }
 
     /// How the child ended, if it has since it was started or last ran well.
@@ -184,10 +192,13 @@ impl Supervisor {
                 () = self.stop.cancelled() => return None,
             }
             *delay = (*delay * 2).min(LONGEST_DELAY);
+            let provider = self.core.providers.get(&self.spec.id, &self.spec.link_name);
+            if let Some(provider) = &provider {
+                provider.set_trouble(Some("its process was started again and has not answered yet".to_owned()));
+            }
             match self.launch().await {
                 Ok(child) => {
-                    if let Some(provider) = self.core.providers.get(&self.spec.id, &self.spec.link_name) {
-                        provider.set_trouble(None);
+                    if let Some(provider) = &provider {
                         provider.suspect();
                     }
                     self.core.emit(super::start::started(&self.core, &self.spec));
@@ -221,7 +232,10 @@ impl Supervisor {
                 tracing::warn!(provider = %self.spec.id, "provider process did not read its host data");
             }
         }
-        self.condition.send_modify(|condition| condition.up = true);
+        self.condition.send_modify(|condition| {
+            condition.up = true;
+            condition.since = Some(Instant::now());
+        });
         Ok(Running { child, words, group })
     }
 

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// How long a new process may take until its first health answer.
-const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(10);
+pub const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(10);
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
 /// Starts a provider and tells the lattice how that went.
