@@ -9,7 +9,7 @@ use lattice::{
 };
 use tokio::sync::mpsc;
 
-use crate::{core::Core, state::links::LinkChange, store::Effect};
+use crate::{core::Core, providers::moves, state::links::LinkChange, store::Effect};
 
 /// Follows the changes until the host stops.
 pub async fn follow(core: Arc<Core>, mut effects: mpsc::UnboundedReceiver<Effect>) {
@@ -29,13 +29,23 @@ pub async fn follow(core: Arc<Core>, mut effects: mpsc::UnboundedReceiver<Effect
     }
 }
 
-async fn link_changed(core: &Core, change: LinkChange, replayed: bool) {
+/// A link goes to another provider: without a gap, and the old one hears of it last.
+async fn moved(core: Arc<Core>, link: Arc<Link>, old: Arc<Link>) {
+    moves::conduct(core.clone(), link).await;
+    // It may have come back meanwhile.
+    let held = core.tables().links.granting(&old.actor_id, &old.provider_id, old.link_name.as_str());
+    if held.is_none_or(|held| held.contract_id != old.contract_id) {
+        tell(&core, &old, false).await;
+    }
+}
+
+async fn link_changed(core: &Arc<Core>, change: LinkChange, replayed: bool) {
     match change {
         LinkChange::Put { link, replaced } => {
-            if let Some(replaced) = replaced.filter(|old| old.provider_id != link.provider_id) {
-                tell(core, &replaced, false).await;
-            }
             tell(core, &link, true).await;
+            if let Some(replaced) = replaced.filter(|old| old.provider_id != link.provider_id) {
+                core.tasks.spawn(moved(core.clone(), link.clone(), replaced));
+            }
             if !replayed {
                 core.emit(EventData::LinkdefSet(LinkChanged::from(link.as_ref().clone())));
             }

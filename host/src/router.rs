@@ -173,7 +173,14 @@ impl Core {
         let id = link.provider_id;
         let subject = RpcSubject::Provider { id, link_name: link.link_name.clone() };
         let target = Entity::provider(&id, &link.link_name, &link.contract_id);
-        Box::pin(self.invoke(&subject, Entity::actor(&actor), target, operation, payload, deadline, trace)).await
+        let outcome =
+            Box::pin(self.invoke(&subject, Entity::actor(&actor), target, operation, payload, deadline, trace)).await;
+        if matches!(outcome, Err(CallError::DeadlineExceeded { .. } | CallError::NotRunning { .. }))
+            && let Some(provider) = self.providers.get(&id, &link.link_name)
+        {
+            provider.suspect();
+        }
+        outcome
     }
 
     /// Sends an invocation into the lattice, signed with this host's cluster key.

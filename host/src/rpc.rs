@@ -31,8 +31,8 @@ use crate::{
 
 /// The receiving side of calls.
 pub struct Inbound {
-    responder: Option<RpcResponder>,
-    replays: ReplayGuard,
+    pub(crate) responder: Option<RpcResponder>,
+    pub(crate) replays: ReplayGuard,
 }
 
 impl Inbound {

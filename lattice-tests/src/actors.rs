@@ -22,6 +22,10 @@ pub enum Actor {
     P3,
     /// A command of WASI 0.3: `wasi:cli/run`.
     P3Command,
+    /// A waPC module: counts requests in a key-value store.
+    KvCounter,
+    /// The same as a component: `wasi:keyvalue`.
+    KvCounterComponent,
     /// A guest in another language than Rust, by its name in `actors/guests`.
     Guest(&'static str),
 }
@@ -36,6 +40,8 @@ impl Actor {
             Self::Hello => "hello",
             Self::P3 => "p3",
             Self::P3Command => "p3-command",
+            Self::KvCounter => "kvcounter",
+            Self::KvCounterComponent => "kvcounter-component",
             Self::Guest(name) => name,
         }
     }

@@ -29,6 +29,10 @@ pub fn binary(name: &str) -> PathBuf {
                 "wash-host",
                 "--package",
                 "provider-httpserver",
+                "--package",
+                "provider-keyvalue-redb",
+                "--package",
+                "provider-keyvalue-redis",
             ]);
             workspace::run_visibly(&mut cargo).expect("the binaries build");
         }

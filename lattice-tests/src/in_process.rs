@@ -4,7 +4,7 @@ use host::{Host, HostConfig};
 use tokio::{sync::oneshot, task::JoinHandle};
 
 /// The providers a test host has compiled in.
-pub const BUILTINS: &[provider_sdk::Builtin] = &[provider_httpserver::BUILTIN];
+pub const BUILTINS: &[provider_sdk::Builtin] = &[provider_httpserver::BUILTIN, provider_keyvalue_redb::BUILTIN];
 
 /// A running host.
 pub struct InProcess {

@@ -152,13 +152,20 @@ impl Operator {
     /// # Errors
     /// The reason the provider gives.
     pub async fn link(&self, actor: &ActorId, provider: &ProviderId, values: &[(&str, &str)]) -> Result<(), String> {
-        let link = http_link(actor, provider, values);
+        self.put(&http_link(actor, provider, values)).await
+    }
+
+    /// Puts any link and waits until a provider has taken or refused it.
+    ///
+    /// # Errors
+    /// The reason the provider gives.
+    pub async fn put(&self, link: &Link) -> Result<(), String> {
         let wanted = |event: &Event| match &event.data {
             EventData::LinkdefApplied(data) if data.id == link.id() => Some(Ok(())),
             EventData::LinkdefFailed(data) if data.link.id == link.id() => Some(Err(data.error.clone())),
             _ => None,
         };
-        self.await_event(wanted, self.control.put_link(&link)).await
+        self.await_event(wanted, self.control.put_link(link)).await
     }
 
     /// Deletes an HTTP server link.
@@ -209,10 +216,19 @@ impl Operator {
 /// Never: the contract id is one.
 #[must_use]
 pub fn http_link(actor: &ActorId, provider: &ProviderId, values: &[(&str, &str)]) -> Link {
+    link(actor, provider, HTTPSERVER, values)
+}
+
+/// A link of an actor to any provider, under the link name `default`.
+///
+/// # Panics
+/// When the contract is no contract id.
+#[must_use]
+pub fn link(actor: &ActorId, provider: &ProviderId, contract: &str, values: &[(&str, &str)]) -> Link {
     Link {
         actor_id: *actor,
         provider_id: *provider,
-        contract_id: HTTPSERVER.parse().expect("a contract id"),
+        contract_id: contract.parse().expect("a contract id"),
         link_name: LinkName::default(),
         values: values.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect(),
     }

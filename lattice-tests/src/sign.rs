@@ -13,6 +13,8 @@ use crate::Actor;
 
 /// Contract of the HTTP server.
 pub const HTTPSERVER: &str = contracts::httpserver::CONTRACT;
+/// Contract of key-value stores.
+pub const KEYVALUE: &str = contracts::keyvalue::CONTRACT;
 
 /// An account with a directory for what it signs.
 pub struct Signer {

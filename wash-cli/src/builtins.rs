@@ -2,8 +2,12 @@
 
 use host::{Host, HostConfig, HostError};
 
+/// All of them.
+const BUILTINS: &[provider_sdk::Builtin] = &[provider_httpserver::BUILTIN, provider_keyvalue_redb::BUILTIN];
+
 /// Names of all of them, as in `builtin://{name}`.
-pub const NAMES: &[&str] = &[provider_httpserver::BUILTIN.descriptor.name];
+pub const NAMES: &[&str] =
+    &[provider_httpserver::BUILTIN.descriptor.name, provider_keyvalue_redb::BUILTIN.descriptor.name];
 
 /// Starts a host in this process with all of them.
 ///
@@ -11,5 +15,5 @@ pub const NAMES: &[&str] = &[provider_httpserver::BUILTIN.descriptor.name];
 /// The host does not start.
 pub async fn start_host(config: HostConfig) -> Result<Host, HostError> {
     // Boxed: starting a host is a large future, and it ends up inside several others.
-    Box::pin(Host::start(config, &[provider_httpserver::BUILTIN])).await
+    Box::pin(Host::start(config, BUILTINS)).await
 }

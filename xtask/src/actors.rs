@@ -31,6 +31,8 @@ pub const ACTORS: &[Actor] = &[
     Actor { name: "hello", target: COMPONENT, variable: "LATTICE_ACTOR_HELLO" },
     Actor { name: "p3", target: COMPONENT, variable: "LATTICE_ACTOR_P3" },
     Actor { name: "p3-command", target: COMPONENT, variable: "LATTICE_ACTOR_P3_COMMAND" },
+    Actor { name: "kvcounter", target: MODULE, variable: "LATTICE_ACTOR_KVCOUNTER" },
+    Actor { name: "kvcounter-component", target: COMPONENT, variable: "LATTICE_ACTOR_KVCOUNTER_COMPONENT" },
 ];
 
 impl Actor {

@@ -222,6 +222,7 @@ async fn a_wrong_configuration_stops_the_start() {
         actors: std::sync::Arc::new(FakeActors::default()),
         link_name: "default".parse().unwrap(),
         config: Some(r#"{"max_connections":0}"#.to_owned()),
+        data_dir: None,
     };
     let error = (provider_httpserver::BUILTIN.start)(start).err().unwrap();
     assert!(error.to_string().contains("`config_json.max_connections`: `0` is not between 1 and"), "{error}");

@@ -3,10 +3,12 @@
 //! Calls go from actor to provider. Invariant: whatever a peer of 0.82 sends is understood, and what it can understand is
 //! sent as it expects; only what 0.82 has no form for looks different (`docs/adr/0006-keyvalue-extensions.md`).
 
+mod request;
 mod value;
 
 use serde::{Deserialize, Serialize};
 
+pub use request::{Answer, LONGEST_KEY, MOST_NAMES, Request};
 pub use value::Value;
 
 /// Contract id.

@@ -45,6 +45,7 @@ pub fn contract_values(data: &[u8]) {
     check::<Vec<String>>(data);
     check::<bool>(data);
     let _ = codec::decode_unit("nothing", data);
+    store_requests(data);
     response(data);
 }
 
@@ -52,6 +53,20 @@ fn check<T: DeserializeOwned + Serialize + PartialEq + Debug>(data: &[u8]) {
     let Ok(value) = codec::decode::<T>("value", data) else { return };
     let again = codec::encode(&value).expect("what was decoded can be encoded");
     assert_eq!(codec::decode::<T>("value", &again).expect("what we encode decodes"), value);
+}
+
+/// An argument of each operation of a key-value store. What a provider gets is bounded.
+fn store_requests(data: &[u8]) {
+    use keyvalue::{GET, INCREMENT, LIST_ADD, LIST_KEYS, LIST_RANGE, SET, SET_UNION};
+    for operation in [GET, SET, INCREMENT, LIST_ADD, LIST_RANGE, SET_UNION, LIST_KEYS, keyvalue::COMPARE_AND_SWAP] {
+        match keyvalue::Request::decode(operation, data) {
+            Ok(keyvalue::Request::Get(key)) => assert!(key.len() <= keyvalue::LONGEST_KEY),
+            Ok(keyvalue::Request::SetUnion(names)) => assert!(names.len() <= keyvalue::MOST_NAMES),
+            Ok(keyvalue::Request::ListKeys(request)) => assert!(request.limit > 0),
+            Ok(_) => {}
+            Err(error) => assert!(matches!(error.code(), "malformed" | "limit_exceeded")),
+        }
+    }
 }
 
 /// The answer of an HTTP client, as a guest gets it.

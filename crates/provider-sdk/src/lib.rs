@@ -5,12 +5,14 @@
 //! told its links, answers calls, and reaches actors through [`Actors`].
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod links;
 mod process;
 mod provider;
 
 pub use links::{LinkChange, LinkTable};
-pub use process::run;
+pub use process::{DATA_DIR, run};
 pub use provider::{
     Actors, Builtin, Descriptor, Health, HttpBody, LinkRefused, Provider, ProviderCall, Start, StartError,
 };

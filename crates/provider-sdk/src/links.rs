@@ -22,15 +22,21 @@ pub enum LinkChange {
     Same,
 }
 
-/// The accepted links of one provider.
+/// The accepted links of one provider, and why others are not.
 #[derive(Debug, Default)]
-pub struct LinkTable(RwLock<HashMap<ActorId, Link>>);
+pub struct LinkTable(RwLock<Links>);
+
+#[derive(Debug, Default)]
+struct Links {
+    accepted: HashMap<ActorId, Link>,
+    refused: HashMap<ActorId, String>,
+}
 
 impl LinkTable {
     /// What accepting this link would change.
     #[must_use]
     pub fn compare(&self, link: &Link) -> LinkChange {
-        match self.read().get(&link.actor_id) {
+        match self.read().accepted.get(&link.actor_id) {
             None => LinkChange::New,
             Some(current) if current == link => LinkChange::Same,
             Some(_) => LinkChange::Changed,
@@ -39,26 +45,41 @@ impl LinkTable {
 
     /// Notes a link that the provider has accepted, in place of an earlier one of the same actor.
     pub fn accept(&self, link: Link) {
-        self.write().insert(link.actor_id, link);
+        let mut links = self.write();
+        links.refused.remove(&link.actor_id);
+        links.accepted.insert(link.actor_id, link);
+    }
+
+    /// Notes why the link that an actor should have is not served; one that was accepted before still is.
+    pub fn refuse(&self, actor: ActorId, reason: String) {
+        self.write().refused.insert(actor, reason);
+    }
+
+    /// Why the link that an actor should have is not served.
+    #[must_use]
+    pub fn refusal(&self, actor: &ActorId) -> Option<String> {
+        self.read().refused.get(actor).cloned()
     }
 
     /// Forgets the link of an actor; true when there was one.
     pub fn remove(&self, actor: &ActorId) -> bool {
-        self.write().remove(actor).is_some()
+        let mut links = self.write();
+        links.refused.remove(actor);
+        links.accepted.remove(actor).is_some()
     }
 
     /// Whether an actor is linked.
     #[must_use]
     pub fn contains(&self, actor: &ActorId) -> bool {
-        self.read().contains_key(actor)
+        self.read().accepted.contains_key(actor)
     }
 
     // Nothing can panic while the lock is held.
-    fn read(&self) -> RwLockReadGuard<'_, HashMap<ActorId, Link>> {
+    fn read(&self) -> RwLockReadGuard<'_, Links> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, HashMap<ActorId, Link>> {
+    fn write(&self) -> RwLockWriteGuard<'_, Links> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -98,5 +119,18 @@ mod tests {
         table.accept(link(1, "a"));
         assert!(table.contains(&actor));
         assert!(table.remove(&actor) && !table.contains(&actor));
+    }
+
+    #[test]
+    fn a_refusal_is_remembered_until_the_link_is_accepted_or_gone() {
+        let (table, actor) = (LinkTable::default(), link(1, "a").actor_id);
+        table.refuse(actor, "not now".to_owned());
+        assert_eq!(table.refusal(&actor).as_deref(), Some("not now"));
+        table.accept(link(1, "a"));
+        assert_eq!(table.refusal(&actor), None);
+        table.refuse(actor, "not so".to_owned());
+        assert!(table.contains(&actor), "what was accepted before is served on");
+        table.remove(&actor);
+        assert_eq!(table.refusal(&actor), None);
     }
 }

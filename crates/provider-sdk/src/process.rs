@@ -11,6 +11,7 @@ mod orphan;
 mod serve;
 
 use std::{
+    path::PathBuf,
     process::ExitCode,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -24,6 +25,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use self::{actors::LatticeActors, orphan::Parent, serve::Server};
 use crate::{Builtin, Start};
+
+/// Under this name of `env_values` a host of ours says where a provider may keep data.
+pub const DATA_DIR: &str = "WASH_DATA_DIR";
 
 /// Time for the provider to release what it holds before the process ends all the same.
 const SHUTDOWN_TIME: Duration = Duration::from_secs(5);
@@ -75,6 +79,7 @@ async fn serve(builtin: Builtin, host_data: HostData, parent: Parent) -> Result<
         actors: Arc::new(actors),
         link_name: host_data.link_name.clone(),
         config: host_data.config_json.clone(),
+        data_dir: host_data.env_values.get(DATA_DIR).map(PathBuf::from),
     })
     .map_err(|error| error.to_string())?;
     tracing::info!(provider = %host_data.provider_key, host = %host_data.host_id, lattice = %host_data.lattice, "started");

@@ -1,6 +1,6 @@
 //! The one trait of a capability provider, and the handle through which it calls actors.
 
-use std::{sync::Arc, time::Instant};
+use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -37,6 +37,9 @@ pub struct Start {
     pub link_name: LinkName,
     /// Configuration text given at start, if any (`--config-json`).
     pub config: Option<String>,
+    /// A directory of its own, which outlives this start and every later one under the same link name. It may not exist
+    /// yet. None when whoever starts the provider keeps nothing for it, as hosts of 0.82 do.
+    pub data_dir: Option<PathBuf>,
 }
 
 /// A compiled-in provider: its description and how to start it.

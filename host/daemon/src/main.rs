@@ -33,7 +33,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let format = if cli.host.enable_structured_logging { LogFormat::Json } else { LogFormat::Text };
     init_logging(&cli.host.log_level, format)?;
     let config = configure(cli)?;
-    let host = Host::start(config, &[provider_httpserver::BUILTIN]).await?;
+    let host = Host::start(config, &[provider_httpserver::BUILTIN, provider_keyvalue_redb::BUILTIN]).await?;
     tracing::info!(host = %host.id(), name = host.friendly_name(), lattice = %host.lattice(), socket = %host.socket().display(), "host started");
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     host.run(async move {

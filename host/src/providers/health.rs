@@ -1,11 +1,12 @@
 //! Asking providers how they feel (protocol section 7.3).
 //!
-//! The flag starts as *unhealthy*; an answer that differs from it is an event, an answer that repeats it is a status.
-//! A provider that does not answer keeps its flag and is logged.
+//! The flag of the protocol starts as *unhealthy*; an answer that differs from it is an event, an answer that repeats it is
+//! a status, and a provider that does not answer keeps its flag. What calls go by is separate: one that says it is unhealthy,
+//! or is silent, is not called, and is asked again every second until it is well.
 
 use std::{
     sync::{Arc, Weak},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use lattice::{
@@ -19,7 +20,13 @@ use super::{Home, RunningProvider};
 use crate::core::Core;
 
 const FIRST_AFTER: Duration = Duration::from_secs(5);
+/// While a provider is not well, so that calls find it as soon as it is.
+const SOON: Duration = Duration::from_secs(1);
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// While a process is on its way to its first answer.
+const AT_ONCE: Duration = Duration::from_millis(20);
+/// So many checks without an answer make a provider unhealthy.
+const SILENT_AFTER: u32 = 2;
 
 /// Checks one provider until it stops.
 pub async fn watch(core: Weak<Core>, provider: Arc<RunningProvider>) {
@@ -27,17 +34,53 @@ pub async fn watch(core: Weak<Core>, provider: Arc<RunningProvider>) {
         Home::Embedded(_) => Duration::ZERO,
         Home::Process(_) => FIRST_AFTER,
     };
+    let (mut missed, mut told) = (0, None);
     loop {
         tokio::select! {
             () = provider.stop_token().cancelled() => return,
             () = tokio::time::sleep(wait) => {}
+            () = provider.doubted() => {}
         }
         let Some(core) = core.upgrade() else { return };
-        match ask(&core, &provider).await {
-            Some(health) => record(&core, &provider, &health),
-            None => tracing::warn!(provider = %provider.spec.id, "provider did not answer its health check"),
+        let every = core.config.health_interval;
+        let answer = ask(&core, &provider).await;
+        let young = matches!(&provider.home, Home::Process(process) if process.is_young());
+        missed = if answer.is_some() || young { 0 } else { missed + 1 };
+        judge(&core, &provider, answer.as_ref(), missed);
+        wait = match &answer {
+            Some(Health { healthy: true, .. }) => every,
+            None if young => AT_ONCE,
+            _ => SOON,
+        };
+        // Checks that come sooner than the protocol's are told only when they change something.
+        let is_news = told.is_none_or(|(when, healthy): (Instant, bool)| {
+            when.elapsed() >= every.saturating_sub(SOON)
+                || answer.as_ref().is_some_and(|health| health.healthy != healthy)
+        });
+        if let Some(health) = answer.filter(|_| is_news) {
+            record(&core, &provider, &health);
+            told = Some((Instant::now(), health.healthy));
         }
-        wait = core.config.health_interval;
+    }
+}
+
+/// Decides whether the provider is to be called.
+fn judge(core: &Core, provider: &RunningProvider, answer: Option<&Health>, missed: u32) {
+    // Without a broker nobody can answer, nor be called.
+    let connected = core.broker.as_ref().is_some_and(|broker| *broker.calls.connected.borrow());
+    match answer {
+        Some(Health { healthy: true, .. }) => provider.set_trouble(None),
+        Some(Health { message, .. }) => {
+            let message = message.as_deref().unwrap_or("no reason given");
+            provider.set_trouble(Some(format!("it says that it is unhealthy: {message}")));
+        }
+        None if missed >= SILENT_AFTER && connected => {
+            provider.set_trouble(Some(format!("it is unhealthy: it did not answer {missed} health checks in a row")));
+        }
+        None => {}
+    }
+    if missed == SILENT_AFTER {
+        tracing::warn!(provider = %provider.spec.id, "provider does not answer health checks");
     }
 }
 

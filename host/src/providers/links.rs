@@ -12,6 +12,7 @@ use std::{
 use claims::ActorId;
 use lattice::{
     Link,
+    control::Ack,
     event::{EventData, LinkApplied, LinkFailed},
     subject::RpcSubject,
 };
@@ -21,7 +22,7 @@ use super::{Home, RunningProvider};
 use crate::core::Core;
 
 /// How long a provider process of ours may take to answer a link; others never answer.
-const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+const ANSWER_WITHIN: Duration = Duration::from_millis(1500);
 
 enum Outcome {
     Served,
@@ -56,26 +57,33 @@ async fn reconcile(core: &Core, provider: &RunningProvider, seen: &mut HashMap<A
     let gone: Vec<ActorId> = seen.keys().filter(|actor| !wanted.contains_key(*actor)).copied().collect();
     for actor in gone {
         if let Some(entry) = seen.remove(&actor) {
+            provider.served.send_modify(|served| drop(served.remove(&actor)));
             delete(core, provider, &entry.link).await;
         }
     }
     let repeated = provider.take_repeated();
     for (actor, link) in wanted {
-        let before = seen.get(&actor);
+        let before = seen.get_mut(&actor);
         let settled =
-            |entry: &&Seen| entry.link == link && !matches!(entry.outcome, Outcome::Refused { retry: true, .. });
+            |entry: &&mut Seen| entry.link == link && !matches!(entry.outcome, Outcome::Refused { retry: true, .. });
         if let Some(entry) = before.filter(settled) {
-            if repeated.contains(&actor) {
+            // Put again, or back before it was let go after a move: whoever did wants to hear what became of it.
+            if repeated.contains(&actor) || !Arc::ptr_eq(&entry.link, &link) {
                 report(core, provider, &link, &entry.outcome, None);
+                entry.link = link;
             }
             continue;
         }
+        let before = seen.get(&actor);
         let told =
             before.filter(|entry| entry.link == link && !repeated.contains(&actor)).map(|entry| match &entry.outcome {
                 Outcome::Served => None,
                 Outcome::Refused { reason, .. } => Some(reason.clone()),
             });
         let outcome = put(core, provider, &link, before.map(|entry| &entry.link)).await;
+        if matches!(outcome, Outcome::Served) {
+            provider.served.send_modify(|served| drop(served.insert(actor, link.clone())));
+        }
         report(core, provider, &link, &outcome, told);
         seen.insert(actor, Seen { link, outcome });
     }
@@ -84,13 +92,7 @@ async fn reconcile(core: &Core, provider: &RunningProvider, seen: &mut HashMap<A
 async fn put(core: &Core, provider: &RunningProvider, link: &Arc<Link>, before: Option<&Arc<Link>>) -> Outcome {
     let refused = match &provider.home {
         Home::Embedded(embedded) => embedded.put_link(link).await.err(),
-        Home::Process(_) => {
-            if let Some(before) = before.filter(|before| *before != link) {
-                // Providers of other makers ignore a put for an actor they already know (protocol section 7.5).
-                delete(core, provider, before).await;
-            }
-            put_in_process(core, provider, link).await
-        }
+        Home::Process(_) => put_in_process(core, provider, link, before.filter(|before| *before != link)).await,
     };
     match refused {
         None => Outcome::Served,
@@ -99,13 +101,29 @@ async fn put(core: &Core, provider: &RunningProvider, link: &Arc<Link>, before: 
     }
 }
 
-async fn put_in_process(core: &Core, provider: &RunningProvider, link: &Link) -> Option<LinkRefused> {
-    let broker = core.broker.as_ref()?;
+/// Gives a link to a process. `before` is what it has in its place, which providers of ours replace without a gap; those of
+/// other makers ignore a put for an actor they already know and say nothing (protocol section 7.5), so it is deleted first.
+async fn put_in_process(
+    core: &Core,
+    provider: &RunningProvider,
+    link: &Link,
+    before: Option<&Arc<Link>>,
+) -> Option<LinkRefused> {
+    let mut answer = ask(core, provider, link).await;
+    if let (None, Some(before)) = (&answer, before) {
+        delete(core, provider, before).await;
+        answer = ask(core, provider, link).await;
+    }
+    let ack = answer.filter(|ack| !ack.accepted)?;
+    Some(LinkRefused::Unavailable { reason: ack.error })
+}
+
+async fn ask(core: &Core, provider: &RunningProvider, link: &Link) -> Option<Ack> {
     let spec = &provider.spec;
     let subject = RpcSubject::LinkPut { id: spec.id, link_name: spec.link_name.clone() };
-    let answer = broker.ask(subject.render(&core.config.lattice), link.to_msgpack().into(), ANSWER_WITHIN).await?;
-    let ack = lattice::control::Ack::from_reply(&answer).ok()?;
-    (!ack.accepted).then_some(LinkRefused::Unavailable { reason: ack.error })
+    let subject = subject.render(&core.config.lattice);
+    let answer = core.broker.as_ref()?.ask(subject, link.to_msgpack().into(), ANSWER_WITHIN).await?;
+    Ack::from_reply(&answer).ok()
 }
 
 async fn delete(core: &Core, provider: &RunningProvider, link: &Link) {

@@ -6,17 +6,21 @@
 pub mod archive;
 mod error;
 pub mod health;
+pub mod inbound;
+mod last_words;
 pub mod launcher;
 pub mod links;
+pub mod moves;
 pub mod process;
 pub mod start;
 
 pub use error::StartProviderError;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
+    path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -24,12 +28,14 @@ use std::{
 use claims::{ActorId, ProviderId};
 use contracts::CallError;
 use dashmap::DashMap;
-use lattice::{ContractId, LinkName, control::ProviderDescription, event::ProviderClaims};
+use lattice::{ContractId, Link, LinkName, control::ProviderDescription, event::ProviderClaims};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use provider_sdk::Provider;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    core::Core,
     providers::process::Process,
     state::{revocations::Provenance, scale::Annotations},
 };
@@ -76,8 +82,13 @@ pub struct RunningProvider {
     /// Where it lives.
     pub home: Home,
     healthy: AtomicBool,
+    /// Why it is not called although its process runs.
+    trouble: RwLock<Option<String>>,
+    doubts: Notify,
     wake: Notify,
     repeated: Mutex<BTreeSet<ActorId>>,
+    /// The links it has accepted.
+    served: watch::Sender<HashMap<ActorId, Arc<Link>>>,
     stop: CancellationToken,
 }
 
@@ -95,8 +106,11 @@ impl RunningProvider {
             spec,
             home,
             healthy: AtomicBool::new(false),
+            trouble: RwLock::default(),
+            doubts: Notify::new(),
             wake: Notify::new(),
             repeated: Mutex::default(),
+            served: watch::Sender::default(),
             stop,
         })
     }
@@ -122,6 +136,13 @@ impl RunningProvider {
         std::mem::take(&mut self.repeated.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Waits until it serves this very link.
+    pub async fn serves(&self, link: &Link) {
+        // The sender lives as long as this provider.
+        let is_served = |served: &HashMap<_, Arc<Link>>| served.get(&link.actor_id).is_some_and(|s| s.as_ref() == link);
+        self.served.subscribe().wait_for(is_served).await.ok();
+    }
+
     async fn woken(&self) {
         self.wake.notified().await;
     }
@@ -137,17 +158,31 @@ impl RunningProvider {
         self.healthy.load(Ordering::Relaxed)
     }
 
-    /// Fails at once when the provider is known not to run now.
+    /// Says why calls are not to be made for now, or that they are again.
+    fn set_trouble(&self, trouble: Option<String>) {
+        *self.trouble.write().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    /// A call was not answered in time: its health is asked for now rather than later.
+    pub fn suspect(&self) {
+        self.doubts.notify_one();
+    }
+
+    async fn doubted(&self) {
+        self.doubts.notified().await;
+    }
+
+    /// Fails at once when the provider is known not to answer now.
     ///
     /// # Errors
-    /// [`CallError::Unreachable`] while its process is being restarted.
+    /// [`CallError::Unreachable`] while its process is down or in a crash loop, says that it is not healthy, or does not
+    /// answer health checks.
     pub fn check_reachable(&self) -> Result<(), CallError> {
-        match &self.home {
-            Home::Process(process) if !process.is_up() => Err(CallError::Unreachable {
-                target: self.spec.id.to_string(),
-                reason: "its process ended and is being restarted".to_owned(),
-            }),
-            _ => Ok(()),
+        let Home::Process(process) = &self.home else { return Ok(()) };
+        let trouble = || self.trouble.read().unwrap_or_else(PoisonError::into_inner).clone();
+        match process.down().or_else(trouble) {
+            Some(reason) => Err(CallError::Unreachable { target: self.spec.id.to_string(), reason }),
+            None => Ok(()),
         }
     }
 
@@ -164,6 +199,17 @@ impl RunningProvider {
             revision: self.spec.revision,
         }
     }
+}
+
+/// Where a provider may keep data: the same directory at every start under this link name on this host.
+fn data_dir(core: &Core, spec: &ProviderSpec) -> PathBuf {
+    core.config.state_dir.join("data").join(spec.id.as_str()).join(path_of(spec.link_name.as_str()))
+}
+
+/// A name as a path below a directory: percent-encoded, and in pieces that a file system takes.
+fn path_of(name: &str) -> PathBuf {
+    let encoded = utf8_percent_encode(name, NON_ALPHANUMERIC).to_string();
+    encoded.as_bytes().chunks(120).map(|piece| String::from_utf8_lossy(piece).into_owned()).collect()
 }
 
 type Key = (ProviderId, LinkName);
@@ -214,5 +260,19 @@ impl Providers {
         if let Some(provider) = self.get(id, link_name) {
             provider.wake();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_link_name_leaves_its_directory() {
+        assert_eq!(path_of("default"), PathBuf::from("default"));
+        assert_eq!(path_of("/a/.."), PathBuf::from("%2Fa%2F%2E%2E"));
+        let long = path_of(&"/".repeat(256));
+        assert!(long.is_relative() && long.iter().all(|piece| piece.len() <= 120), "{}", long.display());
+        assert_ne!(path_of("a/b"), path_of("a-b"));
     }
 }

@@ -1,15 +1,13 @@
 //! Supervising a provider process (protocol sections 7.1 to 7.4).
 //!
 //! A child that ends by itself is started again with back-off and gets all its links in its host data. While it is
-//! down, calls to it fail at once. Invariant: when [`Process::stopped`] resolves, no child is left.
+//! down, calls to it fail at once and say why; one that ends again and again is a crash loop, and is called so. Invariant:
+//! when [`Process::stopped`] resolves, neither the child nor any process of its group is left.
 
 use std::{
     path::PathBuf,
     process::{ExitStatus, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -18,10 +16,12 @@ use lattice::{
     event::{EventData, ProviderStopped},
     subject::RpcSubject,
 };
+use provider_sdk::DATA_DIR;
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{io::AsyncWriteExt, process::Child, sync::watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{ProviderSpec, launcher};
+use super::{ProviderSpec, last_words::LastWords, launcher};
 use crate::core::Core;
 
 const FIRST_DELAY: Duration = Duration::from_millis(100);
@@ -29,17 +29,57 @@ const LONGEST_DELAY: Duration = Duration::from_secs(10);
 /// A child that ran this long had started well; its end is not part of a crash loop.
 const STABLE_AFTER: Duration = Duration::from_secs(30);
 
+/// So many ends in a row, each soon after the start, are a crash loop.
+const CRASH_LOOP: u32 = 4;
+
 /// Handle of a supervised child.
 pub struct Process {
-    up: Arc<AtomicBool>,
+    condition: watch::Receiver<Condition>,
     ended: watch::Receiver<bool>,
 }
 
+/// What is known of a child.
+#[derive(Debug, Clone, Default)]
+struct Condition {
+    up: bool,
+    /// When it was started.
+    since: Option<Instant>,
+    /// How often in a row it ended soon after its start.
+    ends: u32,
+    /// How it ended last, and what it said last.
+    how: String,
+}
+
+impl Condition {
+    /// Why it cannot be called.
+    fn reason(&self) -> String {
+        let Self { ends, how, .. } = self;
+        if *ends >= CRASH_LOOP {
+            return format!("crash loop: its process ended {ends} times in a row, last with {how}");
+        }
+        format!("its process ended with {how} and is being restarted")
+    }
+}
+
 impl Process {
-    /// Whether the child runs now.
+    /// Why the child cannot be called now; none while it runs.
     #[must_use]
-    pub fn is_up(&self) -> bool {
-        self.up.load(Ordering::Relaxed)
+    pub fn down(&self) -> Option<String> {
+        let condition = self.condition.borrow();
+        (!condition.up).then(|| condition.reason())
+    }
+
+    /// Whether the child was started so recently that it may still be on its way to its first answer.
+    #[must_use]
+    pub fn is_young(&self) -> bool {
+        self.condition.borrow().since.is_some_and(|since| since.elapsed() < super::start::FIRST_ANSWER_WITHIN)
+    }
+
+    /// How the child ended, if it has since it was started or last ran well.
+    #[must_use]
+    pub fn has_ended(&self) -> Option<String> {
+        let condition = self.condition.borrow();
+        (condition.ends > 0).then(|| condition.how.clone())
     }
 
     /// Resolves when the supervisor has ended and the child is gone.
@@ -58,71 +98,110 @@ pub async fn start(
     executable: PathBuf,
     stop: CancellationToken,
 ) -> Result<Process, String> {
-    let up = Arc::new(AtomicBool::new(false));
     let (ended_in, ended) = watch::channel(false);
-    let supervisor = Supervisor { core: core.clone(), spec, executable, up: up.clone(), stop };
+    let (condition_in, condition) = watch::channel(Condition::default());
+    let supervisor = Supervisor { core: core.clone(), spec, executable, condition: condition_in, stop };
     let child = supervisor.launch().await?;
     core.tasks.spawn(async move {
         supervisor.run(child).await;
         ended_in.send_replace(true);
     });
-    Ok(Process { up, ended })
+    Ok(Process { condition, ended })
 }
 
 struct Supervisor {
     core: Arc<Core>,
     spec: ProviderSpec,
     executable: PathBuf,
-    up: Arc<AtomicBool>,
+    condition: watch::Sender<Condition>,
     stop: CancellationToken,
 }
 
+/// A child, and what it says.
+struct Running {
+    child: Child,
+    words: LastWords,
+    group: Option<Pid>,
+}
+
+impl Drop for Running {
+    /// What the child has started is in its group.
+    fn drop(&mut self) {
+        if let Some(group) = self.group {
+            // Fails when nobody is left in it.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
 impl Supervisor {
-    async fn run(self, first: Child) {
+    async fn run(self, first: Running) {
         let mut child = Some(first);
         let mut delay = FIRST_DELAY;
         while let Some(mut running) = child.take() {
             let started = Instant::now();
-            tokio::select! {
-                status = running.wait() => self.report_end(status.ok()),
+            let status = tokio::select! {
+                status = running.child.wait() => status.ok(),
                 () = self.stop.cancelled() => {
                     self.shut_down(running).await;
                     return;
                 }
-            }
+            };
             if started.elapsed() > STABLE_AFTER {
                 delay = FIRST_DELAY;
             }
+            self.report_end(started, status, running).await;
             child = self.relaunch(&mut delay).await;
         }
     }
 
-    fn report_end(&self, status: Option<ExitStatus>) {
-        self.up.store(false, Ordering::Relaxed);
+    async fn report_end(&self, started: Instant, status: Option<ExitStatus>, mut running: Running) {
         self.core.metrics.provider_restarts(self.spec.id, self.spec.link_name.clone());
         let how = status.map_or_else(|| "unknown status".to_owned(), |status| status.to_string());
-        tracing::warn!(provider = %self.spec.id, link_name = %self.spec.link_name, %how, "provider process ended; restarting it");
+        let how = match running.words.take().await {
+            Some(words) => format!("{how}, and the words `{words}`"),
+            None => how,
+        };
+        self.condition.send_modify(|condition| {
+            condition.ends = if started.elapsed() > STABLE_AFTER { 1 } else { condition.ends.saturating_add(1) };
+            condition.up = false;
+            condition.how = how;
+        });
+        let condition = self.condition.borrow().clone();
+        let (reason, spec) = (condition.reason(), &self.spec);
+        if condition.ends == CRASH_LOOP {
+            tracing::error!(provider = %spec.id, link_name = %spec.link_name, %reason, "provider is in a crash loop");
+        } else {
+            tracing::warn!(provider = %spec.id, link_name = %spec.link_name, %reason, "provider process ended");
+        }
         self.core.emit(EventData::ProviderStopped(ProviderStopped {
             host_id: self.core.identity.host_id,
-            public_key: self.spec.id,
-            link_name: self.spec.link_name.clone(),
-            contract_id: self.spec.contract.clone(),
-            instance_id: self.spec.instance_id.clone(),
-            annotations: self.spec.annotations.clone(),
-            reason: format!("process ended: {how}"),
+            public_key: spec.id,
+            link_name: spec.link_name.clone(),
+            contract_id: spec.contract.clone(),
+            instance_id: spec.instance_id.clone(),
+            annotations: spec.annotations.clone(),
+            reason,
         }));
     }
 
     /// Starts the child again, however long it takes; none when told to stop.
-    async fn relaunch(&self, delay: &mut Duration) -> Option<Child> {
+    async fn relaunch(&self, delay: &mut Duration) -> Option<Running> {
         loop {
             tokio::select! {
                 () = tokio::time::sleep(*delay) => {}
                 () = self.stop.cancelled() => return None,
             }
             *delay = (*delay * 2).min(LONGEST_DELAY);
+            let provider = self.core.providers.get(&self.spec.id, &self.spec.link_name);
+            if let Some(provider) = &provider {
+                provider.set_trouble(Some("its process was started again and has not answered yet".to_owned()));
+            }
             match self.launch().await {
                 Ok(child) => {
+                    if let Some(provider) = &provider {
+                        provider.suspect();
+                    }
                     self.core.emit(super::start::started(&self.core, &self.spec));
                     self.core.providers.wake(&self.spec.id, &self.spec.link_name);
                     return Some(child);
@@ -132,7 +211,7 @@ impl Supervisor {
         }
     }
 
-    async fn launch(&self) -> Result<Child, String> {
+    async fn launch(&self) -> Result<Running, String> {
         let mut command = std::process::Command::new(&self.executable);
         let otel = self.otel_config();
         command
@@ -141,9 +220,11 @@ impl Supervisor {
             .env("OTEL_EXPORTER_OTLP_ENDPOINT", otel.exporter_otlp_endpoint.unwrap_or_default())
             .envs(std::env::var("RUST_LOG").map(|filter| ("RUST_LOG", filter)))
             .stdout(Stdio::inherit())
-            .stderr(Stdio::inherit());
+            .stderr(Stdio::piped());
         let mut child =
             launcher::spawn(command).await.map_err(|error| format!("cannot start the provider: {error}"))?;
+        let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        let words = LastWords::follow(child.stderr.take());
         let line = self.host_data().to_stdin_line();
         if let Some(mut stdin) = child.stdin.take() {
             // A child that does not read its stdin is noticed by its exit or its health, not here.
@@ -152,8 +233,11 @@ impl Supervisor {
                 tracing::warn!(provider = %self.spec.id, "provider process did not read its host data");
             }
         }
-        self.up.store(true, Ordering::Relaxed);
-        Ok(child)
+        self.condition.send_modify(|condition| {
+            condition.up = true;
+            condition.since = Some(Instant::now());
+        });
+        Ok(Running { child, words, group })
     }
 
     fn host_data(&self) -> HostData {
@@ -169,7 +253,7 @@ impl Supervisor {
             lattice_rpc_url: nats.and_then(|nats| nats.urls.first().cloned()).unwrap_or_default(),
             provider_key: self.spec.id,
             invocation_seed: Secret::new(core.identity.cluster_key.seed().expose()),
-            env_values: std::collections::BTreeMap::new(),
+            env_values: [(DATA_DIR.to_owned(), super::data_dir(core, &self.spec).display().to_string())].into(),
             instance_id: self.spec.instance_id.clone(),
             link_definitions: links.iter().map(|link| link.as_ref().clone()).collect(),
             cluster_issuers: core.identity.trusted_issuers.iter().copied().collect(),
@@ -187,8 +271,9 @@ impl Supervisor {
         OtelConfig { traces_exporter: Some("otlp".to_owned()), exporter_otlp_endpoint: Some(tracing.endpoint.clone()) }
     }
 
-    async fn shut_down(&self, mut child: Child) {
+    async fn shut_down(&self, mut running: Running) {
         let grace = self.core.config.provider_shutdown_delay;
+        let child = &mut running.child;
         let subject = RpcSubject::Shutdown { id: self.spec.id, link_name: self.spec.link_name.clone() };
         if let Some(broker) = &self.core.broker {
             let request = ShutdownRequest::new(&self.core.identity.host_id).to_json();
@@ -197,9 +282,11 @@ impl Supervisor {
                 ask.await;
                 child.wait().await
             };
-            tokio::time::timeout(grace, exit).await.ok();
+            if tokio::time::timeout(grace, exit).await.is_err() {
+                tracing::warn!(provider = %self.spec.id, ?grace, "provider process does not end when asked; killing it");
+            }
         }
         child.kill().await.ok();
-        self.up.store(false, Ordering::Relaxed);
+        self.condition.send_modify(|condition| condition.up = false);
     }
 }

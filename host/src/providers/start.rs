@@ -15,7 +15,7 @@ use lattice::{
 use provider_sdk::{Builtin, Start};
 use uuid::Uuid;
 
-use super::{Home, ProviderSpec, RunningProvider, StartProviderError, archive, health, links, process};
+use super::{Home, ProviderSpec, RunningProvider, StartProviderError, archive, health, inbound, links, process};
 use crate::{
     artifacts::{ArtifactRef, FetchError, Fetched, Location},
     core::{Core, unix_now},
@@ -25,8 +25,8 @@ use crate::{
     state::revocations::{Named, Provenance},
 };
 
-/// How long a new process may take until its first health answer before it is announced all the same.
-const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// How long a new process may take until its first health answer.
+pub const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(10);
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
 /// Starts a provider and tells the lattice how that went.
@@ -103,7 +103,12 @@ async fn start_embedded(
     };
     refuse_second(core, &spec)?;
     let actors = EmbeddedActors::new(core, id, spec.link_name.clone());
-    let start = Start { actors, link_name: spec.link_name.clone(), config: spec.config.clone() };
+    let start = Start {
+        actors,
+        link_name: spec.link_name.clone(),
+        config: spec.config.clone(),
+        data_dir: Some(super::data_dir(core, &spec)),
+    };
     let provider = (builtin.start)(start).map_err(|error| StartProviderError::Failed { reason: error.to_string() })?;
     let stored = stored_claims(&spec, descriptor.version, own_issuer(&id.public_key()));
     announce(core, RunningProvider::new(spec, Home::Embedded(provider)), stored).await
@@ -151,19 +156,22 @@ async fn start_process(
     let child = child.map_err(|reason| StartProviderError::Failed { reason })?;
     let provider = RunningProvider::with_stop(spec, Home::Process(child), stop);
     if let Err(error) = await_first_answer(core, &provider).await {
-        provider.stop_token().cancel();
+        end(&provider).await;
         return Err(error);
     }
     announce(core, provider, stored).await
 }
 
-/// Waits for the first health answer; a process that ends before it has not started.
+/// Waits for the first health answer; a process that ends before it, or never gives one, has not started. Without a broker
+/// there is nobody to answer, and the process is announced.
 async fn await_first_answer(core: &Core, provider: &RunningProvider) -> Result<(), StartProviderError> {
+    let failed = |reason: String| Err(StartProviderError::Failed { reason });
     let deadline = tokio::time::Instant::now() + FIRST_ANSWER_WITHIN;
     while tokio::time::Instant::now() < deadline {
-        if provider.check_reachable().is_err() {
-            let reason = "the provider process ended before it answered; its output is in the host's log".to_owned();
-            return Err(StartProviderError::Failed { reason });
+        if let Home::Process(process) = &provider.home
+            && let Some(how) = process.has_ended()
+        {
+            return failed(format!("the provider process ended before it answered, with {how}"));
         }
         if let Some(answer) = health::ask(core, provider).await {
             health::record(core, provider, &answer);
@@ -171,7 +179,10 @@ async fn await_first_answer(core: &Core, provider: &RunningProvider) -> Result<(
         }
         tokio::time::sleep(ASK_AGAIN_AFTER).await;
     }
-    tracing::warn!(provider = %provider.spec.id, "provider runs but has not answered a health check yet");
+    if core.broker.as_ref().is_some_and(|broker| *broker.calls.connected.borrow()) {
+        return failed(format!("the provider process did not answer a health check within {FIRST_ANSWER_WITHIN:?}"));
+    }
+    tracing::warn!(provider = %provider.spec.id, "provider runs but cannot be asked without NATS");
     Ok(())
 }
 
@@ -209,6 +220,9 @@ async fn announce(
     core.emit(started(core, &provider.spec));
     let weak = Arc::downgrade(core);
     core.tasks.spawn(links::serve(weak.clone(), provider.clone(), core.config.reconcile_interval));
+    if let Home::Embedded(embedded) = &provider.home {
+        core.tasks.spawn(inbound::serve(core.clone(), provider.clone(), embedded.clone()));
+    }
     core.tasks.spawn(health::watch(weak, provider.clone()));
     Ok(provider)
 }

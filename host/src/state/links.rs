@@ -1,6 +1,8 @@
 //! Links: which actor may use which provider, under which name.
 //!
-//! Pure bookkeeping. Invariant: at most one provider per (actor, contract, link name).
+//! Pure bookkeeping. A link that now names another provider moves: its calls go to the old one until somebody says that the
+//! new one is ready ([`Links::switch`]), and the old one serves calls under way until it is let go ([`Links::release`]).
+//! Invariant: at most one provider per (actor, contract, link name) is called.
 
 use std::sync::Arc;
 
@@ -26,7 +28,49 @@ pub enum LinkChange {
     Unchanged,
 }
 
-type ActorLinks = Arc<Vec<Arc<Link>>>;
+type ActorLinks = Arc<Vec<Route>>;
+
+/// One link of an actor, and what it moves away from.
+#[derive(Debug, Clone)]
+struct Route {
+    link: Arc<Link>,
+    leaving: Option<Leaving>,
+}
+
+/// A provider that a link moves away from.
+#[derive(Debug, Clone)]
+struct Leaving {
+    link: Arc<Link>,
+    /// Whether calls still go to it.
+    called: bool,
+}
+
+impl Route {
+    /// Where calls go.
+    fn called(&self) -> &Arc<Link> {
+        match &self.leaving {
+            Some(Leaving { link, called: true }) => link,
+            _ => &self.link,
+        }
+    }
+
+    /// Every provider that has the link.
+    fn held(&self) -> impl Iterator<Item = &Arc<Link>> {
+        std::iter::once(&self.link).chain(self.leaving.iter().map(|leaving| &leaving.link))
+    }
+
+    /// The same link with other content. What serves now serves on until the new provider is ready.
+    fn moved_to(&self, link: Arc<Link>) -> Self {
+        let serving = self.called().clone();
+        let leaving = if serving.provider_id == link.provider_id {
+            // Back to where calls go anyway; what was to be next, or lingers, is let go.
+            None
+        } else {
+            Some(Leaving { link: serving, called: true })
+        };
+        Self { link, leaving }
+    }
+}
 
 /// All links of the lattice, by actor; an actor has few.
 #[derive(Default)]
@@ -44,49 +88,76 @@ impl Links {
         if replaced.as_ref() == Some(&link) {
             return LinkChange::Repeated(link);
         }
-        self.rebuild(link.actor_id, |links| {
-            links.retain(|other| other.id() != id);
-            links.push(link.clone());
+        self.rebuild(link.actor_id, |routes| match routes.iter_mut().find(|route| route.link.id() == id) {
+            Some(route) => *route = route.moved_to(link.clone()),
+            None => routes.push(Route { link: link.clone(), leaving: None }),
         });
         LinkChange::Put { link, replaced }
     }
 
-    /// Forgets a link by its id.
+    /// Forgets a link by its id, at once and wherever it is.
     pub fn delete(&self, id: &LinkId) -> LinkChange {
         let Some((_, link)) = self.by_id.remove(id) else { return LinkChange::Unchanged };
-        self.rebuild(link.actor_id, |links| links.retain(|other| !Arc::ptr_eq(other, &link)));
+        self.rebuild(link.actor_id, |routes| routes.retain(|other| other.link.id() != *id));
         LinkChange::Deleted(link)
     }
 
-    fn rebuild(&self, actor: ActorId, change: impl FnOnce(&mut Vec<Arc<Link>>)) {
+    /// The provider of this link is ready: calls go to it. No effect when the link is another one by now.
+    pub fn switch(&self, link: &Arc<Link>) {
+        self.change(link, |route| {
+            if let Some(leaving) = &mut route.leaving {
+                leaving.called = false;
+            }
+        });
+    }
+
+    /// Lets go what this link has moved away from. No effect when the link is another one by now.
+    pub fn release(&self, link: &Arc<Link>) {
+        self.change(link, |route| route.leaving = None);
+    }
+
+    fn change(&self, link: &Arc<Link>, change: impl FnOnce(&mut Route)) {
+        self.rebuild(link.actor_id, |routes| {
+            if let Some(route) = routes.iter_mut().find(|route| Arc::ptr_eq(&route.link, link)) {
+                change(route);
+            }
+        });
+    }
+
+    fn rebuild(&self, actor: ActorId, change: impl FnOnce(&mut Vec<Route>)) {
         let mut slot = self.by_actor.entry(actor).or_default();
-        let mut links = slot.as_ref().clone();
-        change(&mut links);
-        *slot = Arc::new(links);
+        let mut routes = slot.as_ref().clone();
+        change(&mut routes);
+        *slot = Arc::new(routes);
     }
 
     /// The link an actor uses for a contract under a link name.
     #[must_use]
     pub fn find(&self, actor: &ActorId, contract: &str, link_name: &str) -> Option<Arc<Link>> {
-        let links = self.of_actor(actor)?;
-        links.iter().find(|l| l.contract_id.as_str() == contract && l.link_name.as_str() == link_name).cloned()
+        let routes = self.of_actor(actor)?;
+        let mut called = routes.iter().map(Route::called);
+        called.find(|l| l.contract_id.as_str() == contract && l.link_name.as_str() == link_name).cloned()
     }
 
-    /// Whether a provider may call an actor under this link name: the link the actor has, for any contract.
+    /// Whether a provider may call an actor under this link name, or be called by it: the link the actor has, for any
+    /// contract, also while it moves away.
     #[must_use]
     pub fn granting(&self, actor: &ActorId, provider: &ProviderId, link_name: &str) -> Option<Arc<Link>> {
-        let links = self.of_actor(actor)?;
-        links.iter().find(|l| l.provider_id == *provider && l.link_name.as_str() == link_name).cloned()
+        let routes = self.of_actor(actor)?;
+        let mut held = routes.iter().flat_map(Route::held);
+        held.find(|l| l.provider_id == *provider && l.link_name.as_str() == link_name).cloned()
     }
 
     fn of_actor(&self, actor: &ActorId) -> Option<ActorLinks> {
-        self.by_actor.get(actor).map(|links| links.clone())
+        self.by_actor.get(actor).map(|routes| routes.clone())
     }
 
-    /// All links a provider serves under a link name.
+    /// All links a provider serves under a link name, those that move away from it too.
     #[must_use]
     pub fn of_provider(&self, provider: &ProviderId, link_name: &LinkName) -> Vec<Arc<Link>> {
-        self.all().into_iter().filter(|l| l.provider_id == *provider && l.link_name == *link_name).collect()
+        let routes = self.by_actor.iter().map(|entry| entry.value().clone());
+        let held = routes.flat_map(|routes| routes.iter().flat_map(Route::held).cloned().collect::<Vec<_>>());
+        held.filter(|l| l.provider_id == *provider && l.link_name == *link_name).collect()
     }
 
     /// All links, sorted by actor, contract and name so that every host lists them alike.
@@ -132,10 +203,73 @@ mod tests {
         links.put(link(&actor, &first, "1"));
         let change = links.put(link(&actor, &second, "1"));
         assert!(matches!(change, LinkChange::Put { replaced: Some(old), .. } if old.provider_id == first));
-        let found = links.find(&actor, "wasmcloud:keyvalue", "default").expect("a link");
-        assert_eq!(found.provider_id, second);
         assert_eq!(links.all().len(), 1);
+        assert_eq!(links.all()[0].provider_id, second);
+    }
+
+    fn called(links: &Links, actor: &ActorId) -> ProviderId {
+        links.find(actor, "wasmcloud:keyvalue", "default").expect("a link").provider_id
+    }
+
+    fn put(links: &Links, link: Link) -> Arc<Link> {
+        match links.put(link) {
+            LinkChange::Put { link, .. } => link,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_link_moves_when_the_new_provider_is_ready_and_the_old_one_serves_until_it_is_let_go() {
+        let (actor, first, second) = ids();
+        let (links, name) = (Links::default(), LinkName::default());
+        put(&links, link(&actor, &first, "1"));
+        let moved = put(&links, link(&actor, &second, "1"));
+        assert_eq!(called(&links, &actor), first);
+        assert_eq!((links.of_provider(&first, &name).len(), links.of_provider(&second, &name).len()), (1, 1));
+        links.switch(&moved);
+        assert_eq!(called(&links, &actor), second);
+        assert!(links.granting(&actor, &first, "default").is_some(), "calls under way");
+        links.release(&moved);
         assert!(links.granting(&actor, &first, "default").is_none());
+        assert_eq!((links.of_provider(&first, &name).len(), links.of_provider(&second, &name).len()), (0, 1));
+    }
+
+    #[test]
+    fn a_link_that_moves_back_before_the_new_provider_is_ready_has_not_moved() {
+        let (actor, first, second) = ids();
+        let links = Links::default();
+        put(&links, link(&actor, &first, "1"));
+        let there = put(&links, link(&actor, &second, "1"));
+        let back = put(&links, link(&actor, &first, "1"));
+        links.switch(&there);
+        assert_eq!(called(&links, &actor), first);
+        assert!(links.granting(&actor, &second, "default").is_none());
+        links.release(&back);
+        assert_eq!(called(&links, &actor), first);
+    }
+
+    #[test]
+    fn other_values_for_the_same_provider_take_effect_at_once() {
+        let (actor, first, _) = ids();
+        let links = Links::default();
+        put(&links, link(&actor, &first, "1"));
+        put(&links, link(&actor, &first, "2"));
+        let held = links.of_provider(&first, &LinkName::default());
+        assert_eq!(held.len(), 1);
+        assert_eq!(held[0].values["url"], "2");
+    }
+
+    #[test]
+    fn a_link_deleted_while_it_moves_is_gone_everywhere() {
+        let (actor, first, second) = ids();
+        let links = Links::default();
+        put(&links, link(&actor, &first, "1"));
+        let moved = put(&links, link(&actor, &second, "1"));
+        links.delete(&moved.id());
+        for provider in [first, second] {
+            assert!(links.granting(&actor, &provider, "default").is_none());
+        }
+        assert!(links.find(&actor, "wasmcloud:keyvalue", "default").is_none());
     }
 
     #[test]
@@ -145,6 +279,8 @@ mod tests {
         links.put(link(&actor, &provider, "1"));
         assert!(matches!(links.put(link(&actor, &provider, "1")), LinkChange::Repeated(_)));
         assert_eq!(links.all().len(), 1);
+        links.delete(&link(&actor, &provider, "1").id());
+        assert!(links.find(&actor, "wasmcloud:keyvalue", "default").is_none(), "also when it was put twice");
     }
 
     #[test]

@@ -90,6 +90,7 @@ pub async fn run(args: ServeArgs, context: &Context) -> Result<Output> {
         actors: Arc::new(OneActor::new(guest, context.printer.clone())),
         link_name: LinkName::default(),
         config: None,
+        data_dir: None,
     };
     let server = (BUILTIN.start)(start)?;
     server.put_link(&link(actor, address, args.timeout)?).await?;

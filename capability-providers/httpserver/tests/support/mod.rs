@@ -67,8 +67,12 @@ impl World {
 
     pub fn with_config(config: Option<&str>) -> Self {
         let actors = Arc::new(FakeActors::default());
-        let start =
-            Start { actors: actors.clone(), link_name: "default".parse().unwrap(), config: config.map(str::to_owned) };
+        let start = Start {
+            actors: actors.clone(),
+            link_name: "default".parse().unwrap(),
+            config: config.map(str::to_owned),
+            data_dir: None,
+        };
         let provider = (provider_httpserver::BUILTIN.start)(start).unwrap();
         Self { provider, actors }
     }

@@ -121,6 +121,7 @@ impl State {
                 } else {
                     tracing::warn!(error = %refused, %actor, "link refused");
                 }
+                self.table.refuse(actor, refused.to_string());
                 Ack::refused(refused.to_string())
             }
         }

@@ -11,7 +11,7 @@ use std::{
 
 use async_nats::{Client, Message, Subscriber};
 use bytes::Bytes;
-use claims::ClusterId;
+use claims::{ActorId, ClusterId};
 use contracts::{CallError, TraceContext};
 use futures_util::StreamExt as _;
 use lattice::{
@@ -220,13 +220,7 @@ impl Calls {
             return Err(CallError::Unauthorized { reason });
         }
         let origin = invocation.origin.public_key;
-        let Some(actor) = origin.parse().ok().filter(|actor| self.table.contains(actor)) else {
-            return Err(CallError::NotLinked {
-                actor: origin,
-                contract: self.contract.to_owned(),
-                link_name: self.link_name.clone(),
-            });
-        };
+        let actor = self.linked(&origin)?;
         let deadline = incoming.deadline.unwrap_or_else(|| Instant::now() + self.timeout);
         let call = ProviderCall {
             actor,
@@ -237,5 +231,24 @@ impl Calls {
         };
         let expired = |_| Err(CallError::DeadlineExceeded { step: format!("waiting for provider `{}`", self.own_key) });
         tokio::time::timeout_at(deadline.into(), self.provider.call(call)).await.unwrap_or_else(expired)
+    }
+
+    /// The calling actor, if its link is served.
+    fn linked(&self, origin: &str) -> Result<ActorId, CallError> {
+        let actor: Option<ActorId> = origin.parse().ok();
+        if let Some(actor) = actor.filter(|actor| self.table.contains(actor)) {
+            return Ok(actor);
+        }
+        match actor.and_then(|actor| self.table.refusal(&actor)) {
+            Some(reason) => Err(CallError::Unreachable {
+                target: self.own_key.clone(),
+                reason: format!("it does not serve the link of `{origin}` now: {reason}"),
+            }),
+            None => Err(CallError::NotLinked {
+                actor: origin.to_owned(),
+                contract: self.contract.to_owned(),
+                link_name: self.link_name.clone(),
+            }),
+        }
     }
 }

@@ -1,0 +1,148 @@
+//! Calls from other hosts to providers embedded in this one, and hosts that ask whether such a provider serves a link.
+//!
+//! Owns the checks of such a call: signature, target, link, claims, revocation. A provider process has the same in its SDK.
+//! Invariant: nothing is called here that its caller could not call on this host.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_nats::{Message, Subscriber};
+use bytes::Bytes;
+use claims::ActorId;
+use contracts::{CallError, TraceContext};
+use futures_util::StreamExt as _;
+use lattice::{Link, client::Incoming, control::Ack, subject::RpcSubject};
+use provider_sdk::{Provider, ProviderCall};
+use tokio::sync::Semaphore;
+
+use super::RunningProvider;
+use crate::{
+    core::{Core, unix_now},
+    revocations,
+};
+
+/// Calls that run at once; more wait in the subscription.
+const AT_ONCE: usize = 1024;
+/// How long a host that asks for a link is kept waiting.
+const LINK_WITHIN: Duration = Duration::from_secs(5);
+
+/// Takes calls and questions until the provider stops.
+pub async fn serve(core: Arc<Core>, provider: Arc<RunningProvider>, embedded: Arc<dyn Provider>) {
+    let Some(broker) = &core.broker else { return };
+    let (id, link_name) = (provider.spec.id, provider.spec.link_name.clone());
+    let calls = RpcSubject::Provider { id, link_name: link_name.clone() };
+    let puts = RpcSubject::LinkPut { id, link_name };
+    let subscribed = async {
+        let (lattice, client) = (&core.config.lattice, &broker.calls.client);
+        let group = calls.queue_group(lattice).expect("providers are called through a queue group");
+        let calls = client.queue_subscribe(calls.render(lattice), group).await?;
+        Ok::<_, async_nats::SubscribeError>((calls, client.subscribe(puts.render(lattice)).await?))
+    };
+    match subscribed.await {
+        Ok((calls, puts)) => take(&core, &provider, &embedded, calls, puts).await,
+        Err(error) => tracing::error!(%error, provider = %id, "cannot take calls from the lattice"),
+    }
+}
+
+async fn take(
+    core: &Arc<Core>,
+    provider: &Arc<RunningProvider>,
+    embedded: &Arc<dyn Provider>,
+    mut calls: Subscriber,
+    mut puts: Subscriber,
+) {
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    loop {
+        tokio::select! {
+            () = provider.stop_token().cancelled() => return,
+            Some(put) = puts.next() => {
+                core.tasks.spawn(say_when_served(core.clone(), provider.clone(), put));
+            }
+            call = calls.next(), if places.available_permits() > 0 => {
+                let Some(call) = call else { return };
+                let place = places.clone().try_acquire_owned();
+                let (core, provider, embedded) = (core.clone(), provider.clone(), embedded.clone());
+                core.tasks.clone().spawn(async move {
+                    let _place = place;
+                    Box::pin(answer(&core, &provider, embedded.as_ref(), call)).await;
+                });
+            }
+        }
+    }
+}
+
+async fn answer(core: &Core, provider: &RunningProvider, embedded: &dyn Provider, message: Message) {
+    let Some(responder) = &core.inbound.responder else { return };
+    let trusted = &core.identity.trusted_issuers;
+    let (reply_to, outcome) = match responder.accept(&message, unix_now(), trusted, &core.inbound.replays).await {
+        Ok(incoming) => (incoming.reply_to.clone(), carry_out(core, provider, embedded, incoming).await),
+        Err(rejected) => (rejected.reply_to, Err(rejected.error)),
+    };
+    if let Err(error) = &outcome {
+        tracing::debug!(provider = %provider.spec.id, code = error.code(), %error, "call failed");
+    }
+    if let Err(error) = responder.respond(&reply_to, outcome).await {
+        tracing::warn!(%error, provider = %provider.spec.id, "cannot answer a call");
+    }
+}
+
+async fn carry_out(
+    core: &Core,
+    provider: &RunningProvider,
+    embedded: &dyn Provider,
+    incoming: Incoming,
+) -> Result<Bytes, CallError> {
+    let invocation = incoming.invocation;
+    if invocation.target.public_key != provider.spec.id.as_str() {
+        return Err(CallError::Unauthorized { reason: "the invocation is for another target".to_owned() });
+    }
+    let actor = check_origin(core, provider, &invocation.origin.public_key)?;
+    let deadline = incoming.deadline.unwrap_or_else(|| core.default_deadline());
+    if deadline <= Instant::now() {
+        return Err(CallError::DeadlineExceeded { step: "waiting to be called".to_owned() });
+    }
+    let call = ProviderCall {
+        actor,
+        operation: invocation.operation,
+        payload: invocation.msg,
+        deadline,
+        trace: TraceContext(invocation.trace_context),
+    };
+    let late = |_| Err(CallError::DeadlineExceeded { step: format!("waiting for provider `{}`", provider.spec.id) });
+    tokio::time::timeout_at(deadline.into(), embedded.call(call)).await.unwrap_or_else(late)
+}
+
+/// The actor that calls, if it is linked, granted the contract and not revoked.
+fn check_origin(core: &Core, provider: &RunningProvider, origin: &str) -> Result<ActorId, CallError> {
+    let spec = &provider.spec;
+    let actor: ActorId = origin
+        .parse()
+        .map_err(|_| CallError::Unauthorized { reason: "the origin of the invocation is no actor".to_owned() })?;
+    let link = core.tables().links.granting(&actor, &spec.id, spec.link_name.as_str());
+    if !link.is_some_and(|link| link.contract_id == spec.contract) {
+        return Err(CallError::NotLinked {
+            actor: origin.to_owned(),
+            contract: spec.contract.to_string(),
+            link_name: spec.link_name.to_string(),
+        });
+    }
+    core.check_grant(&actor, spec.contract.as_str())?;
+    revocations::check_caller(core, actor.public_key())?;
+    provider.check_reachable()?;
+    Ok(actor)
+}
+
+/// Links come by lattice state alone; a host that moves one wants to hear when it is served.
+async fn say_when_served(core: Arc<Core>, provider: Arc<RunningProvider>, message: Message) {
+    let (Some(reply), Some(broker)) = (message.reply, &core.broker) else { return };
+    let Ok(link) = Link::from_msgpack(&message.payload) else { return };
+    let ack = match tokio::time::timeout(LINK_WITHIN, provider.serves(&link)).await {
+        Ok(()) => Ack::accepted(),
+        Err(_) => Ack::refused(format!("the link is not served after {LINK_WITHIN:?}")),
+    };
+    if let Err(error) = broker.calls.client.publish(reply, lattice::control::encode(&ack).into()).await {
+        tracing::debug!(%error, "cannot answer a question about a link");
+    }
+}
