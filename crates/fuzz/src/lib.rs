@@ -15,6 +15,7 @@ mod key_text;
 mod messages;
 mod precompiled;
 mod revocations;
+mod sessions;
 mod token;
 mod wapc_host;
 mod wasm_claims;
@@ -26,6 +27,7 @@ pub use key_text::key_text;
 pub use messages::{control, event, http_message, invocation, link};
 pub use precompiled::precompiled;
 pub use revocations::revocations;
+pub use sessions::{session_batch, session_handshake};
 pub use token::{claims_json, token};
 pub use wapc_host::wapc_host;
 pub use wasm_claims::{wasm_claims, wasm_sections};
@@ -51,6 +53,8 @@ pub const TARGETS: &[Target] = &[
     ("precompiled", precompiled),
     ("reference", reference),
     ("revocations", revocations),
+    ("session_batch", session_batch),
+    ("session_handshake", session_handshake),
     ("token", token),
     ("wapc_host", wapc_host),
     ("wasm_claims", wasm_claims),
