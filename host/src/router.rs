@@ -15,14 +15,16 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use claims::{ActorId, ProviderId};
 use contracts::{CallError, TraceContext, httpserver};
-use lattice::{Link, LinkName, invocation::Entity, subject::RpcSubject};
+use lattice::{Link, LinkName, invocation::Entity, session::CallParts, subject::RpcSubject};
 use provider_sdk::{Actors as ActorHandle, HttpBody, ProviderCall, http_message};
 use runtime::{CallContext, Outbound, OutboundCall, OutboundTarget};
 
 use crate::{
     actors::{Barred, RunningActor},
     core::Core,
+    heartbeat,
     providers::Home,
+    sessions::Wish,
 };
 
 /// The way out of one actor.
@@ -111,15 +113,60 @@ impl Core {
         call: OutboundCall,
     ) -> Result<Bytes, CallError> {
         let OutboundCall { operation, payload, deadline, trace, .. } = call;
-        match self.actors.get(&target) {
-            Some(actor) => actor.call(&operation, payload, deadline, trace).await,
-            None => {
-                let subject = RpcSubject::Actor(target);
-                // Boxed: the way over the lattice is large and rare, and would be moved with every local call.
-                let target = Entity::actor(&target);
-                Box::pin(self.invoke(&subject, origin(), target, operation, payload, deadline, trace)).await
+        // Boxed: the ways over the lattice are large and rare, and would be moved with every local call.
+        let Some(actor) = self.actors.get(&target) else {
+            return Box::pin(self.call_elsewhere(origin(), target, operation, payload, deadline, trace)).await;
+        };
+        if !self.has_sessions() {
+            return actor.call(&operation, payload, deadline, trace).await;
+        }
+        match actor.call(&operation, payload.clone(), deadline, trace.clone()).await {
+            Err(full) if actor.is_full(&full) => {
+                let (origin, trace, payload) = (&origin(), &trace.0, &payload);
+                let call = CallParts { origin, target: &target, operation: &operation, trace, payload };
+                Box::pin(self.spill(&call, deadline)).await.unwrap_or(Err(full))
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Calls an actor that does not run here: in a session with a host of ours that runs it, else as the protocol has it.
+    async fn call_elsewhere(
+        self: &Arc<Self>,
+        origin: Entity,
+        target: ActorId,
+        operation: String,
+        payload: Bytes,
+        deadline: Instant,
+        trace: TraceContext,
+    ) -> Result<Bytes, CallError> {
+        if let Some(sessions) = &self.sessions {
+            heartbeat::ask_unknown(self);
+            let route = self.peers.route(&target);
+            // Hosts that speak no sessions get their share through the queue group alone.
+            if let Some(route) = route.filter(|route| !route.others) {
+                let (origin, trace, payload) = (&origin, &trace.0, &payload);
+                let call = CallParts { origin, target: &target, operation: &operation, trace, payload };
+                if let Some(answer) = sessions.call(self, &call, &route, deadline, Wish::Elsewhere).await {
+                    return answer;
+                }
             }
         }
+        let subject = RpcSubject::Actor(target);
+        self.invoke(&subject, origin, Entity::actor(&target), operation, payload, deadline, trace).await
+    }
+
+    /// Has another host make a call that this one has no room for. None when no other takes it either, or it is not
+    /// known to.
+    pub(crate) async fn spill(
+        self: &Arc<Self>,
+        call: &CallParts<'_>,
+        deadline: Instant,
+    ) -> Option<Result<Bytes, CallError>> {
+        let sessions = self.sessions.as_ref()?;
+        heartbeat::ask_unknown(self);
+        let route = self.peers.route(call.target)?;
+        sessions.call(self, call, &route, deadline, Wish::Spill).await
     }
 
     async fn call_provider(self: &Arc<Self>, link: &Link, call: OutboundCall) -> Result<Bytes, CallError> {
@@ -181,6 +228,12 @@ impl RunningActor {
         let context = CallContext { deadline, trace, outbound: self.outbound.clone() };
         self.guest.call(operation, payload, context).await
     }
+
+    /// Whether this is how the actor turns a call away for want of room: then nothing of it was begun.
+    #[must_use]
+    pub fn is_full(&self, error: &CallError) -> bool {
+        matches!(error, CallError::Busy { target, .. } if target == self.id.as_str())
+    }
 }
 
 /// The way from an embedded provider to its linked actors.
@@ -238,7 +291,9 @@ impl ActorHandle for EmbeddedActors {
         let core = self.core.upgrade().ok_or_else(stopping)?;
         let link = self.check(&core, actor)?;
         let trace = http_message::trace(request.headers());
-        if let Some(local) = core.actors.get(actor) {
+        // A request is a stream and cannot be sent twice: whether there is room is asked before.
+        let room = |local: &Arc<RunningActor>| !(local.guest.is_full() && core.runs_elsewhere(actor));
+        if let Some(local) = core.actors.get(actor).filter(room) {
             local.barred.check(actor)?;
             let context = CallContext { deadline, trace, outbound: local.outbound.clone() };
             return local.guest.handle_http(request, max_body, context).await;
@@ -273,9 +328,10 @@ impl Core {
     ) -> Result<http::Response<HttpBody>, CallError> {
         let head_only = request.method() == http::Method::HEAD;
         let payload = http_message::encode_request(request, max_body).await?;
-        let subject = RpcSubject::Actor(actor);
+        let target = OutboundTarget::Actor { name: String::new() };
         let operation = httpserver::HANDLE_REQUEST.to_owned();
-        let answer = self.invoke(&subject, origin, Entity::actor(&actor), operation, payload, deadline, trace).await?;
+        let call = OutboundCall { target, operation, payload, deadline, trace };
+        let answer = self.call_actor(|| origin, actor, call).await?;
         http_message::decode_response(&answer, head_only)
     }
 

@@ -15,7 +15,8 @@ use contracts::{CallError, TraceContext};
 use futures_util::StreamExt;
 use lattice::{
     client::{ReplayGuard, RpcResponder},
-    invocation::{DEADLINE_HEADER, Invocation, InvocationResponse, UNKNOWN_INVOCATION},
+    invocation::{DEADLINE_HEADER, Entity, Invocation, InvocationResponse, UNKNOWN_INVOCATION},
+    session::{CallEntry, CallParts},
     subject::RpcSubject,
 };
 
@@ -143,7 +144,7 @@ async fn answer(core: Arc<Core>, actor: Arc<RunningActor>, message: Message) {
     let (reply_to, outcome) = match accepted {
         Ok(incoming) => {
             let deadline = incoming.deadline.unwrap_or_else(|| core.default_deadline());
-            (incoming.reply_to, run(&core, &actor, incoming.invocation, deadline).await)
+            (incoming.reply_to, run_or_spill(&core, &actor, incoming.invocation, deadline).await)
         }
         Err(rejected) => (rejected.reply_to, Err(rejected.error)),
     };
@@ -155,9 +156,48 @@ async fn answer(core: Arc<Core>, actor: Arc<RunningActor>, message: Message) {
     }
 }
 
+/// A full actor passes a call on to another host that runs it: callers who know nothing of sessions must not wait for,
+/// or be turned away by, one host while another is idle.
+async fn run_or_spill(
+    core: &Arc<Core>,
+    actor: &RunningActor,
+    invocation: Invocation,
+    deadline: Instant,
+) -> Result<Bytes, CallError> {
+    check_target(actor, &invocation)?;
+    check_origin(core, actor, &invocation.origin)?;
+    let Invocation { origin, operation, msg, trace_context, .. } = invocation;
+    let trace = TraceContext(trace_context);
+    let outcome = actor.call(&operation, msg.clone(), deadline, trace.clone()).await;
+    match outcome {
+        Err(full) if actor.is_full(&full) => {
+            let call =
+                CallParts { origin: &origin, target: &actor.id, operation: &operation, trace: &trace.0, payload: &msg };
+            Box::pin(core.spill(&call, deadline)).await.unwrap_or(Err(full))
+        }
+        outcome => outcome,
+    }
+}
+
+/// A call that another host sends in a session. A failure says whether the call was begun.
+///
+/// # Errors
+/// [`CallError`].
+pub async fn serve_session_call(core: &Core, call: CallEntry, deadline: Instant) -> Result<Bytes, (bool, CallError)> {
+    let actor = core.actors.get(&call.target).filter(|actor| !actor.serving().is_cancelled());
+    let absent = || (false, CallError::NotRunning { target: call.target.to_string() });
+    let actor = actor.ok_or_else(absent)?;
+    check_origin(core, &actor, &call.origin).map_err(|error| (false, error))?;
+    let outcome = actor.call(&call.operation, call.payload, deadline, TraceContext(call.trace)).await;
+    outcome.map_err(|error| {
+        let stopped = matches!(&error, CallError::NotRunning { target } if target == actor.id.as_str());
+        (!actor.is_full(&error) && !stopped, error)
+    })
+}
+
 async fn run(core: &Core, actor: &RunningActor, invocation: Invocation, deadline: Instant) -> Result<Bytes, CallError> {
     check_target(actor, &invocation)?;
-    check_origin(core, actor, &invocation)?;
+    check_origin(core, actor, &invocation.origin)?;
     let trace = TraceContext(invocation.trace_context);
     actor.call(&invocation.operation, invocation.msg, deadline, trace).await
 }
@@ -171,8 +211,7 @@ fn check_target(actor: &RunningActor, invocation: &Invocation) -> Result<(), Cal
 
 /// A provider may call an actor that is linked to it and granted its contract; actors may call each other. Who is
 /// revoked may call nobody, also where its own host has not heard of it.
-fn check_origin(core: &Core, actor: &RunningActor, invocation: &Invocation) -> Result<(), CallError> {
-    let origin = &invocation.origin;
+fn check_origin(core: &Core, actor: &RunningActor, origin: &Entity) -> Result<(), CallError> {
     if origin.is_actor() {
         return match origin.public_key.parse::<ActorId>() {
             Ok(caller) => revocations::check_caller(core, caller.public_key()),

@@ -99,6 +99,13 @@ impl Admission {
         self.lock().running
     }
 
+    /// Whether who enters now finds no place, not even in the queue.
+    pub(crate) fn is_full(&self) -> bool {
+        let state = self.lock();
+        let waiting = || state.waiting.iter().filter(|waiter| !waiter.is_closed()).count();
+        state.limit > 0 && state.running >= state.limit && state.waiting.len() >= self.queue && waiting() >= self.queue
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

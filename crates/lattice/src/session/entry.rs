@@ -31,6 +31,8 @@ const FAILURE: u8 = 3;
 
 /// Most entries of a trace context.
 const MAX_TRACES: usize = 4;
+/// Longest of them, in bytes.
+const MAX_TRACE: usize = 4096;
 /// Longest sentence of a failure, in bytes.
 const MAX_SENTENCE: usize = 16 * 1024;
 
@@ -78,7 +80,7 @@ impl CallParts<'_> {
 
     /// What of the trace context travels.
     fn traces(&self) -> impl Iterator<Item = (&String, &String)> {
-        let fits = |name: &str, value: &str| name.len() <= usize::from(u8::MAX) && value.len() <= 4096;
+        let fits = |name: &str, value: &str| name.len() <= usize::from(u8::MAX) && value.len() <= MAX_TRACE;
         self.trace.iter().filter(move |(name, value)| fits(name, value)).take(MAX_TRACES)
     }
 
@@ -181,7 +183,11 @@ impl CallEntry {
         }
         let mut trace = BTreeMap::new();
         for _ in 0..traces {
-            trace.insert(reader.text8()?.to_owned(), reader.text16()?.to_owned());
+            let (name, value) = (reader.text8()?, reader.text16()?);
+            if value.len() > MAX_TRACE {
+                return Err(reader.malformed("the trace context is too long"));
+            }
+            trace.insert(name.to_owned(), value.to_owned());
         }
         let payload = reader.bytes32(whole)?;
         Ok(Self { number, time_left, target, origin, operation, trace, payload })
