@@ -126,7 +126,7 @@ impl Gate {
                     gate.acquire().await.expect("never closed").forget();
                     let call = Invocation::decode(&message.payload).expect("an invocation");
                     let answer = InvocationResponse::success(&call.id, call.msg).encode();
-                    client.publish(message.reply.expect("a call"), answer.into()).await.expect("NATS is there");
+                    client.publish(message.reply.expect("a call"), answer).await.expect("NATS is there");
                 });
             }
         });

@@ -9,15 +9,19 @@
 
 mod batch;
 mod entry;
+mod envelope;
 mod handshake;
 mod keys;
 mod reader;
+mod refusal;
 mod window;
 
 pub use batch::{BatchKind, Draft, HEADER_BYTES, Header, MAC_BYTES, MAX_BATCH_BYTES, MAX_ENTRIES, Opened};
 pub use entry::{Answer, AnswerEntry, CallEntry, CallParts, FromCaller, large_result};
-pub use handshake::{Asked, Granted, Hello, MAX_APART, MAX_LIFETIME, Parties, Refusal, Unknown, Welcome};
+pub use envelope::Parties;
+pub use handshake::{Asked, Granted, Hello, MAX_APART, MAX_LIFETIME, Welcome};
 pub use keys::{Ephemeral, MacKey, SessionKeys};
+pub use refusal::{Refusal, Unknown};
 pub use window::Window;
 
 use std::fmt;

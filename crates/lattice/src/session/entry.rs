@@ -131,6 +131,7 @@ pub struct CallEntry {
 
 /// What a caller sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every entry is a call")]
 pub enum FromCaller {
     /// A call.
     Call(CallEntry),
