@@ -93,6 +93,16 @@ pub struct HostArgs {
     /// Deadline of a call that brings none, milliseconds.
     #[arg(long, env = "WASMCLOUD_RPC_TIMEOUT_MS", default_value_t = 2000)]
     pub rpc_timeout_ms: u64,
+    /// Call actors on other hosts in sessions; off: every call is signed by itself, as hosts of others do it.
+    #[arg(
+        long,
+        env = "WASMCLOUD_SESSIONS",
+        num_args = 0..=1,
+        default_value = "true",
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new()
+    )]
+    pub sessions: bool,
     /// How long a provider process may take to shut down before it is killed, milliseconds.
     #[arg(long, env = "WASMCLOUD_PROV_SHUTDOWN_DELAY_MS", default_value_t = 300)]
     pub provider_shutdown_delay: u64,
@@ -152,6 +162,8 @@ pub struct HostConfig {
     pub artifacts: ArtifactConfig,
     /// Deadline of a call that brings none.
     pub rpc_timeout: Duration,
+    /// Whether other hosts are called, and call, in sessions.
+    pub sessions: bool,
     /// Grace of a provider process at stop.
     pub provider_shutdown_delay: Duration,
     /// Time between heartbeats; the protocol says 30 s.
@@ -196,6 +208,7 @@ impl HostConfig {
             allow_file_load: false,
             artifacts,
             rpc_timeout: Duration::from_secs(2),
+            sessions: true,
             provider_shutdown_delay: Duration::from_millis(300),
             heartbeat_interval: Duration::from_secs(30),
             health_interval: Duration::from_secs(30),
@@ -247,6 +260,7 @@ impl HostArgs {
             self.admin_address.as_deref().and_then(|text| problems.take("--admin-address", text.parse()));
         config.allow_file_load = self.allow_file_load.unwrap_or(false);
         config.rpc_timeout = Duration::from_millis(self.rpc_timeout_ms);
+        config.sessions = self.sessions;
         config.provider_shutdown_delay = Duration::from_millis(self.provider_shutdown_delay);
         self.limits.apply(&mut problems, &mut config);
         problems.none_or(config)

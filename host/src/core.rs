@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use claims::{AccountId, ClusterId, HostId, KeyPair, TokenError};
+use claims::{AccountId, ActorId, ClusterId, HostId, KeyPair, TokenError};
 use lattice::{
     event::EventData,
     invocation::{Entity, Invocation},
@@ -33,6 +33,7 @@ use crate::{
     providers::Providers,
     rpc::Inbound,
     sequencer::Sequencer,
+    sessions::Sessions,
     state::{
         replica::{Bucket, Replica},
         revocations::Trust,
@@ -116,6 +117,8 @@ pub struct Core {
     pub builtins: Vec<Builtin>,
     /// Calls that arrive over the lattice.
     pub inbound: Inbound,
+    /// Sessions with other hosts, where there are any to be had.
+    pub sessions: Option<Arc<Sessions>>,
     /// Commands about one actor or provider, in order.
     pub commands: Sequencer<String>,
     /// Every task that must have ended before the host has.
@@ -133,6 +136,18 @@ impl Core {
     #[must_use]
     pub fn tables(&self) -> &Tables {
         self.store.tables()
+    }
+
+    /// Whether this host speaks sessions.
+    #[must_use]
+    pub fn has_sessions(&self) -> bool {
+        self.sessions.is_some()
+    }
+
+    /// Whether another host of ours is known to run an actor.
+    #[must_use]
+    pub fn runs_elsewhere(&self, actor: &ActorId) -> bool {
+        self.has_sessions() && self.peers.route(actor).is_some_and(|route| !route.hosts.is_empty())
     }
 
     /// Tells the lattice what happened.

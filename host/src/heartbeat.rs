@@ -1,11 +1,15 @@
 //! Telling the lattice that this host lives, and hearing who else does (protocol section 8.4).
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
+use claims::HostId;
 use futures_util::StreamExt;
 use lattice::{
-    control::HostSummary,
+    control::{HostInventory, HostSummary},
     event::{Event, EventData, HostStarted},
     subject::{ControlSubject, events},
 };
@@ -20,6 +24,11 @@ use crate::{
     core::Core,
 };
 
+/// Hosts that are asked at once what they run.
+const ASK_AT_ONCE: usize = 16;
+/// Longest wait for such an answer.
+const ASK_WITHIN: Duration = Duration::from_secs(2);
+
 /// Emits a heartbeat at every interval until the host stops; the first one after one interval.
 pub async fn beat(core: Arc<Core>) {
     let every = core.config.heartbeat_interval;
@@ -28,7 +37,10 @@ pub async fn beat(core: Arc<Core>) {
     loop {
         tokio::select! {
             () = core.stop.cancelled() => return,
-            _ = ticks.tick() => core.emit(EventData::HostHeartbeat(inventory(&core))),
+            _ = ticks.tick() => {
+                core.peers.forget_silent(Instant::now());
+                core.emit(EventData::HostHeartbeat(inventory(&core)));
+            }
         }
     }
 }
@@ -52,10 +64,57 @@ pub async fn follow_peers(core: Arc<Core>, broker: &Broker) {
         if event.source == core.identity.host_id.as_str() {
             continue;
         }
-        match event.data {
-            EventData::HostStopped(_) => core.peers.gone(&event.source),
-            _ => core.peers.heard(&event.source, Instant::now()),
+        if let Ok(host) = event.source.parse() {
+            note(&core, host, &event.data, Instant::now());
         }
+    }
+}
+
+/// What an event says about its host. The source counts, whatever else stands in it.
+fn note(core: &Core, host: HostId, data: &EventData, now: Instant) {
+    let peers = &core.peers;
+    match data {
+        EventData::HostStopped(_) => peers.gone(&host),
+        EventData::HostStarted(_) => {
+            peers.began(host, now);
+            core.sessions.iter().for_each(|sessions| sessions.renewed(&host));
+        }
+        EventData::HostHeartbeat(inventory) if inventory.host_id == host => peers.told(inventory, now),
+        EventData::ActorsStarted(started) => peers.started(host, started.public_key, &started.annotations, now),
+        EventData::ActorScaled(scaled) if scaled.max_instances > 0 => {
+            peers.started(host, scaled.public_key, &scaled.annotations, now);
+        }
+        EventData::ActorsStopped(stopped) if stopped.remaining == 0 => {
+            peers.stopped(host, stopped.public_key, &stopped.annotations, now);
+        }
+        _ => peers.heard(host, now),
+    }
+}
+
+/// Asks the hosts that have not said what they run, each once in a while; a call goes the signed way meanwhile.
+pub fn ask_unknown(core: &Arc<Core>) {
+    let unknown = core.peers.take_unknown(Instant::now());
+    if unknown.is_empty() {
+        return;
+    }
+    let asking = core.clone();
+    core.tasks.spawn(async move {
+        let answers = futures_util::stream::iter(unknown).for_each_concurrent(ASK_AT_ONCE, |host| ask(&asking, host));
+        tokio::select! {
+            () = asking.stop.cancelled() => {}
+            () = answers => {}
+        }
+    });
+}
+
+async fn ask(core: &Core, host: HostId) {
+    let Some(broker) = &core.broker else { return };
+    let subject = ControlSubject::GetInventory(host).render(&core.root);
+    let answer = tokio::time::timeout(ASK_WITHIN, broker.ctl.client.request(subject, Bytes::new())).await;
+    let Ok(Ok(answer)) = answer else { return };
+    match serde_json::from_slice::<HostInventory>(&answer.payload) {
+        Ok(inventory) if inventory.host_id == host => core.peers.told(&inventory, Instant::now()),
+        _ => tracing::debug!(%host, "the inventory of a host cannot be read"),
     }
 }
 
@@ -68,6 +127,7 @@ pub async fn greet_peers(core: Arc<Core>, broker: &Broker) {
     let mut first = true;
     loop {
         if *connected.borrow_and_update() {
+            core.peers.doubt();
             broker.ctl.client.publish_with_reply(ping.clone(), inbox.clone(), Bytes::new()).await.ok();
             if !std::mem::take(&mut first) {
                 // The first connect is announced by `host_started`; after an outage the heartbeat says we are back.
@@ -107,6 +167,6 @@ pub async fn announce(core: Arc<Core>, mut synced: watch::Receiver<bool>) {
 fn hear(core: &Core, answer: &[u8]) {
     let Ok(host) = serde_json::from_slice::<HostSummary>(answer) else { return };
     if host.id != core.identity.host_id {
-        core.peers.heard(host.id.as_str(), Instant::now());
+        core.peers.heard(host.id, Instant::now());
     }
 }

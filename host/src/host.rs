@@ -44,6 +44,7 @@ use crate::{
     revocations,
     rpc::Inbound,
     sequencer::Sequencer,
+    sessions::Sessions,
     socket,
     state::{
         replica::{Replica, ReplicaError},
@@ -160,6 +161,7 @@ impl Host {
         let (tracer, exporter) = telemetry::open(config.tracing.as_ref(), origin);
         let tasks = TaskTracker::new();
         let inbound = Inbound::new(&config, broker.as_ref());
+        let sessions = broker.as_ref().and_then(|broker| Sessions::new(&config, &identity, broker, &tasks));
         let core = Arc::new(Core {
             identity,
             root,
@@ -179,6 +181,7 @@ impl Host {
             taking_up: TakingUp::default(),
             builtins: builtins.to_vec(),
             inbound,
+            sessions,
             commands: Sequencer::new(tasks.clone()),
             tasks,
             stop: CancellationToken::new(),
@@ -251,6 +254,13 @@ impl Host {
         self.synced.clone().wait_for(|synced| *synced).await.ok();
     }
 
+    /// Tells, whenever it is asked, which handshakes and batches of other hosts were refused so far: a count for each
+    /// code of [`lattice::session::SessionError`]. Empty for a host without sessions.
+    pub fn session_refusals(&self) -> impl Fn() -> BTreeMap<&'static str, u64> + Send + Sync + use<> {
+        let sessions = self.core.sessions.clone();
+        move || sessions.as_ref().map(|sessions| sessions.refused()).unwrap_or_default()
+    }
+
     /// What the engine reserved, for the log and the banner.
     #[must_use]
     pub fn reservation(&self) -> runtime::Reservation {
@@ -277,10 +287,16 @@ impl Host {
         let ending = core.providers.all().into_iter().map(|provider| async move { start::end(&provider).await });
         tokio::time::timeout_at(deadline.into(), futures_util::future::join_all(ending)).await.ok();
         core.emit(EventData::HostStopped(HostStopped { labels: core.labels() }));
+        if let Some(sessions) = &core.sessions {
+            tokio::time::timeout_at(deadline.into(), sessions.drained()).await.ok();
+        }
         core.publishing.cancel();
         core.tasks.close();
         if tokio::time::timeout_at(deadline.into(), core.tasks.wait()).await.is_err() {
             tracing::warn!(left = core.tasks.len(), "stopping without waiting for what is still in flight");
+        }
+        if let Some(sessions) = &core.sessions {
+            sessions.close().await;
         }
         if let Some(broker) = &core.broker {
             broker.flush(Duration::from_secs(1)).await;
@@ -340,6 +356,9 @@ async fn serve_lattice(core: &Arc<Core>) {
             }
             Err(error) => tracing::error!(%error, "cannot subscribe to the control interface"),
         }
+    }
+    if let Some(sessions) = &core.sessions {
+        sessions.open(core).await;
     }
     let shared = core.clone();
     core.tasks.spawn(async move {

@@ -31,6 +31,7 @@ mod revocations;
 mod router;
 mod rpc;
 mod sequencer;
+mod sessions;
 mod socket;
 mod state;
 mod store;

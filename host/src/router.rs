@@ -15,16 +15,18 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use claims::{ActorId, ProviderId};
 use contracts::{CallError, TraceContext, httpserver};
-use lattice::{Link, LinkName, invocation::Entity, subject::RpcSubject};
+use lattice::{Link, LinkName, invocation::Entity, session::CallParts, subject::RpcSubject};
 use provider_sdk::{Actors as ActorHandle, HttpBody, ProviderCall, http_message};
 use runtime::{Outbound, OutboundCall, OutboundTarget};
 
 use crate::{
-    actors::Barred,
+    actors::{Barred, RunningActor},
     core::Core,
+    heartbeat,
     metrics::{ActorCalls, BETWEEN_ACTORS},
     providers::Home,
-    telemetry::{self, Kind},
+    sessions::Wish,
+    telemetry::{self, Kind, Span},
 };
 
 /// The way out of one actor.
@@ -145,15 +147,65 @@ impl Core {
         call: OutboundCall,
     ) -> Result<Bytes, CallError> {
         let OutboundCall { operation, payload, deadline, trace, .. } = call;
-        match self.actors.get(&target) {
-            Some(actor) => actor.call(contract, &operation, payload, deadline, trace).await,
-            None => {
-                let subject = RpcSubject::Actor(target);
-                // Boxed: the way over the lattice is large and rare, and would be moved with every local call.
-                let target = Entity::actor(&target);
-                Box::pin(self.invoke(&subject, origin(), target, operation, payload, deadline, trace)).await
+        // Boxed: the ways over the lattice are large and rare, and would be moved with every local call.
+        let Some(actor) = self.actors.get(&target) else {
+            return Box::pin(self.call_elsewhere(origin(), target, operation, payload, deadline, trace)).await;
+        };
+        if !self.has_sessions() {
+            return actor.call(contract, &operation, payload, deadline, trace).await;
+        }
+        match actor.call(contract, &operation, payload.clone(), deadline, trace.clone()).await {
+            Err(full) if actor.is_full(&full) => {
+                let (origin, trace, payload) = (&origin(), &trace.0, &payload);
+                let call = CallParts { origin, target: &target, operation: &operation, trace, payload };
+                Box::pin(self.spill(&call, deadline)).await.unwrap_or(Err(full))
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Calls an actor that does not run here: in a session with a host of ours that runs it, else as the protocol has it.
+    async fn call_elsewhere(
+        self: &Arc<Self>,
+        origin: Entity,
+        target: ActorId,
+        operation: String,
+        payload: Bytes,
+        deadline: Instant,
+        mut trace: TraceContext,
+    ) -> Result<Bytes, CallError> {
+        let span = self.hop(&operation, target.as_str(), &mut trace);
+        if let Some(sessions) = &self.sessions {
+            heartbeat::ask_unknown(self);
+            let route = self.peers.route(&target);
+            // Hosts that speak no sessions get their share through the queue group alone.
+            if let Some(route) = route.filter(|route| !route.others) {
+                let (origin, trace, payload) = (&origin, &trace.0, &payload);
+                let call = CallParts { origin, target: &target, operation: &operation, trace, payload };
+                if let Some(answer) = sessions.call(self, &call, &route, deadline, Wish::Elsewhere).await {
+                    span.end(&answer);
+                    return answer;
+                }
             }
         }
+        let subject = RpcSubject::Actor(target);
+        let outcome =
+            self.send_signed(&subject, origin, Entity::actor(&target), operation, payload, deadline, trace).await;
+        span.end(&outcome);
+        outcome
+    }
+
+    /// Has another host make a call that this one has no room for. None when no other takes it either, or it is not
+    /// known to.
+    pub(crate) async fn spill(
+        self: &Arc<Self>,
+        call: &CallParts<'_>,
+        deadline: Instant,
+    ) -> Option<Result<Bytes, CallError>> {
+        let sessions = self.sessions.as_ref()?;
+        heartbeat::ask_unknown(self);
+        let route = self.peers.route(call.target)?;
+        sessions.call(self, call, &route, deadline, Wish::Spill).await
     }
 
     async fn call_provider(self: &Arc<Self>, link: &Link, call: OutboundCall) -> Result<Bytes, CallError> {
@@ -173,8 +225,10 @@ impl Core {
         let id = link.provider_id;
         let subject = RpcSubject::Provider { id, link_name: link.link_name.clone() };
         let target = Entity::provider(&id, &link.link_name, &link.contract_id);
-        let outcome =
-            Box::pin(self.invoke(&subject, Entity::actor(&actor), target, operation, payload, deadline, trace)).await;
+        let span = self.hop(&operation, id.as_str(), &mut trace);
+        let origin = Entity::actor(&actor);
+        let outcome = Box::pin(self.send_signed(&subject, origin, target, operation, payload, deadline, trace)).await;
+        span.end(&outcome);
         if matches!(outcome, Err(CallError::DeadlineExceeded { .. } | CallError::NotRunning { .. }))
             && let Some(provider) = self.providers.get(&id, &link.link_name)
         {
@@ -185,7 +239,7 @@ impl Core {
 
     /// Sends an invocation into the lattice, signed with this host's cluster key.
     #[expect(clippy::too_many_arguments, reason = "the parts of an invocation, each once")]
-    async fn invoke(
+    async fn send_signed(
         &self,
         subject: &RpcSubject,
         origin: Entity,
@@ -193,7 +247,7 @@ impl Core {
         operation: String,
         payload: Bytes,
         deadline: Instant,
-        mut trace: TraceContext,
+        trace: TraceContext,
     ) -> Result<Bytes, CallError> {
         let Some(broker) = &self.broker else {
             return Err(CallError::NotRunning { target: target.public_key });
@@ -202,16 +256,18 @@ impl Core {
         if remaining.is_zero() {
             return Err(CallError::DeadlineExceeded { step: "preparing the call".to_owned() });
         }
-        let span = self.tracer.span(&operation, Kind::Client, &mut trace);
-        let span = span.with("lattice.hop", || "remote").with("lattice.target", || &target.public_key);
         let mut invocation = self
             .identity
             .issue_invocation(origin, target, operation, payload)
             .map_err(|error| CallError::HostFault { message: format!("cannot sign an invocation: {error}") })?;
         invocation.trace_context = trace.0;
-        let outcome = broker.rpc.invoke(subject, invocation, remaining).await;
-        span.end(&outcome);
-        outcome
+        broker.rpc.invoke(subject, invocation, remaining).await
+    }
+
+    /// The hop to another host or process.
+    fn hop(&self, operation: &str, target: &str, trace: &mut TraceContext) -> Span {
+        let span = self.tracer.span(operation, Kind::Client, trace);
+        span.with("lattice.hop", || "remote").with("lattice.target", || target)
     }
 }
 
@@ -288,7 +344,9 @@ impl EmbeddedActors {
     ) -> Result<http::Response<HttpBody>, CallError> {
         let link = self.check(core, actor)?;
         let trace = http_message::trace(request.headers());
-        if let Some(local) = core.actors.get(actor) {
+        // A request is a stream and cannot be sent twice: whether there is room is asked before.
+        let room = |local: &Arc<RunningActor>| !(local.guest.is_full() && core.runs_elsewhere(actor));
+        if let Some(local) = core.actors.get(actor).filter(room) {
             return local.handle_http(request, max_body, deadline, trace).await;
         }
         let origin = Entity::provider(&self.id, &self.link_name, &link.contract_id);
@@ -321,9 +379,11 @@ impl Core {
     ) -> Result<http::Response<HttpBody>, CallError> {
         let head_only = request.method() == http::Method::HEAD;
         let payload = http_message::encode_request(request, max_body).await?;
-        let subject = RpcSubject::Actor(actor);
+        let target = OutboundTarget::Actor { name: String::new() };
         let operation = httpserver::HANDLE_REQUEST.to_owned();
-        let answer = self.invoke(&subject, origin, Entity::actor(&actor), operation, payload, deadline, trace).await?;
+        let call = OutboundCall { target, operation, payload, deadline, trace };
+        let contract = origin.contract_id.clone();
+        let answer = self.call_actor(&contract, || origin, actor, call).await?;
         http_message::decode_response(&answer, head_only)
     }
 

@@ -15,7 +15,8 @@ use contracts::{CallError, TraceContext};
 use futures_util::StreamExt;
 use lattice::{
     client::{ReplayGuard, RpcResponder},
-    invocation::{DEADLINE_HEADER, Invocation, InvocationResponse, UNKNOWN_INVOCATION},
+    invocation::{DEADLINE_HEADER, Entity, Invocation, InvocationResponse, UNKNOWN_INVOCATION},
+    session::{CallEntry, CallParts},
     subject::RpcSubject,
 };
 
@@ -145,7 +146,7 @@ async fn answer(core: Arc<Core>, actor: Arc<RunningActor>, message: Message) {
     let (reply_to, outcome) = match accepted {
         Ok(incoming) => {
             let deadline = incoming.deadline.unwrap_or_else(|| core.default_deadline());
-            (incoming.reply_to, run(&core, &actor, incoming.invocation, deadline).await)
+            (incoming.reply_to, run_or_spill(&core, &actor, incoming.invocation, deadline).await)
         }
         Err(rejected) => (rejected.reply_to, Err(rejected.error)),
     };
@@ -157,20 +158,78 @@ async fn answer(core: Arc<Core>, actor: Arc<RunningActor>, message: Message) {
     }
 }
 
+/// A full actor passes a call on to another host that runs it: callers who know nothing of sessions must not wait for,
+/// or be turned away by, one host while another is idle.
+async fn run_or_spill(
+    core: &Arc<Core>,
+    actor: &RunningActor,
+    invocation: Invocation,
+    deadline: Instant,
+) -> Result<Bytes, CallError> {
+    check_target(actor, &invocation)?;
+    admit(core, actor, &invocation.origin, &invocation.operation)?;
+    let Invocation { origin, operation, msg, trace_context, .. } = invocation;
+    let trace = TraceContext(trace_context);
+    let outcome = carry_out(core, actor, &origin, &operation, msg.clone(), deadline, trace.clone()).await;
+    match outcome {
+        Err(full) if actor.is_full(&full) => {
+            let call =
+                CallParts { origin: &origin, target: &actor.id, operation: &operation, trace: &trace.0, payload: &msg };
+            Box::pin(core.spill(&call, deadline)).await.unwrap_or(Err(full))
+        }
+        outcome => outcome,
+    }
+}
+
+/// A call that another host sends in a session. A failure says whether the call was begun.
+///
+/// # Errors
+/// [`CallError`].
+pub async fn serve_session_call(core: &Core, call: CallEntry, deadline: Instant) -> Result<Bytes, (bool, CallError)> {
+    let actor = core.actors.get(&call.target).filter(|actor| !actor.serving().is_cancelled());
+    let absent = || (false, CallError::NotRunning { target: call.target.to_string() });
+    let actor = actor.ok_or_else(absent)?;
+    admit(core, &actor, &call.origin, &call.operation).map_err(|error| (false, error))?;
+    let CallEntry { origin, operation, payload, trace, .. } = call;
+    let outcome = carry_out(core, &actor, &origin, &operation, payload, deadline, TraceContext(trace)).await;
+    outcome.map_err(|error| {
+        let stopped = matches!(&error, CallError::NotRunning { target } if target == actor.id.as_str());
+        (!actor.is_full(&error) && !stopped, error)
+    })
+}
+
 async fn run(core: &Core, actor: &RunningActor, invocation: Invocation, deadline: Instant) -> Result<Bytes, CallError> {
-    let contract = match &invocation.origin {
-        origin if origin.is_actor() => BETWEEN_ACTORS,
-        origin => &origin.contract_id,
-    };
-    check_target(actor, &invocation)
-        .and_then(|()| check_origin(core, actor, &invocation))
-        .inspect_err(|error| actor.calls.arrived.refused(contract, &invocation.operation, error))?;
-    let mut trace = TraceContext(invocation.trace_context);
-    let span = core.tracer.span(&invocation.operation, Kind::Server, &mut trace);
-    let span = span.with("lattice.hop", || "arrival").with("lattice.origin", || &invocation.origin.public_key);
-    let outcome = actor.call(contract, &invocation.operation, invocation.msg, deadline, trace).await;
+    check_target(actor, &invocation)?;
+    admit(core, actor, &invocation.origin, &invocation.operation)?;
+    let Invocation { origin, operation, msg, trace_context, .. } = invocation;
+    carry_out(core, actor, &origin, &operation, msg, deadline, TraceContext(trace_context)).await
+}
+
+/// Whether the caller may, counted when it may not.
+fn admit(core: &Core, actor: &RunningActor, origin: &Entity, operation: &str) -> Result<(), CallError> {
+    let refused = |error: &CallError| actor.calls.arrived.refused(contract_of(origin), operation, error);
+    check_origin(core, actor, origin).inspect_err(refused)
+}
+
+async fn carry_out(
+    core: &Core,
+    actor: &RunningActor,
+    origin: &Entity,
+    operation: &str,
+    payload: Bytes,
+    deadline: Instant,
+    mut trace: TraceContext,
+) -> Result<Bytes, CallError> {
+    let span = core.tracer.span(operation, Kind::Server, &mut trace);
+    let span = span.with("lattice.hop", || "arrival").with("lattice.origin", || &origin.public_key);
+    let outcome = actor.call(contract_of(origin), operation, payload, deadline, trace).await;
     span.end(&outcome);
     outcome
+}
+
+/// What a call is counted under.
+fn contract_of(origin: &Entity) -> &str {
+    if origin.is_actor() { BETWEEN_ACTORS } else { &origin.contract_id }
 }
 
 fn check_target(actor: &RunningActor, invocation: &Invocation) -> Result<(), CallError> {
@@ -182,8 +241,7 @@ fn check_target(actor: &RunningActor, invocation: &Invocation) -> Result<(), Cal
 
 /// A provider may call an actor that is linked to it and granted its contract; actors may call each other. Who is
 /// revoked may call nobody, also where its own host has not heard of it.
-fn check_origin(core: &Core, actor: &RunningActor, invocation: &Invocation) -> Result<(), CallError> {
-    let origin = &invocation.origin;
+fn check_origin(core: &Core, actor: &RunningActor, origin: &Entity) -> Result<(), CallError> {
     if origin.is_actor() {
         return match origin.public_key.parse::<ActorId>() {
             Ok(caller) => revocations::check_caller(core, caller.public_key()),

@@ -1,5 +1,7 @@
 //! A host inside the test process: the same library that `wash-host` runs, with a stop that is awaited.
 
+use std::collections::BTreeMap;
+
 use host::{Host, HostConfig};
 use tokio::{sync::oneshot, task::JoinHandle};
 
@@ -8,6 +10,7 @@ pub const BUILTINS: &[provider_sdk::Builtin] = &[provider_httpserver::BUILTIN, p
 
 /// A running host.
 pub struct InProcess {
+    session_refusals: Box<dyn Fn() -> BTreeMap<&'static str, u64> + Send + Sync>,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
@@ -19,6 +22,7 @@ impl InProcess {
     /// When it does not start.
     pub async fn start(config: HostConfig) -> Self {
         let host = Box::pin(Host::start(config, BUILTINS)).await.expect("a host starts");
+        let session_refusals = Box::new(host.session_refusals());
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {
             host.run(async {
@@ -26,7 +30,13 @@ impl InProcess {
             })
             .await;
         });
-        Self { stop: Some(stop), task }
+        Self { session_refusals, stop: Some(stop), task }
+    }
+
+    /// Which handshakes and batches it refused so far: a count for each code.
+    #[must_use]
+    pub fn session_refusals(&self) -> BTreeMap<&'static str, u64> {
+        (self.session_refusals)()
     }
 
     /// Stops it and waits until everything it held is released.

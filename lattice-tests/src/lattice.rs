@@ -14,7 +14,7 @@ use lattice::{
 };
 use tempfile::TempDir;
 
-use crate::{Guarded, InProcess, NatsServer, Operator, Relay, binary, eventually};
+use crate::{Caller, Guarded, InProcess, NatsServer, Operator, Relay, binary, eventually};
 
 const CONTROL_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -182,6 +182,35 @@ impl TestLattice {
     #[must_use]
     pub fn operator_at(&self, name: &str) -> Operator {
         socket_operator(&self.host(name).state_dir, &self.id)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &LatticeId {
+        &self.id
+    }
+
+    /// Calls actors at the control socket of a host.
+    #[must_use]
+    pub fn caller(&self, name: &str) -> Caller {
+        Caller::at_socket(&self.host(name).state_dir, &self.id, &self.cluster)
+    }
+
+    /// Calls actors with signed invocations over NATS.
+    pub async fn signed_caller(&self) -> Caller {
+        Caller::over_nats(self.nats.client().await, &self.id, &self.cluster)
+    }
+
+    /// Which handshakes and batches a host of this process refused so far.
+    ///
+    /// # Panics
+    /// When it is no host of this process.
+    #[must_use]
+    pub fn session_refusals(&self, name: &str) -> BTreeMap<&'static str, u64> {
+        match &self.host(name).running {
+            Running::Here(host) => host.session_refusals(),
+            Running::Process(_) | Running::No => panic!("host `{name}` is not in this process"),
+        }
     }
 
     /// A host.

@@ -17,6 +17,7 @@
 
 mod actors;
 mod binaries;
+mod calls;
 mod eventually;
 mod http;
 mod in_process;
@@ -35,6 +36,7 @@ mod skip;
 
 pub use actors::Actor;
 pub use binaries::binary;
+pub use calls::{Caller, Gate, RELAY, relay, subscribe};
 pub use eventually::{eventually, eventually_within};
 pub use http::{Answer, ask, get, post, try_get};
 pub use in_process::InProcess;

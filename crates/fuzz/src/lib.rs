@@ -15,6 +15,7 @@ mod key_text;
 mod messages;
 mod precompiled;
 mod revocations;
+mod sessions;
 mod token;
 mod trace_parent;
 mod wapc_host;
@@ -27,6 +28,7 @@ pub use key_text::key_text;
 pub use messages::{control, event, http_message, invocation, link};
 pub use precompiled::precompiled;
 pub use revocations::revocations;
+pub use sessions::{session_batch, session_handshake};
 pub use token::{claims_json, token};
 pub use trace_parent::trace_parent;
 pub use wapc_host::wapc_host;
@@ -53,6 +55,8 @@ pub const TARGETS: &[Target] = &[
     ("precompiled", precompiled),
     ("reference", reference),
     ("revocations", revocations),
+    ("session_batch", session_batch),
+    ("session_handshake", session_handshake),
     ("token", token),
     ("trace_parent", trace_parent),
     ("wapc_host", wapc_host),

@@ -74,6 +74,7 @@ fn samples() -> Vec<EventData> {
                 uptime_seconds: 30,
                 actors: vec![],
                 providers: vec![],
+                sessions: None,
             }),
             EventKind::ActorsStarted => EventData::ActorsStarted(ActorsStarted {
                 public_key: actor,

@@ -72,6 +72,9 @@ fn rpc() -> impl Strategy<Value = RpcSubject> {
         provider().prop_map(|(id, link_name)| RpcSubject::LinkDel { id, link_name }),
         provider().prop_map(|(id, link_name)| RpcSubject::Health { id, link_name }),
         provider().prop_map(|(id, link_name)| RpcSubject::Shutdown { id, link_name }),
+        key::<HostId>(KeyKind::Server).prop_map(RpcSubject::Session),
+        key::<HostId>(KeyKind::Server).prop_map(RpcSubject::Calls),
+        key::<HostId>(KeyKind::Server).prop_map(RpcSubject::Answers),
     ]
 }
 
@@ -291,6 +294,19 @@ fn rpc_subjects_and_queue_groups_are_spelled_as_other_hosts_spell_them() {
         assert_eq!(subject.render(&lattice), format!("wasmbus.rpc.l.{PROVIDER}.default{tail}"));
         assert!(tail.is_empty() || subject.queue_group(&lattice).is_none(), "every provider process hears {tail}");
     }
+}
+
+#[test]
+fn sessions_have_subjects_of_the_host_that_nobody_shares() {
+    let lattice: LatticeId = "l".parse().unwrap();
+    let host = HostId::try_from(PublicKey::from_raw(KeyKind::Server, [1; 32])).unwrap();
+    let subjects = [RpcSubject::Session(host), RpcSubject::Calls(host), RpcSubject::Answers(host)];
+    for (subject, tail) in subjects.into_iter().zip(["session", "calls", "answers"]) {
+        assert_eq!(subject.render(&lattice), format!("wasmbus.rpc.l.{host}.{tail}"));
+        assert_eq!(subject.queue_group(&lattice), None);
+    }
+    let other = RpcSubject::parse(&lattice, &format!("wasmbus.rpc.l.{host}.other"));
+    assert_eq!(other.unwrap_err().code(), "unsupported_subject");
 }
 
 #[test]

@@ -23,6 +23,13 @@ struct State {
     waiting: VecDeque<oneshot::Sender<Permit>>,
 }
 
+impl State {
+    /// Calls that wait and are still wanted.
+    fn wanted(&self) -> usize {
+        self.waiting.iter().filter(|waiter| !waiter.is_closed()).count()
+    }
+}
+
 /// Leave to run one call. Dropping it lets the next one in.
 pub(crate) struct Permit {
     /// None once the permit was taken back without letting anybody in.
@@ -101,7 +108,14 @@ impl Admission {
 
     /// Calls that wait and are still wanted.
     pub(crate) fn waiting(&self) -> usize {
-        self.lock().waiting.iter().filter(|waiter| !waiter.is_closed()).count()
+        self.lock().wanted()
+    }
+
+    /// Whether who enters now finds no place, not even in the queue.
+    pub(crate) fn is_full(&self) -> bool {
+        let state = self.lock();
+        let no_room = state.limit > 0 && state.running >= state.limit && state.waiting.len() >= self.queue;
+        no_room && state.wanted() >= self.queue
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -151,6 +151,12 @@ impl Guest {
         self.shared.admission.waiting()
     }
 
+    /// Whether a call that comes now is turned away for want of room.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.shared.admission.is_full()
+    }
+
     /// Calls the guest in a fresh instance. Dropping the future ends the guest.
     ///
     /// # Errors

@@ -35,6 +35,12 @@ impl RunningActor {
         outcome
     }
 
+    /// Whether this is how the actor turns a call away for want of room: then nothing of it was begun.
+    #[must_use]
+    pub fn is_full(&self, error: &CallError) -> bool {
+        matches!(error, CallError::Busy { target, .. } if target == self.id.as_str())
+    }
+
     fn span(&self, contract: &str, operation: &str, trace: &mut TraceContext) -> Span {
         let span = self.calls.tracer.span(operation, Kind::Internal, trace);
         let span = span.with("lattice.hop", || "actor").with("lattice.actor", || self.id.as_str());

@@ -2,7 +2,10 @@
 
 use std::time::Instant;
 
-use lattice::control::{HostInventory, HostSummary, uptime_human};
+use lattice::{
+    control::{HostInventory, HostSummary, uptime_human},
+    session,
+};
 
 use crate::core::Core;
 
@@ -28,7 +31,8 @@ pub fn summary(core: &Core) -> HostSummary {
         ctl_host: url(core.config.ctl.as_ref()),
         rpc_host: url(core.config.rpc.as_ref().or(core.config.ctl.as_ref())),
         lattice: core.config.lattice.to_string(),
-        peers: Some(core.peers.current(Instant::now()).iter().filter_map(|id| id.parse().ok()).collect()),
+        peers: Some(core.peers.current(Instant::now())),
+        sessions: if core.has_sessions() { session::VERSION } else { 0 },
     }
 }
 
@@ -45,5 +49,6 @@ pub fn inventory(core: &Core) -> HostInventory {
         uptime_seconds: seconds,
         actors: core.actors.all().iter().map(|actor| actor.describe()).collect(),
         providers: core.providers.all().iter().map(|provider| provider.describe()).collect(),
+        sessions: core.has_sessions().then_some(session::VERSION),
     }
 }

@@ -184,14 +184,14 @@ fn store_error(error: impl std::error::Error) -> BodyError {
 }
 
 /// A payload that waits for its reader.
-pub(super) struct StoredBody {
+pub struct StoredBody {
     bodies: Bodies,
     name: Option<String>,
 }
 
 impl StoredBody {
     /// Leaves it to the reader to delete it.
-    pub(super) fn keep(mut self) {
+    pub fn keep(mut self) {
         self.name = None;
     }
 }

@@ -17,6 +17,7 @@ mod rpc;
 mod socket;
 
 pub use self::{
+    bodies::StoredBody,
     connect::{ConnectionEvent, NatsOptions, connect, connect_observed},
     control::{ControlClient, Gathered},
     error::{ConnectError, ControlError},

@@ -14,7 +14,7 @@ use contracts::CallError;
 
 use super::{
     ReplayGuard,
-    bodies::{Bodies, BodyError},
+    bodies::{Bodies, BodyError, StoredBody},
     headers,
 };
 use crate::{
@@ -188,22 +188,52 @@ impl RpcResponder {
         &self,
         to: &ReplyTo,
         body: Bytes,
-    ) -> (Result<InvocationResponse, CallError>, Option<super::bodies::StoredBody>) {
-        let deadline = Instant::now() + CHUNK_EXTRA_TIME;
-        match self.bodies.store(&subject::response_object(&to.0.invocation_id), &body, deadline.into()).await {
+    ) -> (Result<InvocationResponse, CallError>, Option<StoredBody>) {
+        match self.store_large(&to.0.invocation_id, &body).await {
             Ok(stored) => {
                 let content_length = body.len() as u64;
                 let empty = InvocationResponse::success(&to.0.invocation_id, Bytes::new());
                 (Ok(InvocationResponse { content_length, ..empty }), Some(stored))
             }
-            Err(BodyError::Deadline) => {
-                (Err(CallError::DeadlineExceeded { step: "storing the response payload".to_owned() }), None)
-            }
-            Err(error) => {
-                let message = format!("cannot store the response payload of {} bytes: {error}", body.len());
-                (Err(CallError::HostFault { message }), None)
-            }
+            Err(error) => (Err(error), None),
         }
+    }
+
+    /// Stores the result of the call `id` where its caller looks for one that is too large for a message. It is deleted
+    /// again unless [`StoredBody::keep`] says that the caller was told.
+    ///
+    /// # Errors
+    /// [`CallError::DeadlineExceeded`] and [`CallError::HostFault`].
+    pub async fn store_large(&self, id: &str, body: &Bytes) -> Result<StoredBody, CallError> {
+        let deadline = Instant::now() + CHUNK_EXTRA_TIME;
+        let object = subject::response_object(id);
+        self.bodies.store(&object, body, deadline.into()).await.map_err(|error| match error {
+            BodyError::Deadline => CallError::DeadlineExceeded { step: "storing the response payload".to_owned() },
+            error => {
+                let message = format!("cannot store the response payload of {} bytes: {error}", body.len());
+                CallError::HostFault { message }
+            }
+        })
+    }
+
+    /// Reads the result of the call `id` that its callee stored, and has it deleted.
+    ///
+    /// # Errors
+    /// [`CallError::DeadlineExceeded`], and [`CallError::Malformed`] for one that is missing or another than announced.
+    pub async fn fetch_large(&self, id: &str, length: u64, deadline: Instant) -> Result<Bytes, CallError> {
+        if length > self.max_body {
+            let limit = format!("a response payload has at most {} bytes, this one {length}", self.max_body);
+            return Err(CallError::LimitExceeded { limit });
+        }
+        let object = subject::response_object(id);
+        let (body, _) = self.bodies.take(&object, length, deadline.into()).await.map_err(|error| match error {
+            BodyError::Deadline => CallError::DeadlineExceeded { step: "reading the response payload".to_owned() },
+            error => {
+                let what = "response payload in the object store".to_owned();
+                CallError::Malformed { what, reason: error.to_string() }
+            }
+        })?;
+        Ok(body)
     }
 }
 

@@ -37,6 +37,8 @@ pub struct HostSummary {
     pub lattice: String,
     /// The other hosts this host knows of; ours alone send it. A gather ends when everybody named has answered.
     pub peers: Option<Vec<HostId>>,
+    /// Version of the session format the host speaks, zero for none; ours alone send it.
+    pub sessions: u8,
 }
 
 impl HostSummary {
@@ -57,6 +59,7 @@ impl HostSummary {
             rpc_host: String::new(),
             lattice: String::new(),
             peers: None,
+            sessions: 0,
         }
     }
 }
@@ -105,6 +108,8 @@ struct Wire {
     lattice: String,
     #[serde(default, deserialize_with = "super::lenient::parsable", skip_serializing_if = "Option::is_none")]
     peers: Option<Vec<HostId>>,
+    #[serde(default, deserialize_with = "super::lenient::small_number", skip_serializing_if = "Option::is_none")]
+    sessions: Option<u8>,
 }
 
 impl From<Wire> for HostSummary {
@@ -123,6 +128,7 @@ impl From<Wire> for HostSummary {
             rpc_host: wire.rpc_host,
             lattice: if wire.lattice.is_empty() { wire.lattice_prefix } else { wire.lattice },
             peers: wire.peers,
+            sessions: wire.sessions.unwrap_or_default(),
         }
     }
 }
@@ -144,6 +150,7 @@ impl From<HostSummary> for Wire {
             lattice_prefix: host.lattice.clone(),
             lattice: host.lattice,
             peers: host.peers,
+            sessions: Some(host.sessions).filter(|version| *version > 0),
         }
     }
 }

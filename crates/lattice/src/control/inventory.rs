@@ -39,6 +39,9 @@ pub struct HostInventory {
     /// One entry per provider and link name.
     #[serde(default, deserialize_with = "super::lenient::null_is_default")]
     pub providers: Vec<ProviderDescription>,
+    /// Version of the session format the host speaks, if it does. Ours; hosts of others do not send it.
+    #[serde(default, deserialize_with = "super::lenient::small_number", skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<u8>,
 }
 
 /// An actor on a host.

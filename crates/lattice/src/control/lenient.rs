@@ -45,3 +45,9 @@ where
     let texts: Option<Vec<String>> = Option::deserialize(deserializer)?;
     Ok(texts.map(|texts| texts.iter().filter_map(|text| text.parse().ok()).collect()))
 }
+
+/// A number below 256; anything else counts as none, so that what a later version puts there is no error.
+pub(super) fn small_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(value.as_u64().and_then(|number| u8::try_from(number).ok()))
+}

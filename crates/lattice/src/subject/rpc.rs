@@ -3,10 +3,15 @@
 //! Knows addresses, not payloads. Invariant: all hosts that run an actor, and all processes of a provider, share one
 //! queue group each, so that one of them answers a call.
 
-use claims::{ActorId, ProviderId};
+use claims::{ActorId, HostId, ProviderId};
 
 use super::{SubjectError, token, under};
 use crate::{LatticeId, LinkName};
+
+/// Last tokens of the subjects of a host.
+const SESSION: &str = "session";
+const CALLS: &str = "calls";
+const ANSWERS: &str = "answers";
 
 /// An address on the RPC side of the lattice.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -41,6 +46,12 @@ pub enum RpcSubject {
         /// The link name it runs under.
         link_name: LinkName,
     },
+    /// Questions of other hosts for a session. Ours; hosts of others do not serve it.
+    Session(HostId),
+    /// Batches of calls of sessions. Ours, as well.
+    Calls(HostId),
+    /// Batches of answers of sessions. Ours, as well.
+    Answers(HostId),
     /// The request to a provider to end.
     Shutdown {
         /// The provider.
@@ -66,6 +77,9 @@ impl RpcSubject {
             Self::LinkDel { id, link_name } => format!("{root}.{id}.{link_name}.linkdefs.del"),
             Self::Health { id, link_name } => format!("{root}.{id}.{link_name}.health"),
             Self::Shutdown { id, link_name } => format!("{root}.{id}.{link_name}.shutdown"),
+            Self::Session(host) => format!("{root}.{host}.{SESSION}"),
+            Self::Calls(host) => format!("{root}.{host}.{CALLS}"),
+            Self::Answers(host) => format!("{root}.{host}.{ANSWERS}"),
         }
     }
 
@@ -76,6 +90,7 @@ impl RpcSubject {
             Self::Actor(_) => Some(self.render(lattice)),
             Self::Provider { .. } => Some("rpc".to_owned()),
             Self::LinkPut { .. } | Self::LinkDel { .. } | Self::Health { .. } | Self::Shutdown { .. } => None,
+            Self::Session(_) | Self::Calls(_) | Self::Answers(_) => None,
         }
     }
 
@@ -88,6 +103,14 @@ impl RpcSubject {
         let Some((id, rest)) = tail.split_once('.') else {
             return Ok(Self::Actor(token(tail, "actor id")?));
         };
+        if let Ok(host) = id.parse::<HostId>() {
+            return match rest {
+                SESSION => Ok(Self::Session(host)),
+                CALLS => Ok(Self::Calls(host)),
+                ANSWERS => Ok(Self::Answers(host)),
+                _ => Err(SubjectError::Unsupported { subject: subject.to_owned() }),
+            };
+        }
         let (link_name, what) = rest.split_once('.').map_or((rest, ""), |(name, what)| (name, what));
         let id: ProviderId = token(id, "provider id")?;
         let link_name: LinkName = token(link_name, "link name")?;

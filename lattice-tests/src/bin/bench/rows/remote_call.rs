@@ -118,7 +118,8 @@ async fn in_task(measuring: impl Future<Output = Result<f64>> + Send + 'static) 
     tokio::spawn(measuring).await.context("the load ended early")?
 }
 
-/// What the protocol's signature costs by itself: every invocation is signed by one host and verified by the other.
+/// What the protocol's signature costs by itself: outside of a session every invocation is signed by one host and
+/// verified by the other.
 fn signatures() -> Result<String> {
     let cluster = KeyPair::generate(KeyKind::Cluster);
     let trusted = [ClusterId::try_from(cluster.public())?].into();
@@ -132,7 +133,7 @@ fn signatures() -> Result<String> {
     let validating = average(|| drop(black_box(invocation.validate(time, &trusted))));
     let shown = |seconds| Unit::Seconds.shown(seconds);
     Ok(format!(
-        "of each call, on one core: signing {} (caller), verifying {} (callee)",
+        "what a session saves each call, on one core: signing {} (caller), verifying {} (callee)",
         shown(issuing),
         shown(validating)
     ))

@@ -1,0 +1,4 @@
+//! `fuzz::session_batch` as a libFuzzer binary.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::session_batch(data));

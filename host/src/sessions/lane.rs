@@ -1,0 +1,201 @@
+//! One direction of one session on its way out: entries become batches, batches become messages.
+//!
+//! Whatever is ready while the last message is written goes into the next one; nothing waits for company. A single
+//! entry leaves at once. Invariants: entries leave in the order they came; what waits is bounded in bytes; a number is
+//! used for one batch.
+
+use std::{
+    collections::VecDeque,
+    ops::RangeInclusive,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use lattice::session::{BatchKind, Draft, HEADER_BYTES, MAC_BYTES, MAX_BATCH_BYTES, MacKey, SessionId};
+
+use super::way::Way;
+
+/// Most bytes that wait; more means that the connection takes nothing.
+const MAX_WAITING: usize = 32 << 20;
+/// Batches whose calls are remembered, for a host that does not know the session.
+const REMEMBERED: usize = 1024;
+/// Longest wait for a write before the next batch is made anyway.
+const WRITE: Duration = Duration::from_secs(1);
+
+/// The entry cannot be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// It is larger than any batch.
+    TooLarge,
+    /// The connection takes nothing.
+    Full,
+}
+
+/// The way of one session's calls, or of its answers.
+pub struct Lane {
+    way: Arc<Way>,
+    kind: BatchKind,
+    session: SessionId,
+    key: MacKey,
+    subject: String,
+    queue: Mutex<Queue>,
+}
+
+struct Queue {
+    /// Batches that are full.
+    full: VecDeque<Waiting>,
+    open: Waiting,
+    bytes: usize,
+    last_batch: u64,
+    last_call: u32,
+    /// The calls of batches that left.
+    left: VecDeque<(u64, RangeInclusive<u32>)>,
+    writing: bool,
+}
+
+struct Waiting {
+    draft: Draft,
+    calls: Option<RangeInclusive<u32>>,
+}
+
+impl Lane {
+    /// A lane to a host's batch subject.
+    pub fn new(way: Arc<Way>, kind: BatchKind, session: SessionId, key: MacKey, subject: String) -> Arc<Self> {
+        let open = Waiting { draft: Draft::new(kind, session), calls: None };
+        let queue = Queue {
+            full: VecDeque::new(),
+            open,
+            bytes: 0,
+            last_batch: 0,
+            last_call: 0,
+            left: VecDeque::new(),
+            writing: false,
+        };
+        Arc::new(Self { way, kind, session, key, subject, queue: Mutex::new(queue) })
+    }
+
+    /// Sends an entry of at most `size` bytes.
+    ///
+    /// # Errors
+    /// [`Refused`]; nothing was sent then.
+    pub fn add(self: &Arc<Self>, size: usize, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Refused> {
+        let mut queue = self.lock();
+        self.make_room(&mut queue, size)?;
+        queue.add(write);
+        self.wake(queue);
+        Ok(())
+    }
+
+    /// Sends a call; its number is given to `write`, which runs before anything can be answered.
+    ///
+    /// # Errors
+    /// [`Refused`]; nothing was sent then.
+    pub fn add_call(self: &Arc<Self>, size: usize, write: impl FnOnce(u32, &mut Vec<u8>)) -> Result<(), Refused> {
+        let mut queue = self.lock();
+        self.make_room(&mut queue, size)?;
+        let number = queue.last_call + 1;
+        queue.last_call = number;
+        queue.add(|to| write(number, to));
+        let first = queue.open.calls.as_ref().map_or(number, |calls| *calls.start());
+        queue.open.calls = Some(first..=number);
+        self.wake(queue);
+        Ok(())
+    }
+
+    /// Calls made so far.
+    pub fn calls(&self) -> u32 {
+        self.lock().last_call
+    }
+
+    /// The calls that left in a batch, if it is remembered.
+    pub fn calls_of(&self, batch: u64) -> Option<RangeInclusive<u32>> {
+        let queue = self.lock();
+        queue.left.iter().rev().find(|(number, _)| *number == batch).map(|(_, calls)| calls.clone())
+    }
+
+    fn make_room(&self, queue: &mut Queue, size: usize) -> Result<(), Refused> {
+        let most = self.way.max_payload().min(MAX_BATCH_BYTES);
+        if HEADER_BYTES + size + MAC_BYTES > most {
+            return Err(Refused::TooLarge);
+        }
+        if queue.bytes + size > MAX_WAITING {
+            return Err(Refused::Full);
+        }
+        if !queue.open.draft.fits(size, most) {
+            let next = Waiting { draft: Draft::new(self.kind, self.session), calls: None };
+            let full = std::mem::replace(&mut queue.open, next);
+            queue.full.push_back(full);
+        }
+        Ok(())
+    }
+
+    fn wake(self: &Arc<Self>, mut queue: MutexGuard<'_, Queue>) {
+        if !std::mem::replace(&mut queue.writing, true) {
+            drop(queue);
+            self.way.tasks.spawn(self.clone().write());
+        }
+    }
+
+    /// Writes until nothing waits.
+    async fn write(self: Arc<Self>) {
+        loop {
+            // Behind whatever is ready to run now: calls that are ready go together.
+            tokio::task::yield_now().await;
+            let batches = self.take();
+            if batches.is_empty() {
+                return;
+            }
+            for (number, draft) in batches {
+                let batch = draft.finish(number, &self.key);
+                let sent = match self.kind {
+                    BatchKind::Calls => {
+                        let nobody = self.way.nobody(self.session, number);
+                        self.way.client.publish_with_reply(self.subject.clone(), nobody, batch).await
+                    }
+                    BatchKind::Answers => self.way.client.publish(self.subject.clone(), batch).await,
+                };
+                if let Err(error) = sent {
+                    tracing::debug!(%error, session = %self.session, "cannot send a batch");
+                }
+            }
+            // What becomes ready while the connection writes goes together as well.
+            tokio::time::timeout(WRITE, self.way.client.flush()).await.ok();
+        }
+    }
+
+    /// Everything that waits; when that is nothing, writing ends.
+    fn take(&self) -> Vec<(u64, Draft)> {
+        let mut queue = self.lock();
+        let queue = &mut *queue;
+        let mut taken: Vec<Waiting> = queue.full.drain(..).collect();
+        if queue.open.draft.entries() > 0 {
+            let next = Waiting { draft: Draft::new(self.kind, self.session), calls: None };
+            taken.push(std::mem::replace(&mut queue.open, next));
+        }
+        queue.bytes = 0;
+        queue.writing = !taken.is_empty();
+        let numbered = taken.into_iter().map(|waiting| {
+            queue.last_batch += 1;
+            if let Some(calls) = waiting.calls {
+                if queue.left.len() == REMEMBERED {
+                    queue.left.pop_front();
+                }
+                queue.left.push_back((queue.last_batch, calls));
+            }
+            (queue.last_batch, waiting.draft)
+        });
+        numbered.collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    fn add(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let before = self.open.draft.size();
+        self.open.draft.add(write);
+        self.bytes += self.open.draft.size() - before;
+    }
+}

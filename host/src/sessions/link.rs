@@ -1,0 +1,143 @@
+//! The state of the sessions to one other host: none, being asked for, there, or refused for a while.
+//!
+//! Owns when a handshake is made; `ask.rs` makes it. Invariants: at most one handshake with a host is under way; a
+//! session is replaced before it ends; who refuses is not asked again before the back-off is over.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use claims::HostId;
+use tokio::sync::watch;
+
+use super::outgoing::Outgoing;
+
+/// First wait after a handshake that failed; it doubles.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// Longest wait between two handshakes.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// The way to one host.
+pub struct Link {
+    /// The host.
+    pub host: HostId,
+    /// Calls to it that wait for an answer.
+    pub in_flight: Arc<AtomicUsize>,
+    state: Mutex<State>,
+    changed: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct State {
+    session: Option<Arc<Outgoing>>,
+    asking: bool,
+    failures: u32,
+    not_before: Option<Instant>,
+}
+
+/// What there is to a host now.
+pub enum Now {
+    /// A session.
+    Session(Arc<Outgoing>),
+    /// None, but there may be one soon.
+    Soon,
+    /// None for a while.
+    No,
+}
+
+impl Link {
+    /// Nothing is known yet.
+    pub fn new(host: HostId) -> Arc<Self> {
+        Arc::new(Self { host, in_flight: Arc::default(), state: Mutex::default(), changed: watch::Sender::new(0) })
+    }
+
+    /// Calls to the host that wait for an answer.
+    pub fn load(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// What there is now, and whether the caller must make a handshake.
+    pub fn look(&self, now: Instant) -> (Now, bool) {
+        let mut state = self.lock();
+        if state.session.as_ref().is_some_and(|session| !session.is_usable(now)) {
+            state.session = None;
+        }
+        let allowed = !state.asking && state.not_before.is_none_or(|time| now >= time);
+        let ask = allowed && state.session.as_ref().is_none_or(|session| session.is_old(now));
+        state.asking |= ask;
+        let there = match &state.session {
+            Some(session) => Now::Session(session.clone()),
+            None if state.asking => Now::Soon,
+            None => Now::No,
+        };
+        (there, ask)
+    }
+
+    /// A handshake succeeded; the session before it, which goes on until its calls are over.
+    pub fn granted(&self, session: Arc<Outgoing>) {
+        let mut state = self.lock();
+        *state = State { session: Some(session), ..State::default() };
+        self.tell(state);
+    }
+
+    /// A handshake failed. How often in a row.
+    pub fn failed(&self, now: Instant) -> u32 {
+        let mut state = self.lock();
+        let wait = FIRST_WAIT.saturating_mul(1 << state.failures.min(8)).min(LONGEST_WAIT);
+        state.failures += 1;
+        state.asking = false;
+        state.not_before = Some(now + wait);
+        let failures = state.failures;
+        self.tell(state);
+        failures
+    }
+
+    /// A session turned out to be unknown to the host: another may be asked for at once.
+    pub fn lost(&self, session: &Arc<Outgoing>) -> bool {
+        let mut state = self.lock();
+        let current = state.session.as_ref().is_some_and(|current| Arc::ptr_eq(current, session));
+        if current {
+            (state.session, state.not_before) = (None, None);
+        }
+        current
+    }
+
+    /// Nobody is there under the name of the host: not before a while.
+    pub fn absent(&self, session: &Arc<Outgoing>, now: Instant) {
+        if self.lost(session) {
+            self.lock().not_before = Some(now + FIRST_WAIT);
+        }
+    }
+
+    /// The host began anew, or came back.
+    pub fn renewed(&self) {
+        let mut state = self.lock();
+        (state.failures, state.not_before) = (0, None);
+    }
+
+    /// The session in use, if there is one.
+    pub fn session(&self) -> Option<Arc<Outgoing>> {
+        self.lock().session.clone()
+    }
+
+    /// Waits until the handshake under way has ended, however, or until `deadline`.
+    pub async fn settled(&self, deadline: Instant) {
+        let mut changed = self.changed.subscribe();
+        if self.lock().asking {
+            tokio::time::timeout_at(deadline.into(), changed.changed()).await.ok();
+        }
+    }
+
+    fn tell(&self, state: MutexGuard<'_, State>) {
+        drop(state);
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

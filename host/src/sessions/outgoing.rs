@@ -1,0 +1,241 @@
+//! The calling end of a session: calls that wait for their answers.
+//!
+//! Knows one session and no route. Invariants: a call ends by its deadline; a call whose future is dropped is taken
+//! back from the other host; an answer is believed only from a batch whose code held and that was not seen before.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use claims::{ClusterId, HostId};
+use contracts::CallError;
+use lattice::session::{
+    Answer, AnswerEntry, BatchKind, CallParts, FromCaller, Granted, MacKey, Opened, SessionError, SessionId, Window,
+};
+use tokio::sync::oneshot;
+
+use super::{
+    lane::{Lane, Refused},
+    way::Way,
+};
+
+/// Calls after which a session is renewed; numbers have 32 bits.
+const MANY_CALLS: u32 = 1 << 30;
+/// Numbers are not used up.
+const MOST_CALLS: u32 = 1 << 31;
+/// A session is not used in its last moments, in which the other host may have forgotten it.
+const MARGIN: Duration = Duration::from_secs(30);
+/// How long calls whose batch nobody refused wait after the other host said it does not know the session.
+const STRAGGLERS: Duration = Duration::from_millis(250);
+
+/// What became of a call.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The other host answered.
+    Answered(Result<Bytes, CallError>),
+    /// The result is in the object store.
+    Stored { number: u32, length: u64, digest: [u8; 32] },
+    /// The other host has not begun it, for this reason.
+    NotBegun { code: String, sentence: String },
+    /// The call cannot be made in this session.
+    NotSent,
+    /// The call has no form here, or does not fit.
+    NoForm,
+}
+
+/// A session to a host.
+pub struct Outgoing {
+    /// Its name.
+    pub id: SessionId,
+    /// Who is called.
+    pub host: HostId,
+    /// Who stands for that host.
+    issuer: ClusterId,
+    way: Arc<Way>,
+    lane: Arc<Lane>,
+    answers: MacKey,
+    window: Mutex<Window>,
+    /// None once the session has ended.
+    pending: Mutex<Option<HashMap<u32, oneshot::Sender<Outcome>>>>,
+    in_flight: Arc<AtomicUsize>,
+    renew_at: Instant,
+    ends_at: Instant,
+}
+
+impl Outgoing {
+    /// A session that was granted. `in_flight` counts the calls to its host.
+    pub fn new(way: &Arc<Way>, granted: Granted, in_flight: Arc<AtomicUsize>, now: Instant) -> Arc<Self> {
+        let Granted { session, host, issuer, lifetime, keys } = granted;
+        let lifetime = Duration::from_secs(u64::from(lifetime));
+        let subject = way.batches_to(host, BatchKind::Calls);
+        Arc::new(Self {
+            id: session,
+            host,
+            issuer,
+            way: way.clone(),
+            lane: Lane::new(way.clone(), BatchKind::Calls, session, keys.calls, subject),
+            answers: keys.answers,
+            window: Mutex::default(),
+            pending: Mutex::new(Some(HashMap::new())),
+            in_flight,
+            renew_at: now + lifetime * 3 / 4,
+            ends_at: now + lifetime.saturating_sub(MARGIN.min(lifetime / 8)),
+        })
+    }
+
+    /// Whether calls may still be made.
+    pub fn is_usable(&self, now: Instant) -> bool {
+        let is_trusted = self.way.trusted.contains(&self.issuer);
+        is_trusted && now < self.ends_at && self.lane.calls() < MOST_CALLS && self.pending().is_some()
+    }
+
+    /// Whether it is time for the next session.
+    pub fn is_old(&self, now: Instant) -> bool {
+        now >= self.renew_at || self.lane.calls() >= MANY_CALLS
+    }
+
+    /// Whether nobody waits in it and nothing new may begin.
+    pub fn is_over(&self, now: Instant) -> bool {
+        let idle = self.pending().as_ref().is_none_or(HashMap::is_empty);
+        idle && !self.is_usable(now)
+    }
+
+    /// Makes a call and waits for what becomes of it. Dropping the future takes the call back.
+    pub async fn call(self: &Arc<Self>, parts: &CallParts<'_>, deadline: Instant) -> Outcome {
+        if !parts.can_be_written() {
+            return Outcome::NoForm;
+        }
+        let time_left = deadline.saturating_duration_since(Instant::now());
+        let (sender, receiver) = oneshot::channel();
+        let mut began = None;
+        let added = self.lane.add_call(parts.size(), |number, to| {
+            if let Some(pending) = &mut *self.pending() {
+                pending.insert(number, sender);
+                began = Some(number);
+            }
+            parts.write(number, time_left, to);
+        });
+        match added {
+            Ok(()) => {}
+            Err(Refused::TooLarge) => return Outcome::NoForm,
+            Err(Refused::Full) => return Outcome::Answered(Err(self.unreachable("the way to its host takes nothing"))),
+        }
+        // A session that ended in this moment: the entry goes to a host that does not know it either.
+        let Some(number) = began else { return Outcome::NotSent };
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        let mut waiting = Waiting { session: self, number, is_over: false };
+        let outcome = tokio::time::timeout_at(deadline.into(), receiver).await;
+        waiting.is_over = true;
+        match outcome {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Outcome::Answered(Err(self.unreachable("the session ended"))),
+            Err(_) => {
+                let step = format!("waiting for the answer of `{}`", parts.target);
+                Outcome::Answered(Err(CallError::DeadlineExceeded { step }))
+            }
+        }
+    }
+
+    /// Takes a batch of answers.
+    ///
+    /// # Errors
+    /// [`SessionError`]; nothing of the batch counts then.
+    pub fn take(&self, batch: &Bytes, number: u64) -> Result<(), SessionError> {
+        let opened = Opened::open(batch, &self.answers)?;
+        if !self.window.lock().unwrap_or_else(PoisonError::into_inner).is_first(number) {
+            return Err(SessionError::Replayed);
+        }
+        let answers = AnswerEntry::read_all(&opened)?;
+        let mut pending = self.pending();
+        let Some(pending) = &mut *pending else { return Ok(()) };
+        for AnswerEntry { number, answer } in answers {
+            if let Some(waiting) = pending.remove(&number) {
+                drop(waiting.send(outcome(number, answer)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The calls of a batch were not begun: nobody took it, or nobody there knows the session.
+    pub fn not_taken(&self, batch: u64) {
+        let Some(calls) = self.lane.calls_of(batch) else { return };
+        let mut pending = self.pending();
+        let Some(pending) = &mut *pending else { return };
+        for waiting in calls.filter_map(|number| pending.remove(&number)) {
+            drop(waiting.send(Outcome::NotSent));
+        }
+    }
+
+    /// The other host does not know the session any more. Nothing new begins; calls of batches that it refuses still
+    /// hear so, all others end: their answers cannot come.
+    pub fn forgotten(self: &Arc<Self>) {
+        let session = self.clone();
+        self.way.tasks.spawn(async move {
+            tokio::time::sleep(STRAGGLERS).await;
+            session.end("its host was restarted, or gave up the session, during the call");
+        });
+    }
+
+    /// Ends the session and every call in it.
+    pub fn end(&self, reason: &str) {
+        let pending = self.pending().take().unwrap_or_default();
+        self.fail(pending, reason);
+    }
+
+    /// Ends every call in it; the session goes on.
+    pub fn interrupt(&self, reason: &str) {
+        let pending = self.pending().as_mut().map(std::mem::take).unwrap_or_default();
+        self.fail(pending, reason);
+    }
+
+    fn fail(&self, calls: HashMap<u32, oneshot::Sender<Outcome>>, reason: &str) {
+        for waiting in calls.into_values() {
+            drop(waiting.send(Outcome::Answered(Err(self.unreachable(reason)))));
+        }
+    }
+
+    fn unreachable(&self, reason: &str) -> CallError {
+        CallError::Unreachable { target: self.host.to_string(), reason: reason.to_owned() }
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Option<HashMap<u32, oneshot::Sender<Outcome>>>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn outcome(number: u32, answer: Answer) -> Outcome {
+    match answer {
+        Answer::Result(payload) => Outcome::Answered(Ok(payload)),
+        Answer::Stored { length, digest } => Outcome::Stored { number, length, digest },
+        Answer::Failure { begun: true, code, sentence } => {
+            Outcome::Answered(Err(CallError::from_wire(Some(&code), sentence)))
+        }
+        Answer::Failure { begun: false, code, sentence } => Outcome::NotBegun { code, sentence },
+    }
+}
+
+/// A call that is waited for.
+struct Waiting<'s> {
+    session: &'s Arc<Outgoing>,
+    number: u32,
+    is_over: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.session.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let waited = self.session.pending().as_mut().and_then(|pending| pending.remove(&self.number));
+        // At its deadline the other host ends a call by itself.
+        if waited.is_some() && !self.is_over {
+            let number = self.number;
+            // Without room for it the call ends at its deadline.
+            let _ = self.session.lane.add(FromCaller::CANCEL_BYTES, |to| FromCaller::write_cancel(number, to));
+        }
+    }
+}

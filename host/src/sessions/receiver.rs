@@ -1,0 +1,215 @@
+//! What arrives for the sessions of a host: handshakes, batches, and the word that nobody took one.
+//!
+//! Reads headers and hands on; decides nothing. Invariants: whatever arrives, the loops go on until the host ends; a
+//! host that stops takes no more calls, which the broker then says, and still gets the answers it waits for.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_nats::{Message, StatusCode, SubscribeError, Subscriber};
+use futures_util::StreamExt;
+use lattice::{
+    session::{BatchKind, Header, Refusal, SessionError, Unknown},
+    subject::RpcSubject,
+};
+
+use super::Sessions;
+use crate::core::Core;
+
+/// Signed words per second that a session is not known; further batches are dropped.
+const WORDS_A_SECOND: u32 = 200;
+/// A host that stops leaves when nobody has called it for so long: by then all know that it stops.
+const QUIET: Duration = Duration::from_millis(150);
+/// How often sessions that are over are dropped.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// The subscriptions of a host for its sessions.
+pub(super) struct Subscriptions {
+    handshakes: Subscriber,
+    calls: Subscriber,
+    answers: Subscriber,
+    nobody: Subscriber,
+}
+
+impl Subscriptions {
+    /// Subscribes. Needs no broker: subscriptions are sent as soon as it is there.
+    pub(super) async fn make(sessions: &Sessions) -> Result<Self, SubscribeError> {
+        let way = &sessions.way;
+        let to = |subject: RpcSubject| way.client.subscribe(subject.render(&way.lattice));
+        Ok(Self {
+            handshakes: to(RpcSubject::Session(way.own)).await?,
+            calls: to(RpcSubject::Calls(way.own)).await?,
+            answers: to(RpcSubject::Answers(way.own)).await?,
+            nobody: way.client.subscribe(format!("{}.*", way.inbox)).await?,
+        })
+    }
+
+    /// Serves what arrives until `sessions` are closed.
+    pub(super) async fn serve(self, core: Arc<Core>, sessions: Arc<Sessions>) {
+        let serving = async {
+            tokio::join!(
+                answer_handshakes(&core, &sessions, self.handshakes),
+                take_calls(&core, &sessions, self.calls),
+                take_answers(&sessions, self.answers),
+                hear_of_nobody(&sessions, self.nobody),
+                follow_connection(&sessions),
+                sweep(&sessions),
+            )
+        };
+        tokio::select! {
+            () = sessions.closed.cancelled() => {}
+            _ = serving => {}
+        }
+    }
+}
+
+async fn answer_handshakes(core: &Core, sessions: &Sessions, mut handshakes: Subscriber) {
+    while let Some(message) = handshakes.next().await {
+        let Some(reply) = message.reply else { continue };
+        let answer = if core.stop.is_cancelled() {
+            Err(SessionError::Host)
+        } else {
+            sessions.serving.grant(&message.payload).inspect_err(|error| sessions.way.refuse(error))
+        };
+        let answer = answer.unwrap_or_else(|error| Refusal::of(&error).encode());
+        if let Err(error) = sessions.way.client.publish(reply, answer.into()).await {
+            tracing::debug!(%error, "cannot answer a handshake");
+        }
+    }
+}
+
+async fn take_calls(core: &Arc<Core>, sessions: &Sessions, mut batches: Subscriber) {
+    let mut words = Words { said: 0, since: Instant::now() };
+    loop {
+        let message = tokio::select! {
+            message = batches.next() => message,
+            () = core.stop.cancelled() => break,
+        };
+        let Some(message) = message else { return };
+        take(core, sessions, &message, &mut words).await;
+    }
+    // Whoever calls now hears that the actor does not run here, and calls another host. Leaving the subject at once
+    // would lose what the broker has sent already: the client library drops it.
+    while sessions.serving.has_sessions()
+        && let Ok(Some(message)) = tokio::time::timeout(QUIET, batches.next()).await
+    {
+        take(core, sessions, &message, &mut words).await;
+    }
+    sessions.drained.cancel();
+}
+
+async fn take(core: &Arc<Core>, sessions: &Sessions, message: &Message, words: &mut Words) {
+    let header = match header(message, BatchKind::Calls) {
+        Ok(header) => header,
+        Err(error) => return sessions.way.refuse(&error),
+    };
+    if let Err(error) = sessions.serving.take(core, header.session, header.number, &message.payload) {
+        sessions.way.refuse(&error);
+        if error == SessionError::UnknownSession && words.one_more(Instant::now()) {
+            say_unknown(sessions, message, header).await;
+        }
+    }
+}
+
+async fn take_answers(sessions: &Sessions, mut batches: Subscriber) {
+    while let Some(message) = batches.next().await {
+        let taken = header(&message, BatchKind::Answers).and_then(|header| {
+            let session = sessions.outgoing(header.session).ok_or(SessionError::UnknownSession)?;
+            session.take(&message.payload, header.number)
+        });
+        if let Err(error) = taken {
+            sessions.way.refuse(&error);
+        }
+    }
+}
+
+fn header(message: &Message, expected: BatchKind) -> Result<Header, SessionError> {
+    let header = Header::decode(&message.payload)?;
+    if header.kind != expected {
+        return Err(SessionError::Malformed { what: "batch", reason: "it came the wrong way" });
+    }
+    Ok(header)
+}
+
+/// Tells who sent a batch that its session is not known here, so that nothing of it was begun. Signed, because calls
+/// are made again for it.
+async fn say_unknown(sessions: &Sessions, message: &Message, header: Header) {
+    let Some(reply) = &message.reply else { return };
+    let way = &sessions.way;
+    let word = Unknown {
+        lattice: way.lattice.clone(),
+        from: way.own,
+        cluster: way.cluster_id,
+        session: header.session,
+        number: header.number,
+    };
+    if let Err(error) = way.client.publish(reply.clone(), word.encode(&way.cluster).into()).await {
+        tracing::debug!(%error, "cannot say that a session is not known");
+    }
+}
+
+/// On the reply subject of a batch: the broker found nobody, or the other host does not know the session.
+async fn hear_of_nobody(sessions: &Arc<Sessions>, mut words: Subscriber) {
+    while let Some(message) = words.next().await {
+        let way = &sessions.way;
+        let Some((id, number)) = way.parse_nobody(&message.subject) else { continue };
+        let Some(session) = sessions.outgoing(id) else { continue };
+        if message.status == Some(StatusCode::NO_RESPONDERS) {
+            session.not_taken(number);
+            sessions.link(session.host).absent(&session, Instant::now());
+            continue;
+        }
+        let parties = (&way.lattice, &session.host);
+        if let Err(error) = Unknown::accept(&message.payload, parties, (id, number), &way.trusted) {
+            way.refuse(&error);
+            continue;
+        }
+        session.not_taken(number);
+        if sessions.link(session.host).lost(&session) {
+            session.forgotten();
+            sessions.prepare(session.host);
+        }
+    }
+}
+
+/// Calls that wait end when the connection does: their answers would come to nobody.
+async fn follow_connection(sessions: &Sessions) {
+    let mut connected = sessions.way.connected.clone();
+    loop {
+        if !*connected.borrow_and_update() {
+            for session in &sessions.outgoing {
+                session.interrupt("NATS is away");
+            }
+        }
+        if connected.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn sweep(sessions: &Sessions) {
+    let mut ticks = tokio::time::interval(SWEEP);
+    loop {
+        let now = ticks.tick().await.into_std();
+        sessions.outgoing.retain(|_, session| !session.is_over(now));
+        sessions.busy.retain(|_, until| now < *until);
+    }
+}
+
+/// How many words were said in this second.
+struct Words {
+    said: u32,
+    since: Instant,
+}
+
+impl Words {
+    fn one_more(&mut self, now: Instant) -> bool {
+        if now.saturating_duration_since(self.since) >= Duration::from_secs(1) {
+            *self = Self { said: 0, since: now };
+        }
+        self.said += 1;
+        self.said <= WORDS_A_SECOND
+    }
+}
