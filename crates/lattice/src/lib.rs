@@ -8,6 +8,7 @@ pub mod client;
 pub mod control;
 pub mod event;
 pub mod invocation;
+pub mod policy;
 pub mod stored_claims;
 pub mod subject;
 
