@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_nats::{Client, jetstream};
 use bytes::Bytes;
-use lattice::client::{ConnectError, ConnectionEvent, NatsOptions, RpcClient, connect_observed};
+use lattice::client::{ConnectError, ConnectionEvent, Denials, NatsOptions, RpcClient, connect_observed};
 use tokio::sync::watch;
 
 use crate::config::HostConfig;
@@ -20,6 +20,8 @@ pub struct Connection {
     pub client: Client,
     /// Whether it is up. Marked changed at every reconnect, however short the outage.
     pub connected: watch::Receiver<bool>,
+    /// What the server forbade.
+    pub forbidden: Denials,
 }
 
 /// The connections of a host with NATS.
@@ -48,7 +50,8 @@ impl Broker {
             Some(domain) => jetstream::with_domain(ctl.client.clone(), domain),
             None => jetstream::new(ctl.client.clone()),
         };
-        let rpc = RpcClient::nats(calls.client.clone(), config.lattice.clone(), config.js_domain.as_deref());
+        let rpc = RpcClient::nats(calls.client.clone(), config.lattice.clone(), config.js_domain.as_deref())
+            .with_denials(calls.forbidden.clone());
         Ok(Some(Self { ctl, calls, rpc, jetstream }))
     }
 
@@ -76,6 +79,8 @@ async fn open(options: &NatsOptions, name: &str, role: &'static str) -> Result<C
     let options = NatsOptions { name: format!("{name} {role}"), retry: true, ..options.clone() };
     let shown = options.shown_urls();
     let waiting = shown.clone();
+    let forbidden = Denials::default();
+    let noted = forbidden.clone();
     let said = std::sync::atomic::AtomicBool::new(false);
     let client = connect_observed(&options, move |event| match event {
         ConnectionEvent::Connected => {
@@ -87,6 +92,11 @@ async fn open(options: &NatsOptions, name: &str, role: &'static str) -> Result<C
             tracing::warn!(%role, server = %shown, "lost NATS; this host serves what it has and keeps trying");
             state.send_replace(false);
         }
+        ConnectionEvent::Forbidden(subject) => {
+            if noted.note(subject.clone()) {
+                tracing::error!(%role, server = %shown, "{subject}; give it the permissions of a host (`docs/nats.md`)");
+            }
+        }
         ConnectionEvent::Trouble(error) => {
             if !said.swap(true, std::sync::atomic::Ordering::Relaxed) {
                 tracing::warn!(%role, server = %shown, %error, "trouble with NATS");
@@ -95,5 +105,5 @@ async fn open(options: &NatsOptions, name: &str, role: &'static str) -> Result<C
     })
     .await?;
     tracing::debug!(%role, server = %waiting, "connecting to NATS");
-    Ok(Connection { client, connected })
+    Ok(Connection { client, connected, forbidden })
 }

@@ -6,6 +6,7 @@
 mod artifacts;
 mod engine;
 mod limits;
+mod policy;
 
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
@@ -18,6 +19,7 @@ pub use self::{
     artifacts::{ArtifactArgs, ArtifactConfig, RegistryLogin},
     engine::EngineArgs,
     limits::LimitArgs,
+    policy::{PolicyArgs, PolicyConfig, PolicyDefault},
 };
 
 /// Settings as flags and environment variables. `wash up` and `wash-host` share them.
@@ -86,6 +88,9 @@ pub struct HostArgs {
     /// Compiled code.
     #[command(flatten)]
     pub engine: EngineArgs,
+    /// The policy service.
+    #[command(flatten)]
+    pub policy: PolicyArgs,
     /// Deadline of a call that brings none, milliseconds.
     #[arg(long, env = "WASMCLOUD_RPC_TIMEOUT_MS", default_value_t = 2000)]
     pub rpc_timeout_ms: u64,
@@ -140,6 +145,8 @@ pub struct HostConfig {
     pub allow_file_load: bool,
     /// Registries and their cache.
     pub artifacts: ArtifactConfig,
+    /// The policy service; none means that everything is permitted.
+    pub policy: Option<PolicyConfig>,
     /// Deadline of a call that brings none.
     pub rpc_timeout: Duration,
     /// Grace of a provider process at stop.
@@ -177,6 +184,7 @@ impl HostConfig {
             labels: BTreeMap::new(),
             allow_file_load: false,
             artifacts,
+            policy: None,
             rpc_timeout: Duration::from_secs(2),
             provider_shutdown_delay: Duration::from_millis(300),
             heartbeat_interval: Duration::from_secs(30),
@@ -214,6 +222,7 @@ impl HostArgs {
         config.allowed_issuers = strict.then_some(issuers);
         config.artifacts = self.artifacts.clone().into_config(&mut problems, config.artifacts.cache_dir.clone());
         self.engine.clone().apply(&mut config.runtime, &config.artifacts.cache_dir);
+        config.policy = self.policy.clone().into_config(&mut problems);
         config.labels = problems.labels(&self.labels);
         config.ctl = Some(self.nats_options(self.ctl_host.as_deref(), self.ctl_port));
         config.rpc = Some(self.nats_options(self.rpc_host.as_deref(), self.rpc_port));

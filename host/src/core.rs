@@ -28,6 +28,7 @@ use crate::{
     config::HostConfig,
     events::Events,
     peers::Peers,
+    policy::Policy,
     providers::Providers,
     rpc::Inbound,
     sequencer::Sequencer,
@@ -37,6 +38,7 @@ use crate::{
     },
     store::{Store, StoreError, Tables},
     wanted::Wanted,
+    why::Failures,
 };
 
 /// Who this host is.
@@ -103,8 +105,12 @@ pub struct Core {
     pub runtime: Runtime,
     /// Other hosts.
     pub peers: Peers,
+    /// Who decides what may start and call; none permits everything.
+    pub policy: Option<Arc<Policy>>,
     /// Providers compiled in.
     pub builtins: Vec<Builtin>,
+    /// What failed lately.
+    pub failures: Failures,
     /// Calls that arrive over the lattice.
     pub inbound: Inbound,
     /// Commands about one actor or provider, in order.
@@ -128,6 +134,7 @@ impl Core {
 
     /// Tells the lattice what happened.
     pub fn emit(&self, data: EventData) {
+        self.failures.told(&data);
         self.events.emit(data);
     }
 

@@ -38,6 +38,7 @@ use crate::{
     identity::{builtin_labels, friendly_name, load_or_create_key},
     open_files,
     peers::Peers,
+    policy::{self, Policy},
     providers::{Providers, start},
     revocations,
     rpc::Inbound,
@@ -50,6 +51,7 @@ use crate::{
     store::{self, BucketSource},
     take_up,
     wanted::Wanted,
+    why::Failures,
 };
 
 pub use error::HostError;
@@ -144,8 +146,9 @@ impl Host {
         let broker = Broker::connect(&config, &identity.friendly_name).await?;
 
         let connection = broker.as_ref().map(|broker| broker.ctl.clone());
-        let (events, publisher) = events::channel(identity.host_id, config.lattice.clone(), connection);
         let tasks = TaskTracker::new();
+        let policy = Policy::new(config.policy.as_ref(), connection.clone(), tasks.clone());
+        let (events, publisher) = events::channel(identity.host_id, config.lattice.clone(), connection);
         let inbound = Inbound::new(&config, broker.as_ref());
         let core = Arc::new(Core {
             identity,
@@ -161,7 +164,9 @@ impl Host {
             providers: Providers::default(),
             runtime,
             peers: Peers::default(),
+            policy,
             builtins: builtins.to_vec(),
+            failures: Failures::default(),
             inbound,
             commands: Sequencer::new(tasks.clone()),
             tasks,
@@ -180,6 +185,7 @@ impl Host {
         core.tasks.spawn(owner.run(source, synced_in, core.publishing.clone()));
         core.tasks.spawn(effects::follow(core.clone(), effects_in));
         core.tasks.spawn(revocations::enforce(core.clone()));
+        core.tasks.spawn(policy::follow_changes(core.clone()));
         core.tasks.spawn(heartbeat::beat(core.clone()));
         core.tasks.spawn(breaches::watch(core.clone()));
         if let Some(publisher) = publisher {

@@ -22,6 +22,7 @@ mod lifecycle;
 mod logging;
 mod open_files;
 mod peers;
+mod policy;
 mod providers;
 mod reason;
 mod revocations;
@@ -33,8 +34,9 @@ mod state;
 mod store;
 mod take_up;
 mod wanted;
+mod why;
 
-pub use config::{ConfigError, HostArgs, HostConfig, nats_url};
+pub use config::{ConfigError, HostArgs, HostConfig, PolicyConfig, PolicyDefault, nats_url};
 pub use host::{Host, HostError, is_in_use, socket_path};
 pub use logging::{LogFormat, init_logging};
 /// Limits of an actor by name, as a start may set them.

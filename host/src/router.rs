@@ -22,7 +22,9 @@ use runtime::{CallContext, Outbound, OutboundCall, OutboundTarget};
 use crate::{
     actors::{Barred, RunningActor},
     core::Core,
+    policy,
     providers::Home,
+    why::Peer,
 };
 
 /// The way out of one actor.
@@ -45,14 +47,23 @@ impl Outbound for ActorOutbound {
         let core = self.core.upgrade().ok_or_else(stopping)?;
         self.barred.check(&self.actor)?;
         let deadline = call.deadline;
-        let route = resolve(&core, &self.actor, &call.target)?;
-        within(deadline, "waiting for the callee", async {
-            match route {
-                Route::Actor(target) => core.call_actor(|| Entity::actor(&self.actor), target, call).await,
-                Route::Provider(link) => core.call_provider(&link, call).await,
+        let failed = |peer, error: &CallError| core.failures.called(&self.actor, peer, error);
+        let route = resolve(&core, &self.actor, &call.target)
+            .inspect_err(|error| failed(Peer::asked_for(&call.target), error))?;
+        let outcome = within(deadline, "waiting for the callee", async {
+            match &route {
+                Route::Actor(target) => {
+                    policy::may_call(&core, &self.actor, target, deadline).await?;
+                    core.call_actor(|| Entity::actor(&self.actor), *target, call).await
+                }
+                Route::Provider(link) => {
+                    policy::may_call_over(&core, link, deadline).await?;
+                    core.call_provider(link, call).await
+                }
             }
         })
-        .await
+        .await;
+        outcome.inspect_err(|error| failed(route.peer(), error))
     }
 
     async fn config(&self) -> Result<BTreeMap<String, Vec<u8>>, CallError> {
@@ -66,6 +77,15 @@ impl Outbound for ActorOutbound {
 enum Route {
     Actor(ActorId),
     Provider(Arc<Link>),
+}
+
+impl Route {
+    fn peer(&self) -> Peer {
+        match self {
+            Self::Actor(target) => Peer::actor(target),
+            Self::Provider(link) => Peer::link(link.contract_id.as_str(), link.link_name.as_str()),
+        }
+    }
 }
 
 /// Who is meant, and whether the caller may (protocol section 5.3).
@@ -221,11 +241,8 @@ impl ActorHandle for EmbeddedActors {
         trace: TraceContext,
     ) -> Result<Bytes, CallError> {
         let core = self.core.upgrade().ok_or_else(stopping)?;
-        let link = self.check(&core, actor)?;
-        let origin = || Entity::provider(&self.id, &self.link_name, &link.contract_id);
-        let target = OutboundTarget::Actor { name: String::new() };
-        let call = OutboundCall { target, operation: operation.to_owned(), payload, deadline, trace };
-        within(deadline, "waiting for the actor", core.call_actor(origin, *actor, call)).await
+        let call = self.call_linked(&core, actor, operation, payload, deadline, trace);
+        call.await.inspect_err(|error| core.failures.called(actor, self.peer(), error))
     }
 
     async fn handle_http(
@@ -236,7 +253,43 @@ impl ActorHandle for EmbeddedActors {
         deadline: Instant,
     ) -> Result<http::Response<HttpBody>, CallError> {
         let core = self.core.upgrade().ok_or_else(stopping)?;
-        let link = self.check(&core, actor)?;
+        let call = self.hand_over(&core, actor, request, max_body, deadline);
+        call.await.inspect_err(|error| core.failures.called(actor, self.peer(), error))
+    }
+}
+
+impl EmbeddedActors {
+    fn peer(&self) -> Peer {
+        Peer::Provider { id: self.id, link_name: self.link_name.to_string() }
+    }
+
+    async fn call_linked(
+        &self,
+        core: &Arc<Core>,
+        actor: &ActorId,
+        operation: &str,
+        payload: Bytes,
+        deadline: Instant,
+        trace: TraceContext,
+    ) -> Result<Bytes, CallError> {
+        let link = self.check(core, actor)?;
+        let origin = || Entity::provider(&self.id, &self.link_name, &link.contract_id);
+        let target = OutboundTarget::Actor { name: String::new() };
+        let call = OutboundCall { target, operation: operation.to_owned(), payload, deadline, trace };
+        policy::may_serve(core, &link, deadline).await?;
+        within(deadline, "waiting for the actor", core.call_actor(origin, *actor, call)).await
+    }
+
+    async fn hand_over(
+        &self,
+        core: &Arc<Core>,
+        actor: &ActorId,
+        request: http::Request<HttpBody>,
+        max_body: u64,
+        deadline: Instant,
+    ) -> Result<http::Response<HttpBody>, CallError> {
+        let link = self.check(core, actor)?;
+        policy::may_serve(core, &link, deadline).await?;
         let trace = http_message::trace(request.headers());
         if let Some(local) = core.actors.get(actor) {
             local.barred.check(actor)?;

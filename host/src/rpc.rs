@@ -24,7 +24,8 @@ use crate::{
     broker::Broker,
     config::HostConfig,
     core::{Core, unix_now},
-    revocations,
+    policy, revocations,
+    why::Peer,
 };
 
 /// The receiving side of calls.
@@ -92,7 +93,8 @@ impl Inbound {
         if !self.replays.is_first(&invocation.encoded_claims, Instant::now()) {
             return Err(unauthorized("this invocation was seen before".to_owned()));
         }
-        run(core, actor, invocation, deadline).await
+        let outcome = run(core, actor, invocation, deadline).await;
+        outcome.inspect_err(|error| core.failures.called(&actor.id, Peer::Caller, error))
     }
 }
 
@@ -148,6 +150,7 @@ async fn answer(core: Arc<Core>, actor: Arc<RunningActor>, message: Message) {
         Err(rejected) => (rejected.reply_to, Err(rejected.error)),
     };
     if let Err(error) = &outcome {
+        core.failures.called(&actor.id, Peer::Caller, error);
         tracing::debug!(actor = %actor.id, code = error.code(), %error, "call failed");
     }
     if let Err(error) = responder.respond(&reply_to, outcome).await {
@@ -158,6 +161,7 @@ async fn answer(core: Arc<Core>, actor: Arc<RunningActor>, message: Message) {
 async fn run(core: &Core, actor: &RunningActor, invocation: Invocation, deadline: Instant) -> Result<Bytes, CallError> {
     check_target(actor, &invocation)?;
     check_origin(core, actor, &invocation)?;
+    policy::may_take(core, &invocation.origin, &actor.id, deadline).await?;
     let trace = TraceContext(invocation.trace_context);
     actor.call(&invocation.operation, invocation.msg, deadline, trace).await
 }

@@ -17,6 +17,7 @@
 
 mod actors;
 mod binaries;
+mod caller;
 mod eventually;
 mod http;
 mod in_process;
@@ -33,6 +34,7 @@ mod skip;
 
 pub use actors::Actor;
 pub use binaries::binary;
+pub use caller::Caller;
 pub use eventually::{eventually, eventually_within};
 pub use http::{Answer, ask, get, post, try_get};
 pub use in_process::InProcess;

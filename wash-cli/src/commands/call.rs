@@ -147,8 +147,9 @@ async fn call(
 ) -> Result<Bytes> {
     let connection = &lattice.connection;
     let rpc = match &lattice.reached.way {
-        Way::Nats(client) => {
+        Way::Nats(client, denials) => {
             RpcClient::nats(client.clone(), connection.lattice.clone(), connection.js_domain.as_deref())
+                .with_denials(denials.clone())
         }
         Way::Socket(path) => RpcClient::socket(Path::new(path), connection.lattice.clone()),
     };

@@ -18,7 +18,7 @@ use async_nats::{ConnectErrorKind, ConnectOptions, Event, ServerAddr};
 use claims::{KeyKind, KeyPair};
 use data_encoding::HEXLOWER_PERMISSIVE;
 
-use super::ConnectError;
+use super::{ConnectError, Denials, Forbidden};
 
 /// Longest wait between two attempts.
 const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(2);
@@ -107,6 +107,8 @@ pub enum ConnectionEvent {
     Connected,
     /// It is lost; trying again has begun.
     Disconnected,
+    /// The server does not let us use a subject.
+    Forbidden(Forbidden),
     /// An attempt failed, the server complained, or messages were dropped.
     Trouble(String),
 }
@@ -117,6 +119,22 @@ pub enum ConnectionEvent {
 /// [`ConnectError`]; with [`NatsOptions::retry`] only for settings that cannot work.
 pub async fn connect(options: &NatsOptions) -> Result<async_nats::Client, ConnectError> {
     connect_observed(options, |_| {}).await
+}
+
+/// Connects to NATS and remembers what the server forbids.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_watched(options: &NatsOptions) -> Result<(async_nats::Client, Denials), ConnectError> {
+    let denials = Denials::default();
+    let noted = denials.clone();
+    let client = connect_observed(options, move |event| {
+        if let ConnectionEvent::Forbidden(forbidden) = event {
+            noted.note(forbidden);
+        }
+    })
+    .await?;
+    Ok((client, denials))
 }
 
 /// Connects to NATS and tells `observer` what becomes of the connection, for as long as it lives.
@@ -261,7 +279,8 @@ fn translate(event: &Event) -> Option<ConnectionEvent> {
         Event::Connected => Some(ConnectionEvent::Connected),
         Event::Disconnected => Some(ConnectionEvent::Disconnected),
         Event::SlowConsumer(_) | Event::ServerError(_) | Event::ClientError(_) => {
-            Some(ConnectionEvent::Trouble(event.to_string()))
+            let text = event.to_string();
+            Some(Forbidden::parse(&text).map_or(ConnectionEvent::Trouble(text), ConnectionEvent::Forbidden))
         }
         Event::LameDuckMode | Event::Draining | Event::Closed => None,
     }

@@ -157,6 +157,14 @@ pub enum ControlError {
         /// Why not.
         reason: &'static str,
     },
+    /// The NATS server does not let this user ask.
+    #[error("cannot ask `{operation}`: {forbidden}")]
+    Forbidden {
+        /// What was asked.
+        operation: &'static str,
+        /// What the server forbade.
+        forbidden: super::Forbidden,
+    },
     /// There is no connection.
     #[error(transparent)]
     Connect(#[from] ConnectError),
@@ -179,6 +187,7 @@ impl ControlError {
             Self::Refused { .. } => "refused",
             Self::Undecodable { .. } => "undecodable_reply",
             Self::Invalid { .. } => "invalid_request",
+            Self::Forbidden { .. } => "nats_forbidden",
             Self::Connect(error) => error.code(),
             Self::Disconnected { .. } => "disconnected",
         }
@@ -191,6 +200,9 @@ impl ControlError {
             Self::NoHost { .. } => Some("start one with `wash up`, or choose another lattice with `--lattice`"),
             Self::HostAbsent { .. } => Some("see which hosts there are with `wash get hosts`"),
             Self::TimedOut { .. } => Some("see whether the host is alive with `wash get hosts`, or wait longer"),
+            Self::Forbidden { .. } => {
+                Some("give this NATS user the permissions of its role (`docs/nats.md`), or use other credentials")
+            }
             Self::Connect(error) => Some(error.hint()),
             Self::Disconnected { .. } => Some("try again when the connection is back"),
             Self::Refused { .. } | Self::Undecodable { .. } | Self::Invalid { .. } => None,

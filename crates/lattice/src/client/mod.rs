@@ -6,6 +6,7 @@
 mod bodies;
 mod connect;
 mod control;
+mod denials;
 mod error;
 mod events;
 mod headers;
@@ -17,8 +18,9 @@ mod rpc;
 mod socket;
 
 pub use self::{
-    connect::{ConnectionEvent, NatsOptions, connect, connect_observed},
+    connect::{ConnectionEvent, NatsOptions, connect, connect_observed, connect_watched},
     control::{ControlClient, Gathered},
+    denials::{Denials, Forbidden, Use},
     error::{ConnectError, ControlError},
     events::EventStream,
     replay::ReplayGuard,
