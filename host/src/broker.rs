@@ -8,7 +8,11 @@ use std::time::Duration;
 
 use async_nats::{Client, jetstream};
 use bytes::Bytes;
-use lattice::client::{ConnectError, ConnectionEvent, Denials, NatsOptions, RpcClient, connect_observed};
+use claims::HostId;
+use lattice::{
+    client::{ConnectError, ConnectionEvent, Denials, NatsOptions, RpcClient, connect_observed},
+    subject::Role,
+};
 use tokio::sync::watch;
 
 use crate::config::HostConfig;
@@ -41,11 +45,11 @@ impl Broker {
     ///
     /// # Errors
     /// [`ConnectError`] for settings that can never work.
-    pub async fn connect(config: &HostConfig, name: &str) -> Result<Option<Self>, ConnectError> {
+    pub async fn connect(config: &HostConfig, name: &str, host: HostId) -> Result<Option<Self>, ConnectError> {
         let Some(ctl_options) = &config.ctl else { return Ok(None) };
         let rpc_options = config.rpc.as_ref().unwrap_or(ctl_options);
-        let ctl = open(ctl_options, name, "control").await?;
-        let calls = open(rpc_options, name, "rpc").await?;
+        let ctl = open(ctl_options, name, host, "control").await?;
+        let calls = open(rpc_options, name, host, "rpc").await?;
         let jetstream = match &config.js_domain {
             Some(domain) => jetstream::with_domain(ctl.client.clone(), domain),
             None => jetstream::new(ctl.client.clone()),
@@ -74,9 +78,14 @@ impl Broker {
     }
 }
 
-async fn open(options: &NatsOptions, name: &str, role: &'static str) -> Result<Connection, ConnectError> {
+async fn open(options: &NatsOptions, name: &str, host: HostId, role: &'static str) -> Result<Connection, ConnectError> {
     let (state, connected) = watch::channel(false);
-    let options = NatsOptions { name: format!("{name} {role}"), retry: true, ..options.clone() };
+    let options = NatsOptions {
+        name: format!("{name} {role}"),
+        retry: true,
+        inbox_prefix: Role::Host(host).inbox(),
+        ..options.clone()
+    };
     let shown = options.shown_urls();
     let waiting = shown.clone();
     let forbidden = Denials::default();

@@ -6,6 +6,7 @@
 mod artifacts;
 mod engine;
 mod limits;
+mod nats;
 mod policy;
 
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
@@ -13,12 +14,14 @@ use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 use claims::{AccountId, ClusterId, KeyKind, KeyPair};
 use clap::{Args, builder::BoolishValueParser};
 use lattice::{LatticeId, client::NatsOptions};
+use nats::Side;
 use runtime::{GuestLimits, LimitSettings, RuntimeConfig};
 
 pub use self::{
     artifacts::{ArtifactArgs, ArtifactConfig, RegistryLogin},
     engine::EngineArgs,
     limits::LimitArgs,
+    nats::{NatsLoginArgs, ProviderLogin},
     policy::{PolicyArgs, PolicyConfig, PolicyDefault},
 };
 
@@ -28,18 +31,15 @@ pub struct HostArgs {
     /// Lattice to join.
     #[arg(short = 'x', long, alias = "lattice-prefix", env = "WASMCLOUD_LATTICE", default_value = "default")]
     pub lattice: String,
-    /// NATS server, for both connections unless they have their own.
+    /// NATS server, or several joined by commas, for both connections unless they have their own.
     #[arg(long, env = "NATS_HOST", default_value = "127.0.0.1")]
     pub nats_host: String,
     /// Port of the NATS server.
     #[arg(long, env = "NATS_PORT", default_value_t = 4222)]
     pub nats_port: u16,
-    /// NATS user JWT; needs the seed as well.
-    #[arg(long, env = "WASMCLOUD_NATS_JWT", requires = "nats_seed", hide_env_values = true)]
-    pub nats_jwt: Option<String>,
-    /// NATS user seed (`SU…`).
-    #[arg(long, env = "WASMCLOUD_NATS_SEED", hide_env_values = true)]
-    pub nats_seed: Option<String>,
+    /// Who the host is there.
+    #[command(flatten)]
+    pub nats: NatsLoginArgs,
     /// Control connection: server, if another.
     #[arg(long, env = "WASMCLOUD_CTL_HOST", hide = true)]
     pub ctl_host: Option<String>,
@@ -127,6 +127,8 @@ pub struct HostConfig {
     pub ctl: Option<NatsOptions>,
     /// RPC connection; the control settings when none.
     pub rpc: Option<NatsOptions>,
+    /// Directory with the NATS credentials of provider processes; none means that they get those of the host.
+    pub provider_creds: Option<PathBuf>,
     /// Root of the control subjects instead of `wasmbus.ctl`.
     pub ctl_topic_prefix: Option<String>,
     /// JetStream domain.
@@ -175,6 +177,7 @@ impl HostConfig {
             lattice,
             ctl: None,
             rpc: None,
+            provider_creds: None,
             ctl_topic_prefix: None,
             js_domain: None,
             host_key: None,
@@ -224,8 +227,27 @@ impl HostArgs {
         self.engine.clone().apply(&mut config.runtime, &config.artifacts.cache_dir);
         config.policy = self.policy.clone().into_config(&mut problems);
         config.labels = problems.labels(&self.labels);
-        config.ctl = Some(self.nats_options(self.ctl_host.as_deref(), self.ctl_port));
-        config.rpc = Some(self.nats_options(self.rpc_host.as_deref(), self.rpc_port));
+        let control = Side {
+            host: self.ctl_host.as_deref().unwrap_or(&self.nats_host),
+            port: self.ctl_port.unwrap_or(self.nats_port),
+            jwt: &self.nats.ctl_jwt,
+            seed: &self.nats.ctl_seed,
+            creds: &self.nats.ctl_creds,
+            tls: self.nats.ctl_tls,
+            flag: "--ctl-creds",
+        };
+        config.ctl = Some(self.nats.options(&control, &mut problems));
+        let rpc = Side {
+            host: self.rpc_host.as_deref().unwrap_or(&self.nats_host),
+            port: self.rpc_port.unwrap_or(self.nats_port),
+            jwt: &self.nats.rpc_jwt,
+            seed: &self.nats.rpc_seed,
+            creds: &self.nats.rpc_creds,
+            tls: self.nats.rpc_tls,
+            flag: "--rpc-creds",
+        };
+        config.rpc = Some(self.nats.options(&rpc, &mut problems));
+        config.provider_creds = self.nats.provider_creds.clone();
         config.ctl_topic_prefix = self.ctl_topic_prefix;
         config.js_domain = self.js_domain;
         config.allow_file_load = self.allow_file_load.unwrap_or(false);
@@ -234,18 +256,12 @@ impl HostArgs {
         self.limits.apply(&mut problems, &mut config);
         problems.none_or(config)
     }
+}
 
-    fn nats_options(&self, host: Option<&str>, port: Option<u16>) -> NatsOptions {
-        let host = host.unwrap_or(&self.nats_host);
-        let port = port.unwrap_or(self.nats_port);
-        NatsOptions {
-            urls: vec![nats_url(host, port)],
-            jwt: self.nats_jwt.clone(),
-            seed: self.nats_seed.clone(),
-            retry: true,
-            ..NatsOptions::default()
-        }
-    }
+/// [`nats_url`] of every one of several servers, joined by commas.
+#[must_use]
+pub fn nats_urls(hosts: &str, port: u16) -> Vec<String> {
+    hosts.split(',').map(str::trim).filter(|host| !host.is_empty()).map(|host| nats_url(host, port)).collect()
 }
 
 /// `nats://host:port`, with brackets around an IPv6 address; a full URL is kept.
@@ -256,6 +272,8 @@ pub fn nats_url(host: &str, port: u16) -> String {
     }
     match host.parse::<IpAddr>() {
         Ok(IpAddr::V6(address)) => format!("nats://[{address}]:{port}"),
+        // One of several may bring a port of its own.
+        _ if host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) => format!("nats://{host}"),
         _ => format!("nats://{host}:{port}"),
     }
 }

@@ -143,7 +143,7 @@ impl Host {
             );
         }
         let artifacts = Artifacts::open(&config.artifacts, config.allow_file_load)?;
-        let broker = Broker::connect(&config, &identity.friendly_name).await?;
+        let broker = Broker::connect(&config, &identity.friendly_name, identity.host_id).await?;
 
         let connection = broker.as_ref().map(|broker| broker.ctl.clone());
         let tasks = TaskTracker::new();

@@ -36,7 +36,7 @@ mod take_up;
 mod wanted;
 mod why;
 
-pub use config::{ConfigError, HostArgs, HostConfig, PolicyConfig, PolicyDefault, nats_url};
+pub use config::{ConfigError, HostArgs, HostConfig, PolicyConfig, PolicyDefault, nats_url, nats_urls};
 pub use host::{Host, HostError, is_in_use, socket_path};
 pub use logging::{LogFormat, init_logging};
 /// Limits of an actor by name, as a start may set them.

@@ -7,7 +7,7 @@ use std::{path::PathBuf, time::Duration};
 
 use lattice::{
     client::{ConnectError, ControlClient, Denials, NatsOptions, connect_watched},
-    subject::ControlRoot,
+    subject::{ControlRoot, Role},
 };
 
 use crate::{
@@ -98,7 +98,12 @@ fn over_socket(path: PathBuf, root: ControlRoot, timeout: Duration) -> Reached {
 /// The options of one attempt.
 pub fn nats_options(connection: &Connection) -> NatsOptions {
     NatsOptions {
-        urls: vec![host::nats_url(&connection.host, connection.port)],
+        urls: host::nats_urls(&connection.host, connection.port),
+        tls: connection.tls.required,
+        tls_ca: connection.tls.ca.clone(),
+        tls_cert: connection.tls.cert.clone(),
+        tls_key: connection.tls.key.clone(),
+        inbox_prefix: Role::Operator.inbox(),
         jwt: connection.jwt.clone(),
         seed: connection.seed.clone(),
         creds_file: connection.creds_file.clone(),

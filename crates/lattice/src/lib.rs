@@ -22,7 +22,7 @@ mod wire;
 
 pub use chunk::{CHUNK_EXTRA_TIME, CHUNK_THRESHOLD, is_chunked};
 pub use health::HealthResponse;
-pub use host_data::{HostData, HostDataError, OtelConfig, Secret};
+pub use host_data::{HostData, HostDataError, OtelConfig, RpcTls, Secret};
 pub use link::{Link, LinkError, LinkId, LinkIdError};
 pub use name::{ContractId, LatticeId, LinkName, NameError};
 pub use shutdown::{SHUTDOWN_REPLY, ShutdownRequest};

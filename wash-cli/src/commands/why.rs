@@ -1,13 +1,15 @@
 //! `wash why`: where something that does not work breaks, and the one thing to do about it.
 //!
-//! Parses the question and shows the verdict; `facts` asks the lattice, `chain` judges without asking anybody, `cause`
-//! has the words. Exit code 0 means that nothing is broken.
+//! Parses the question and shows the verdict; `facts` asks the lattice, `chain` with its `steps` judges without asking
+//! anybody, `cause` has the words. Exit code 0 means that nothing is broken.
 
 mod cause;
 mod chain;
 mod facts;
+mod link;
 mod place;
 mod show;
+mod steps;
 
 use std::path::Path;
 

@@ -37,6 +37,17 @@ pub enum ConnectError {
         /// Why.
         source: io::Error,
     },
+    /// A file for TLS is missing or may not be read.
+    #[error("cannot read `{path}`, a file for TLS with NATS", path = path.display())]
+    TlsFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Half of a client certificate.
+    #[error("a client certificate for NATS needs both its certificate and its key")]
+    TlsPair,
     /// Nobody listens there, or the way is blocked.
     #[error("cannot connect to NATS at `{urls}`")]
     Unreachable {
@@ -80,6 +91,8 @@ impl ConnectError {
             Self::SeedMissing => "nats_seed_missing",
             Self::Seed { .. } => "nats_seed_invalid",
             Self::CredentialsFile { .. } => "nats_credentials_unreadable",
+            Self::TlsFile { .. } => "nats_tls_file",
+            Self::TlsPair => "nats_tls_pair",
             Self::Unreachable { .. } => "nats_unreachable",
             Self::TimedOut { .. } => "nats_timed_out",
             Self::Denied { .. } => "nats_denied",
@@ -97,6 +110,8 @@ impl ConnectError {
             Self::CredentialsFile { .. } => {
                 "the file holds a NATS user JWT and its seed, as `nsc generate creds` writes it"
             }
+            Self::TlsFile { .. } => "name a file of certificates or of a key, in PEM",
+            Self::TlsPair => "give the files of both, or of neither",
             Self::Unreachable { .. } | Self::TimedOut { .. } => {
                 "start a host and, if needed, NATS with `wash up`, or give the address of a running NATS server"
             }

@@ -6,6 +6,7 @@
 mod bodies;
 mod connect;
 mod control;
+mod creds;
 mod denials;
 mod error;
 mod events;
@@ -20,6 +21,7 @@ mod socket;
 pub use self::{
     connect::{ConnectionEvent, NatsOptions, connect, connect_observed, connect_watched},
     control::{ControlClient, Gathered},
+    creds::{Creds, CredsError},
     denials::{Denials, Forbidden, Use},
     error::{ConnectError, ControlError},
     events::EventStream,

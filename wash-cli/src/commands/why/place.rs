@@ -7,8 +7,9 @@ use lattice::control::{AskWhy, AuctionActor, AuctionProvider, HostSummary};
 use super::{
     PlaceArgs, Verdict,
     cause::{Cause, Code},
-    chain::{Diagnosis, Found, State, failed_start},
+    chain::{Diagnosis, Found, State},
     facts::Facts,
+    steps::failed_start,
 };
 use crate::{context::Context, lattice_view::Lattice, pairs, reference};
 
