@@ -7,11 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use claims::{ActorId, PublicKey};
-use lattice::{
-    LinkName,
-    control::{
-        Ack, ActorState, AskWhy, ForbiddenSubject, NatsState, PolicyState, ProviderState, WhyReply, decode, encode,
-    },
+use lattice::control::{
+    Ack, ActorState, AskWhy, ForbiddenSubject, NatsState, PolicyState, ProviderState, WhyReply, decode, encode,
 };
 
 use crate::{
@@ -125,7 +122,7 @@ async fn feels(core: &Core, provider: &RunningProvider) -> ProviderState {
 /// Asks the policy as a call would: on the host where the target is, or where a provider is called from.
 async fn permits(core: &Core, question: &AskWhy) -> Option<PolicyState> {
     let policy = core.policy.as_ref()?;
-    let link_name = question.link_name.clone().unwrap_or_else(LinkName::default);
+    let link_name = question.link_name.clone().unwrap_or_default();
     let refused = match (&question.actor, &question.contract, &question.callee) {
         (Some(actor), Some(contract), _) => {
             let link = core.tables().links.find(actor, contract.as_str(), link_name.as_str());

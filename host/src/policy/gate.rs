@@ -114,9 +114,7 @@ async fn call(
 /// Why calls over a link are refused on this host, in whichever direction it stands in the way; for whoever asks why.
 pub async fn refuses_link(core: &Core, link: &Link) -> Option<PolicyError> {
     let policy = core.policy.as_ref()?;
-    if core.actors.get(&link.actor_id).is_none() {
-        return None;
-    }
+    core.actors.get(&link.actor_id)?;
     let action = PolicyAction::PerformInvocation;
     let (actor, provider) = (Party::actor(core, &link.actor_id), linked_provider(core, link));
     let (out, back) = (Question::call(actor.clone(), provider.clone()), Question::call(provider, actor));

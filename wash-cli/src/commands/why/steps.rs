@@ -4,8 +4,9 @@
 
 use claims::{ActorId, HostId};
 use lattice::{
-    ContractId, Link,
+    ContractId, LatticeId, Link,
     control::{FailureRecord, UNBOUNDED},
+    subject::{Role, events},
 };
 
 use super::{
@@ -37,11 +38,7 @@ pub fn ok(text: impl Into<String>) -> Found {
 /// What hosts may not do, of what every host must.
 pub fn nats(facts: &Facts) -> Found {
     for reply in &facts.replies {
-        let needed = |subject: &str| {
-            ["wasmbus.ctl.", "wasmbus.rpc.", "$JS.", "$KV.", "$O.", "_INBOX"]
-                .iter()
-                .any(|root| subject.starts_with(root))
-        };
+        let needed = |subject: &str| is_needed(facts, &reply.host_id, subject);
         if let Some(forbidden) = reply.nats.forbidden.iter().find(|forbidden| needed(&forbidden.subject)) {
             let sentence = format!(
                 "the NATS user of host `{}` may not {} `{}` ({} connection)",
@@ -65,6 +62,19 @@ pub fn nats(facts: &Facts) -> Found {
         (_, []) => ok("connected"),
         (_, away) => Ok((State::Unknown, format!("away on {}", away.join(", ")))),
     }
+}
+
+/// Whether a host needs a subject for calls, commands or state; events are told, and nothing depends on them.
+fn is_needed(facts: &Facts, host: &HostId, subject: &str) -> bool {
+    let lattice = facts.hosts.iter().find(|known| known.id == *host).and_then(|known| known.lattice.parse().ok());
+    let lattice: LatticeId = lattice.unwrap_or_default();
+    let permissions = Role::Host(*host).permissions(&lattice);
+    let of_events = events(&lattice);
+    let needed = permissions.publish.iter().chain(&permissions.subscribe);
+    needed.filter(|pattern| !pattern.starts_with(&of_events)).any(|pattern| match pattern.strip_suffix('>') {
+        Some(beginning) => subject.starts_with(beginning),
+        None => pattern == subject,
+    })
 }
 
 /// No list names the actor.
