@@ -14,7 +14,11 @@ use std::{
 
 use async_nats::{Client, jetstream};
 use bytes::Bytes;
-use lattice::client::{ConnectError, ConnectionEvent, NatsOptions, RpcClient, connect_observed};
+use claims::HostId;
+use lattice::{
+    client::{ConnectError, ConnectionEvent, Denials, NatsOptions, RpcClient, connect_observed},
+    subject::Role,
+};
 use tokio::sync::watch;
 
 use crate::config::HostConfig;
@@ -26,6 +30,8 @@ pub struct Connection {
     pub client: Client,
     /// Whether it is up. Marked changed at every reconnect, however short the outage.
     pub connected: watch::Receiver<bool>,
+    /// What the server forbade.
+    pub forbidden: Denials,
     connects: Arc<AtomicU64>,
 }
 
@@ -54,16 +60,17 @@ impl Broker {
     ///
     /// # Errors
     /// [`ConnectError`] for settings that can never work.
-    pub async fn connect(config: &HostConfig, name: &str) -> Result<Option<Self>, ConnectError> {
+    pub async fn connect(config: &HostConfig, name: &str, host: HostId) -> Result<Option<Self>, ConnectError> {
         let Some(ctl_options) = &config.ctl else { return Ok(None) };
         let rpc_options = config.rpc.as_ref().unwrap_or(ctl_options);
-        let ctl = open(ctl_options, name, "control").await?;
-        let calls = open(rpc_options, name, "rpc").await?;
+        let ctl = open(ctl_options, name, host, "control").await?;
+        let calls = open(rpc_options, name, host, "rpc").await?;
         let jetstream = match &config.js_domain {
             Some(domain) => jetstream::with_domain(ctl.client.clone(), domain),
             None => jetstream::new(ctl.client.clone()),
         };
-        let rpc = RpcClient::nats(calls.client.clone(), config.lattice.clone(), config.js_domain.as_deref());
+        let rpc = RpcClient::nats(calls.client.clone(), config.lattice.clone(), config.js_domain.as_deref())
+            .with_denials(calls.forbidden.clone());
         Ok(Some(Self { ctl, calls, rpc, jetstream }))
     }
 
@@ -86,11 +93,18 @@ impl Broker {
     }
 }
 
-async fn open(options: &NatsOptions, name: &str, role: &'static str) -> Result<Connection, ConnectError> {
+async fn open(options: &NatsOptions, name: &str, host: HostId, role: &'static str) -> Result<Connection, ConnectError> {
     let (state, connected) = watch::channel(false);
-    let options = NatsOptions { name: format!("{name} {role}"), retry: true, ..options.clone() };
+    let options = NatsOptions {
+        name: format!("{name} {role}"),
+        retry: true,
+        inbox_prefix: Role::Host(host).inbox(),
+        ..options.clone()
+    };
     let shown = options.shown_urls();
     let waiting = shown.clone();
+    let forbidden = Denials::default();
+    let noted = forbidden.clone();
     let said = AtomicBool::new(false);
     let connects = Arc::<AtomicU64>::default();
     let counted = connects.clone();
@@ -105,6 +119,11 @@ async fn open(options: &NatsOptions, name: &str, role: &'static str) -> Result<C
             tracing::warn!(%role, server = %shown, "lost NATS; this host serves what it has and keeps trying");
             state.send_replace(false);
         }
+        ConnectionEvent::Forbidden(subject) => {
+            if noted.note(subject.clone()) {
+                tracing::error!(%role, server = %shown, "{subject}; give it the permissions of a host (`docs/nats.md`)");
+            }
+        }
         ConnectionEvent::Trouble(error) => {
             if !said.swap(true, Ordering::Relaxed) {
                 tracing::warn!(%role, server = %shown, %error, "trouble with NATS");
@@ -113,5 +132,5 @@ async fn open(options: &NatsOptions, name: &str, role: &'static str) -> Result<C
     })
     .await?;
     tracing::debug!(%role, server = %waiting, "connecting to NATS");
-    Ok(Connection { client, connected, connects })
+    Ok(Connection { client, connected, forbidden, connects })
 }

@@ -6,6 +6,8 @@
 mod artifacts;
 mod engine;
 mod limits;
+mod nats;
+mod policy;
 mod telemetry;
 
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
@@ -13,6 +15,7 @@ use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 use claims::{AccountId, ClusterId, KeyKind, KeyPair};
 use clap::{Args, builder::BoolishValueParser};
 use lattice::{LatticeId, client::NatsOptions};
+use nats::Side;
 use runtime::{GuestLimits, LimitSettings, RuntimeConfig};
 
 use crate::{admin::AdminAddress, telemetry::TracingConfig};
@@ -21,6 +24,8 @@ pub use self::{
     artifacts::{ArtifactArgs, ArtifactConfig, RegistryLogin},
     engine::EngineArgs,
     limits::LimitArgs,
+    nats::{NatsLoginArgs, ProviderLogin},
+    policy::{PolicyArgs, PolicyConfig, PolicyDefault},
     telemetry::TelemetryArgs,
 };
 
@@ -30,18 +35,15 @@ pub struct HostArgs {
     /// Lattice to join.
     #[arg(short = 'x', long, alias = "lattice-prefix", env = "WASMCLOUD_LATTICE", default_value = "default")]
     pub lattice: String,
-    /// NATS server, for both connections unless they have their own.
+    /// NATS server, or several joined by commas, for both connections unless they have their own.
     #[arg(long, env = "NATS_HOST", default_value = "127.0.0.1")]
     pub nats_host: String,
     /// Port of the NATS server.
     #[arg(long, env = "NATS_PORT", default_value_t = 4222)]
     pub nats_port: u16,
-    /// NATS user JWT; needs the seed as well.
-    #[arg(long, env = "WASMCLOUD_NATS_JWT", requires = "nats_seed", hide_env_values = true)]
-    pub nats_jwt: Option<String>,
-    /// NATS user seed (`SU…`).
-    #[arg(long, env = "WASMCLOUD_NATS_SEED", hide_env_values = true)]
-    pub nats_seed: Option<String>,
+    /// Who the host is there.
+    #[command(flatten)]
+    pub nats: NatsLoginArgs,
     /// Control connection: server, if another.
     #[arg(long, env = "WASMCLOUD_CTL_HOST", hide = true)]
     pub ctl_host: Option<String>,
@@ -90,6 +92,9 @@ pub struct HostArgs {
     /// Compiled code.
     #[command(flatten)]
     pub engine: EngineArgs,
+    /// The policy service.
+    #[command(flatten)]
+    pub policy: PolicyArgs,
     /// Deadline of a call that brings none, milliseconds.
     #[arg(long, env = "WASMCLOUD_RPC_TIMEOUT_MS", default_value_t = 2000)]
     pub rpc_timeout_ms: u64,
@@ -142,6 +147,8 @@ pub struct HostConfig {
     pub ctl: Option<NatsOptions>,
     /// RPC connection; the control settings when none.
     pub rpc: Option<NatsOptions>,
+    /// Directory with the NATS credentials of provider processes; none means that they get those of the host.
+    pub provider_creds: Option<PathBuf>,
     /// Root of the control subjects instead of `wasmbus.ctl`.
     pub ctl_topic_prefix: Option<String>,
     /// JetStream domain.
@@ -160,6 +167,8 @@ pub struct HostConfig {
     pub allow_file_load: bool,
     /// Registries and their cache.
     pub artifacts: ArtifactConfig,
+    /// The policy service; none means that everything is permitted.
+    pub policy: Option<PolicyConfig>,
     /// Deadline of a call that brings none.
     pub rpc_timeout: Duration,
     /// Whether other hosts are called, and call, in sessions.
@@ -198,6 +207,7 @@ impl HostConfig {
             lattice,
             ctl: None,
             rpc: None,
+            provider_creds: None,
             ctl_topic_prefix: None,
             js_domain: None,
             host_key: None,
@@ -207,6 +217,7 @@ impl HostConfig {
             labels: BTreeMap::new(),
             allow_file_load: false,
             artifacts,
+            policy: None,
             rpc_timeout: Duration::from_secs(2),
             sessions: true,
             provider_shutdown_delay: Duration::from_millis(300),
@@ -249,9 +260,29 @@ impl HostArgs {
         config.allowed_issuers = strict.then_some(issuers);
         config.artifacts = self.artifacts.clone().into_config(&mut problems, config.artifacts.cache_dir.clone());
         self.engine.clone().apply(&mut config.runtime, &config.artifacts.cache_dir);
+        config.policy = self.policy.clone().into_config(&mut problems);
         config.labels = problems.labels(&self.labels);
-        config.ctl = Some(self.nats_options(self.ctl_host.as_deref(), self.ctl_port));
-        config.rpc = Some(self.nats_options(self.rpc_host.as_deref(), self.rpc_port));
+        let control = Side {
+            host: self.ctl_host.as_deref().unwrap_or(&self.nats_host),
+            port: self.ctl_port.unwrap_or(self.nats_port),
+            jwt: &self.nats.ctl_jwt,
+            seed: &self.nats.ctl_seed,
+            creds: &self.nats.ctl_creds,
+            tls: self.nats.ctl_tls,
+            flag: "--ctl-creds",
+        };
+        config.ctl = Some(self.nats.options(&control, &mut problems));
+        let rpc = Side {
+            host: self.rpc_host.as_deref().unwrap_or(&self.nats_host),
+            port: self.rpc_port.unwrap_or(self.nats_port),
+            jwt: &self.nats.rpc_jwt,
+            seed: &self.nats.rpc_seed,
+            creds: &self.nats.rpc_creds,
+            tls: self.nats.rpc_tls,
+            flag: "--rpc-creds",
+        };
+        config.rpc = Some(self.nats.options(&rpc, &mut problems));
+        config.provider_creds = self.nats.provider_creds.clone();
         config.ctl_topic_prefix = self.ctl_topic_prefix;
         config.js_domain = self.js_domain;
         config.tracing = self.telemetry.clone().into_config(&mut problems);
@@ -265,18 +296,12 @@ impl HostArgs {
         self.limits.apply(&mut problems, &mut config);
         problems.none_or(config)
     }
+}
 
-    fn nats_options(&self, host: Option<&str>, port: Option<u16>) -> NatsOptions {
-        let host = host.unwrap_or(&self.nats_host);
-        let port = port.unwrap_or(self.nats_port);
-        NatsOptions {
-            urls: vec![nats_url(host, port)],
-            jwt: self.nats_jwt.clone(),
-            seed: self.nats_seed.clone(),
-            retry: true,
-            ..NatsOptions::default()
-        }
-    }
+/// [`nats_url`] of every one of several servers, joined by commas.
+#[must_use]
+pub fn nats_urls(hosts: &str, port: u16) -> Vec<String> {
+    hosts.split(',').map(str::trim).filter(|host| !host.is_empty()).map(|host| nats_url(host, port)).collect()
 }
 
 /// `nats://host:port`, with brackets around an IPv6 address; a full URL is kept.
@@ -287,6 +312,8 @@ pub fn nats_url(host: &str, port: u16) -> String {
     }
     match host.parse::<IpAddr>() {
         Ok(IpAddr::V6(address)) => format!("nats://[{address}]:{port}"),
+        // One of several may bring a port of its own.
+        _ if host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) => format!("nats://{host}"),
         _ => format!("nats://{host}:{port}"),
     }
 }

@@ -30,6 +30,7 @@ use crate::{
     events::Events,
     metrics::Metrics,
     peers::Peers,
+    policy::Policy,
     providers::Providers,
     rpc::Inbound,
     sequencer::Sequencer,
@@ -41,6 +42,7 @@ use crate::{
     store::{Store, StoreError, Tables},
     telemetry::Tracer,
     wanted::Wanted,
+    why::Failures,
 };
 
 /// Who this host is.
@@ -113,8 +115,12 @@ pub struct Core {
     pub tracer: Tracer,
     /// Starts of the last run that are under way.
     pub taking_up: TakingUp,
+    /// Who decides what may start and call; none permits everything.
+    pub policy: Option<Arc<Policy>>,
     /// Providers compiled in.
     pub builtins: Vec<Builtin>,
+    /// What failed lately.
+    pub failures: Failures,
     /// Calls that arrive over the lattice.
     pub inbound: Inbound,
     /// Sessions with other hosts, where there are any to be had.
@@ -152,6 +158,7 @@ impl Core {
 
     /// Tells the lattice what happened.
     pub fn emit(&self, data: EventData) {
+        self.failures.told(&data);
         self.events.emit(data);
     }
 

@@ -40,6 +40,7 @@ use crate::{
     metrics::Metrics,
     open_files,
     peers::Peers,
+    policy::{self, Policy},
     providers::{Providers, start},
     revocations,
     rpc::Inbound,
@@ -54,6 +55,7 @@ use crate::{
     take_up,
     telemetry::{self, Exporting},
     wanted::Wanted,
+    why::Failures,
 };
 
 pub use error::HostError;
@@ -153,13 +155,14 @@ impl Host {
             );
         }
         let artifacts = Artifacts::open(&config.artifacts, config.allow_file_load)?;
-        let broker = Broker::connect(&config, &identity.friendly_name).await?;
+        let broker = Broker::connect(&config, &identity.friendly_name, identity.host_id).await?;
 
         let connection = broker.as_ref().map(|broker| broker.ctl.clone());
-        let (events, publisher) = events::channel(identity.host_id, config.lattice.clone(), connection);
         let origin = telemetry::resource(identity.host_id, &identity.friendly_name, &config.lattice);
         let (tracer, exporter) = telemetry::open(config.tracing.as_ref(), origin);
         let tasks = TaskTracker::new();
+        let policy = Policy::new(config.policy.as_ref(), connection.clone(), tasks.clone());
+        let (events, publisher) = events::channel(identity.host_id, config.lattice.clone(), connection);
         let inbound = Inbound::new(&config, broker.as_ref());
         let sessions = broker.as_ref().and_then(|broker| Sessions::new(&config, &identity, broker, &tasks));
         let core = Arc::new(Core {
@@ -179,7 +182,9 @@ impl Host {
             metrics: Metrics::default(),
             tracer,
             taking_up: TakingUp::default(),
+            policy,
             builtins: builtins.to_vec(),
+            failures: Failures::default(),
             inbound,
             sessions,
             commands: Sequencer::new(tasks.clone()),
@@ -199,6 +204,7 @@ impl Host {
         core.tasks.spawn(owner.run(source, synced_in, core.publishing.clone()));
         core.tasks.spawn(effects::follow(core.clone(), effects_in));
         core.tasks.spawn(revocations::enforce(core.clone()));
+        core.tasks.spawn(policy::follow_changes(core.clone()));
         core.tasks.spawn(heartbeat::beat(core.clone()));
         core.tasks.spawn(breaches::watch(core.clone()));
         if let Some(publisher) = publisher {

@@ -25,6 +25,7 @@ mod logging;
 mod metrics;
 mod open_files;
 mod peers;
+mod policy;
 mod providers;
 mod reason;
 mod revocations;
@@ -38,8 +39,10 @@ mod store;
 mod take_up;
 mod telemetry;
 mod wanted;
+mod why;
 
 pub use admin::AdminAddress;
+pub use config::{ConfigError, HostArgs, HostConfig, PolicyConfig, PolicyDefault, nats_url, nats_urls};
 pub use config::{ConfigError, HostArgs, HostConfig, nats_url};
 pub use host::{Host, HostError, is_in_use, socket_path};
 pub use logging::{LogFormat, init_logging};

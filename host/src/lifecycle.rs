@@ -27,10 +27,11 @@ use crate::{
     breaches,
     core::Core,
     metrics::StartStep,
+    policy,
     reason::reason,
     rpc,
     state::{
-        revocations::Named,
+        revocations::{Named, Provenance},
         scale::{Annotations, Decision, covers, decide},
     },
 };
@@ -48,6 +49,7 @@ pub async fn scale(core: Arc<Core>, command: ScaleActor) -> Result<(), ActorErro
     if matches!(error, ActorError::Revoked { .. }) {
         core.wanted.change(|wanted| wanted.forget_actor(command.actor_ref.trim())).await;
     }
+    core.failures.not_started(command.actor_ref.trim(), id.or(error.actor()), error.code(), &reason(&error));
     report::failed(&core, id, &command, &reason(&error));
     Err(error)
 }
@@ -62,12 +64,16 @@ async fn try_scale(core: &Arc<Core>, command: &ScaleActor) -> Result<(), (Option
             let raised = running.max_of(&command.annotations).unwrap_or(0) <= command.max_instances;
             if raised && command.max_instances > 0 {
                 check_unchanged(core, &reference, &running).await.map_err(|error| (Some(running.id), error))?;
+                permit(core, running.id, &running.provenance).await?;
             }
             running.id
         }
         None => {
             let fetched = fetch_verified(core, &reference).await.map_err(|error| (None, error))?;
             let id = fetched.signed.id;
+            if command.max_instances > 0 {
+                permit(core, id, &fetched.provenance).await?;
+            }
             verified = Some(fetched);
             id
         }
@@ -86,6 +92,10 @@ async fn try_scale(core: &Arc<Core>, command: &ScaleActor) -> Result<(), (Option
         core.metrics.started(StartStep::Total, began);
     }
     Ok(())
+}
+
+async fn permit(core: &Core, id: ActorId, artifact: &Provenance) -> Result<(), (Option<ActorId>, ActorError)> {
+    policy::may_start_actor(core, &id, artifact.issuer).await.map_err(|error| (Some(id), error.into()))
 }
 
 /// Whoever starts a file that was built again since must not get the old one without a word.
@@ -263,5 +273,6 @@ async fn replacement(
         let (found, expected) = (Box::new(found), Box::new(command.actor_id));
         return Err(ActorError::OtherActor { reference, found, expected });
     }
+    policy::may_start_actor(core, &found, verified.provenance.issuer).await?;
     load(core, &reference, verified, limits).await
 }

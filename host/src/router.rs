@@ -24,9 +24,11 @@ use crate::{
     core::Core,
     heartbeat,
     metrics::{ActorCalls, BETWEEN_ACTORS},
+    policy,
     providers::Home,
     sessions::Wish,
     telemetry::{self, Kind, Span},
+    why::Peer,
 };
 
 /// The way out of one actor.
@@ -50,8 +52,11 @@ impl Outbound for ActorOutbound {
         let core = self.core.upgrade().ok_or_else(stopping)?;
         self.barred.check(&self.actor)?;
         let deadline = call.deadline;
-        let route = resolve(&core, &self.actor, &call.target)
-            .inspect_err(|error| self.calls.made.refused(contract_of(&call.target), &call.operation, error))?;
+        let failed = |peer, error: &CallError| core.failures.called(&self.actor, peer, error);
+        let route = resolve(&core, &self.actor, &call.target).inspect_err(|error| {
+            self.calls.made.refused(contract_of(&call.target), &call.operation, error);
+            failed(Peer::asked_for(&call.target), error);
+        })?;
         let measured = self.calls.made.begin(route.contract(), &call.operation);
         let span = self.calls.tracer.span(&call.operation, Kind::Client, &mut call.trace);
         let span = span
@@ -59,17 +64,21 @@ impl Outbound for ActorOutbound {
             .with("lattice.actor", || self.actor.as_str())
             .with("lattice.contract", || route.contract());
         let outcome = within(deadline, "waiting for the callee", async {
-            match route {
+            match &route {
                 Route::Actor(target) => {
-                    core.call_actor(BETWEEN_ACTORS, || Entity::actor(&self.actor), target, call).await
+                    policy::may_call(&core, &self.actor, target, deadline).await?;
+                    core.call_actor(BETWEEN_ACTORS, || Entity::actor(&self.actor), *target, call).await
                 }
-                Route::Provider(link) => core.call_provider(&link, call).await,
+                Route::Provider(link) => {
+                    policy::may_call_over(&core, link, deadline).await?;
+                    core.call_provider(link, call).await
+                }
             }
         })
         .await;
         measured.end(&outcome);
         span.end(&outcome);
-        outcome
+        outcome.inspect_err(|error| failed(route.peer(), error))
     }
 
     async fn config(&self) -> Result<BTreeMap<String, Vec<u8>>, CallError> {
@@ -90,6 +99,13 @@ impl Route {
         match self {
             Self::Actor(_) => BETWEEN_ACTORS,
             Self::Provider(link) => link.contract_id.as_str(),
+        }
+    }
+
+    fn peer(&self) -> Peer {
+        match self {
+            Self::Actor(target) => Peer::actor(target),
+            Self::Provider(link) => Peer::link(link.contract_id.as_str(), link.link_name.as_str()),
         }
     }
 }
@@ -309,12 +325,8 @@ impl ActorHandle for EmbeddedActors {
         trace: TraceContext,
     ) -> Result<Bytes, CallError> {
         let core = self.core.upgrade().ok_or_else(stopping)?;
-        let link = self.check(&core, actor)?;
-        let origin = || Entity::provider(&self.id, &self.link_name, &link.contract_id);
-        let target = OutboundTarget::Actor { name: String::new() };
-        let call = OutboundCall { target, operation: operation.to_owned(), payload, deadline, trace };
-        let answer = core.call_actor(link.contract_id.as_str(), origin, *actor, call);
-        within(deadline, "waiting for the actor", answer).await
+        let call = self.call_linked(&core, actor, operation, payload, deadline, trace);
+        call.await.inspect_err(|error| core.failures.called(actor, self.peer(), error))
     }
 
     async fn handle_http(
@@ -326,15 +338,37 @@ impl ActorHandle for EmbeddedActors {
     ) -> Result<http::Response<HttpBody>, CallError> {
         let core = self.core.upgrade().ok_or_else(stopping)?;
         let span = telemetry::arrival(&core.tracer, &mut request).with("lattice.actor", || actor.as_str());
-        let outcome = self.answer_http(&core, actor, request, max_body, deadline).await;
+        let outcome = self.hand_over(&core, actor, request, max_body, deadline).await;
         span.end_http(&outcome);
         core.metrics.responded(outcome.as_ref().ok().map(http::Response::status));
-        outcome
+        outcome.inspect_err(|error| core.failures.called(actor, self.peer(), error))
     }
 }
 
 impl EmbeddedActors {
-    async fn answer_http(
+    fn peer(&self) -> Peer {
+        Peer::Provider { id: self.id, link_name: self.link_name.to_string() }
+    }
+
+    async fn call_linked(
+        &self,
+        core: &Arc<Core>,
+        actor: &ActorId,
+        operation: &str,
+        payload: Bytes,
+        deadline: Instant,
+        trace: TraceContext,
+    ) -> Result<Bytes, CallError> {
+        let link = self.check(core, actor)?;
+        let origin = || Entity::provider(&self.id, &self.link_name, &link.contract_id);
+        let target = OutboundTarget::Actor { name: String::new() };
+        let call = OutboundCall { target, operation: operation.to_owned(), payload, deadline, trace };
+        policy::may_serve(core, &link, deadline).await?;
+        within(deadline, "waiting for the actor", core.call_actor(link.contract_id.as_str(), origin, *actor, call))
+            .await
+    }
+
+    async fn hand_over(
         &self,
         core: &Arc<Core>,
         actor: &ActorId,
@@ -343,6 +377,7 @@ impl EmbeddedActors {
         deadline: Instant,
     ) -> Result<http::Response<HttpBody>, CallError> {
         let link = self.check(core, actor)?;
+        policy::may_serve(core, &link, deadline).await?;
         let trace = http_message::trace(request.headers());
         // A request is a stream and cannot be sent twice: whether there is room is asked before.
         let room = |local: &Arc<RunningActor>| !(local.guest.is_full() && core.runs_elsewhere(actor));

@@ -26,8 +26,9 @@ use crate::{
     config::HostConfig,
     core::{Core, unix_now},
     metrics::BETWEEN_ACTORS,
-    revocations,
+    policy, revocations,
     telemetry::Kind,
+    why::Peer,
 };
 
 /// The receiving side of calls.
@@ -95,7 +96,8 @@ impl Inbound {
         if !self.replays.is_first(&invocation.encoded_claims, Instant::now()) {
             return Err(unauthorized("this invocation was seen before".to_owned()));
         }
-        run(core, actor, invocation, deadline).await
+        let outcome = run(core, actor, invocation, deadline).await;
+        outcome.inspect_err(|error| core.failures.called(&actor.id, Peer::Caller, error))
     }
 }
 
@@ -151,6 +153,7 @@ async fn answer(core: Arc<Core>, actor: Arc<RunningActor>, message: Message) {
         Err(rejected) => (rejected.reply_to, Err(rejected.error)),
     };
     if let Err(error) = &outcome {
+        core.failures.called(&actor.id, Peer::Caller, error);
         tracing::debug!(actor = %actor.id, code = error.code(), %error, "call failed");
     }
     if let Err(error) = responder.respond(&reply_to, outcome).await {
@@ -167,7 +170,7 @@ async fn run_or_spill(
     deadline: Instant,
 ) -> Result<Bytes, CallError> {
     check_target(actor, &invocation)?;
-    admit(core, actor, &invocation.origin, &invocation.operation)?;
+    admit(core, actor, &invocation.origin, &invocation.operation, deadline).await?;
     let Invocation { origin, operation, msg, trace_context, .. } = invocation;
     let trace = TraceContext(trace_context);
     let outcome = carry_out(core, actor, &origin, &operation, msg.clone(), deadline, trace.clone()).await;
@@ -189,10 +192,12 @@ pub async fn serve_session_call(core: &Core, call: CallEntry, deadline: Instant)
     let actor = core.actors.get(&call.target).filter(|actor| !actor.serving().is_cancelled());
     let absent = || (false, CallError::NotRunning { target: call.target.to_string() });
     let actor = actor.ok_or_else(absent)?;
-    admit(core, &actor, &call.origin, &call.operation).map_err(|error| (false, error))?;
+    let failed = |error: &CallError| core.failures.called(&actor.id, Peer::Caller, error);
+    let admitted = admit(core, &actor, &call.origin, &call.operation, deadline).await;
+    admitted.inspect_err(failed).map_err(|error| (false, error))?;
     let CallEntry { origin, operation, payload, trace, .. } = call;
     let outcome = carry_out(core, &actor, &origin, &operation, payload, deadline, TraceContext(trace)).await;
-    outcome.map_err(|error| {
+    outcome.inspect_err(failed).map_err(|error| {
         let stopped = matches!(&error, CallError::NotRunning { target } if target == actor.id.as_str());
         (!actor.is_full(&error) && !stopped, error)
     })
@@ -200,15 +205,24 @@ pub async fn serve_session_call(core: &Core, call: CallEntry, deadline: Instant)
 
 async fn run(core: &Core, actor: &RunningActor, invocation: Invocation, deadline: Instant) -> Result<Bytes, CallError> {
     check_target(actor, &invocation)?;
-    admit(core, actor, &invocation.origin, &invocation.operation)?;
+    admit(core, actor, &invocation.origin, &invocation.operation, deadline).await?;
     let Invocation { origin, operation, msg, trace_context, .. } = invocation;
     carry_out(core, actor, &origin, &operation, msg, deadline, TraceContext(trace_context)).await
 }
 
 /// Whether the caller may, counted when it may not.
-fn admit(core: &Core, actor: &RunningActor, origin: &Entity, operation: &str) -> Result<(), CallError> {
-    let refused = |error: &CallError| actor.calls.arrived.refused(contract_of(origin), operation, error);
-    check_origin(core, actor, origin).inspect_err(refused)
+async fn admit(
+    core: &Core,
+    actor: &RunningActor,
+    origin: &Entity,
+    operation: &str,
+    deadline: Instant,
+) -> Result<(), CallError> {
+    let checked = match check_origin(core, actor, origin) {
+        Ok(()) => policy::may_take(core, origin, &actor.id, deadline).await,
+        refused => refused,
+    };
+    checked.inspect_err(|error| actor.calls.arrived.refused(contract_of(origin), operation, error))
 }
 
 async fn carry_out(

@@ -17,6 +17,7 @@
 
 mod actors;
 mod binaries;
+mod caller;
 mod calls;
 mod eventually;
 mod http;
@@ -36,6 +37,7 @@ mod skip;
 
 pub use actors::Actor;
 pub use binaries::binary;
+pub use caller::Caller;
 pub use calls::{Caller, Gate, RELAY, relay, subscribe};
 pub use eventually::{eventually, eventually_within};
 pub use http::{Answer, ask, get, post, try_get};

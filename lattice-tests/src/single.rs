@@ -42,6 +42,12 @@ impl SingleHost {
         Self { id, operator, running, dir }
     }
 
+    /// Its control socket.
+    #[must_use]
+    pub fn socket(&self) -> std::path::PathBuf {
+        self.dir.path().join("host.sock")
+    }
+
     /// Stops it and starts it again with its state.
     pub async fn restart(self) -> Self {
         self.restart_with(|_| {}).await

@@ -85,14 +85,35 @@ async fn a_call_over_a_contract_that_the_claims_do_not_name_is_refused() {
     let provider = host.operator.start_provider(&host.id, "builtin://httpserver").await.expect("the provider starts");
     let actor = host.operator.start_actor(&host.id, &modest.reference()).await.expect("it may run");
     let address = lattice_tests::free_address();
-    // Refused when the link is put, or when the request arrives: either way the guest never sees it.
-    match host.operator.link(&actor, &provider, &[("address", &address.to_string())]).await {
-        Err(reason) => assert!(reason.contains("wasmcloud:httpserver"), "{reason}"),
-        Ok(()) => {
-            let answer = lattice_tests::try_get(address, "/").await.expect("an answer");
-            assert!(!answer.status.is_success(), "{answer:?}");
-        }
+    let put = host.operator.link(&actor, &provider, &[("address", &address.to_string())]).await;
+    let reason = put.expect_err("its claims are known");
+    for word in ["wasmcloud:httpserver", actor.as_str(), "--cap"] {
+        assert!(reason.contains(word), "`{reason}` should contain `{word}`");
     }
+    assert!(host.operator.control.links().await.expect("links").links.is_empty(), "nothing is put by a refusal");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_actor_that_nobody_has_seen_may_be_linked_and_is_checked_at_every_call() {
+    let (host, signer) = (SingleHost::start().await, Signer::default());
+    let modest = signer.actor_with(Actor::Echo, |claims| {
+        claims.metadata.as_mut().expect("metadata").caps = Some(vec!["acme:other".to_owned()]);
+    });
+    let welcome = signer.actor(Actor::Echo);
+    let provider = host.operator.start_provider(&host.id, "builtin://httpserver").await.expect("the provider starts");
+    let addresses = [lattice_tests::free_address(), lattice_tests::free_address()];
+    for (actor, address) in [modest.id, welcome.id].iter().zip(&addresses) {
+        let put = host.operator.link(actor, &provider, &[("address", &address.to_string())]).await;
+        put.expect("who knows what its claims will say");
+    }
+    for actor in [&modest, &welcome] {
+        host.operator.start_actor(&host.id, &actor.reference()).await.expect("it may run");
+    }
+    let answer = lattice_tests::try_get(addresses[0], "/").await.expect("an answer");
+    assert!(answer.status.is_server_error(), "{answer:?}");
+    let told = format!("{answer:?}");
+    assert!(told.contains("not_granted"), "the provider says which rule it was: {told}");
+    lattice_tests::get(addresses[1], "/").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

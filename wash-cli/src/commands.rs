@@ -23,6 +23,7 @@ pub mod start;
 pub mod stop;
 pub mod up;
 pub mod update;
+pub mod why;
 
 use clap::{CommandFactory, Subcommand};
 
@@ -64,6 +65,14 @@ pub enum Command {
     ///
     /// Example: wash call echo HttpServer.HandleRequest '{"method":"GET","path":"/","queryString":"","header":{},"body":[]}'
     Call(Box<call::CallArgs>),
+    /// Say why something does not work, and what to do
+    ///
+    /// Walks the chain from claims to the last error across the hosts of the lattice. Exit code 0: nothing is broken;
+    /// 1: something is, and the cause is named.
+    ///
+    /// Example: wash why call echo wasmcloud:keyvalue
+    #[command(subcommand)]
+    Why(why::WhyCommand),
     /// Show what happens in the lattice, as it happens
     Events(events::EventsArgs),
     /// Run a command program on this machine, without any lattice
@@ -137,6 +146,7 @@ impl Command {
             Self::Link(command) => Box::pin(link::run(command, context)).await,
             Self::Label(args) => Box::pin(label::run(&args, context)).await,
             Self::Call(args) => Box::pin(call::run(&args, context)).await,
+            Self::Why(command) => Box::pin(why::run(command, context)).await,
             Self::Events(args) => Box::pin(events::run(&args, context)).await,
             Self::Run(args) => Box::pin(run::run(*args, context)).await,
             Self::Serve(args) => Box::pin(serve::run(*args, context)).await,

@@ -3,6 +3,8 @@
 //! Settles the settings only; opening a connection is `reach`'s job. Invariant: flag or environment wins over the
 //! context, and the context over the default, setting by setting.
 
+mod tls;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -13,6 +15,7 @@ use clap::Args;
 use lattice::LatticeId;
 use serde::Deserialize;
 
+pub use self::tls::TlsArgs;
 use crate::{
     context::Context,
     failure::{Failure, OrFail, Result},
@@ -44,6 +47,9 @@ pub struct ConnectionArgs {
     /// NATS credentials file, instead of JWT and seed
     #[arg(long, env = "WASH_CTL_CREDS", value_name = "FILE")]
     pub ctl_credsfile: Option<PathBuf>,
+    /// How to speak TLS with it
+    #[command(flatten)]
+    pub tls: TlsArgs,
     /// JetStream domain of the lattice
     #[arg(long, env = "WASMCLOUD_JS_DOMAIN", value_name = "DOMAIN", hide_env_values = true)]
     pub js_domain: Option<String>,
@@ -93,6 +99,8 @@ pub struct Connection {
     pub seed: Option<String>,
     /// NATS credentials file.
     pub creds_file: Option<PathBuf>,
+    /// How to speak TLS.
+    pub tls: TlsArgs,
     /// JetStream domain.
     pub js_domain: Option<String>,
     /// Root of the control subjects.
@@ -146,6 +154,7 @@ impl ConnectionArgs {
             jwt,
             seed: seed.map(|seed| seed_text(&seed)).transpose()?,
             creds_file,
+            tls: self.tls.over(of_side.tls),
             js_domain: self.js_domain.clone().or(saved.js_domain),
             topic_prefix: self.ctl_topic_prefix.clone(),
             timeout: Duration::from_millis(timeout_ms.unwrap_or(DEFAULT_TIMEOUT_MS)),
@@ -198,6 +207,7 @@ struct SavedSide {
     jwt: Option<String>,
     seed: Option<String>,
     credsfile: Option<PathBuf>,
+    tls: TlsArgs,
     timeout_ms: Option<u64>,
 }
 
@@ -220,6 +230,12 @@ struct ContextFile {
     rpc_seed: Option<String>,
     rpc_credsfile: Option<PathBuf>,
     rpc_timeout: Option<u64>,
+    /// Ours, for both connections.
+    #[serde(default)]
+    nats_tls: bool,
+    nats_tls_ca: Option<PathBuf>,
+    nats_tls_cert: Option<PathBuf>,
+    nats_tls_key: Option<PathBuf>,
 }
 
 impl Saved {
@@ -251,6 +267,12 @@ impl From<ContextFile> for Saved {
     fn from(file: ContextFile) -> Self {
         let text = |value: Option<String>| value.filter(|text| !text.is_empty());
         let path = |value: Option<PathBuf>| value.filter(|path| !path.as_os_str().is_empty());
+        let tls = TlsArgs {
+            required: file.nats_tls,
+            ca: path(file.nats_tls_ca),
+            cert: path(file.nats_tls_cert),
+            key: path(file.nats_tls_key),
+        };
         Self {
             lattice: text(file.lattice),
             js_domain: text(file.js_domain),
@@ -261,6 +283,7 @@ impl From<ContextFile> for Saved {
                 jwt: text(file.ctl_jwt),
                 seed: text(file.ctl_seed),
                 credsfile: path(file.ctl_credsfile),
+                tls: tls.clone(),
                 timeout_ms: file.ctl_timeout,
             },
             rpc: SavedSide {
@@ -269,6 +292,7 @@ impl From<ContextFile> for Saved {
                 jwt: text(file.rpc_jwt),
                 seed: text(file.rpc_seed),
                 credsfile: path(file.rpc_credsfile),
+                tls,
                 timeout_ms: file.rpc_timeout,
             },
         }

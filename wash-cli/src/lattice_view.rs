@@ -98,7 +98,7 @@ impl<'a> Lattice<'a> {
     async fn explain(&self, error: ControlError) -> Failure {
         let nobody = matches!(error, ControlError::NoHost { .. });
         let failure = Failure::from(error);
-        if !nobody || !matches!(self.reached.way, Way::Nats(_)) {
+        if !nobody || !matches!(self.reached.way, Way::Nats(..)) {
             return failure;
         }
         let Ok(root) = control_root(&self.connection) else { return failure };

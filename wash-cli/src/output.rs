@@ -54,7 +54,7 @@ impl Output {
         Self { silent: true, exit_code, ..Self::default() }
     }
 
-    /// The exit code of wash: zero, unless it is that of a program.
+    /// The exit code of wash: zero, unless it is that of a program, or an answer in itself.
     pub fn exit_code(&self) -> u8 {
         self.exit_code
     }
@@ -63,6 +63,12 @@ impl Output {
     #[must_use]
     pub fn with_text(self, text: &str) -> Self {
         Self { text: text.as_bytes().to_vec(), ..self }
+    }
+
+    /// Sets the exit code; anything but zero is no success.
+    #[must_use]
+    pub fn with_exit_code(self, exit_code: u8) -> Self {
+        Self { exit_code, ..self }
     }
 
     /// Adds a JSON member.
@@ -74,7 +80,7 @@ impl Output {
 
     fn json(&self, notes: Vec<String>) -> Value {
         let mut members = self.members.clone();
-        members.insert("success".to_owned(), Value::Bool(true));
+        members.insert("success".to_owned(), Value::Bool(self.exit_code == 0));
         if !notes.is_empty() {
             members.insert("notes".to_owned(), notes.into());
         }

@@ -6,8 +6,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use lattice::{
-    client::{ConnectError, ControlClient, NatsOptions, connect},
-    subject::ControlRoot,
+    client::{ConnectError, ControlClient, Denials, NatsOptions, connect_watched},
+    subject::{ControlRoot, Role},
 };
 
 use crate::{
@@ -35,8 +35,8 @@ pub struct Reached {
 /// The ways.
 #[derive(Debug, Clone)]
 pub enum Way {
-    /// Over a NATS server.
-    Nats(async_nats::Client),
+    /// Over a NATS server, with what it forbids us.
+    Nats(async_nats::Client, Denials),
     /// Over the control socket of one host.
     Socket(PathBuf),
 }
@@ -60,11 +60,11 @@ pub async fn reach_with(connection: &Connection, timeout: Duration, context: &Co
         context.printer.detail(|| format!("lattice `{lattice}` over the control socket {}", path.display()));
         return Ok(over_socket(path.clone(), root, timeout));
     }
-    match connect(&nats_options(connection)).await {
-        Ok(client) => {
+    match connect_watched(&nats_options(connection)).await {
+        Ok((client, denials)) => {
             context.printer.detail(|| format!("lattice `{lattice}` over NATS at {}", connection.server()));
-            let control = ControlClient::nats(client.clone(), root, timeout);
-            Ok(Reached { control, way: Way::Nats(client), alone: Vec::new() })
+            let control = ControlClient::nats(client.clone(), root, timeout).with_denials(denials.clone());
+            Ok(Reached { control, way: Way::Nats(client, denials), alone: Vec::new() })
         }
         Err(absent @ (ConnectError::Unreachable { .. } | ConnectError::TimedOut { .. })) => {
             let hosts = hosts_here::answering(&context.home, &root).await;
@@ -98,7 +98,12 @@ fn over_socket(path: PathBuf, root: ControlRoot, timeout: Duration) -> Reached {
 /// The options of one attempt.
 pub fn nats_options(connection: &Connection) -> NatsOptions {
     NatsOptions {
-        urls: vec![host::nats_url(&connection.host, connection.port)],
+        urls: host::nats_urls(&connection.host, connection.port),
+        tls: connection.tls.required,
+        tls_ca: connection.tls.ca.clone(),
+        tls_cert: connection.tls.cert.clone(),
+        tls_key: connection.tls.key.clone(),
+        inbox_prefix: Role::Operator.inbox(),
         jwt: connection.jwt.clone(),
         seed: connection.seed.clone(),
         creds_file: connection.creds_file.clone(),

@@ -96,6 +96,28 @@ pub enum CallError {
         /// Which check failed.
         reason: String,
     },
+    /// The policy service does not permit the call.
+    #[error("the policy service denies this call{}: request `{request_id}`", said(message))]
+    PolicyDenied {
+        /// The question that was answered with no.
+        request_id: String,
+        /// The service's words, where it has any.
+        message: Option<String>,
+    },
+    /// The policy service did not answer, and its absence means no.
+    #[error("no decision of the policy service: {reason}; this host denies then (`--policy-default deny`)")]
+    PolicyUnanswered {
+        /// Why there is none.
+        reason: String,
+    },
+    /// The NATS server does not let this host or tool use a subject of the call.
+    #[error("NATS forbids to use `{subject}`: {reason}")]
+    Forbidden {
+        /// The subject.
+        subject: String,
+        /// What the server said.
+        reason: String,
+    },
     /// The target may exist, but cannot be reached now (broker away, provider unhealthy).
     #[error("cannot reach `{target}`: {reason}")]
     Unreachable {
@@ -137,6 +159,9 @@ impl CallError {
             Self::Unsupported { .. } => "unsupported",
             Self::Malformed { .. } => "malformed",
             Self::Unauthorized { .. } => "unauthorized",
+            Self::PolicyDenied { .. } => "policy_denied",
+            Self::PolicyUnanswered { .. } => "policy_unanswered",
+            Self::Forbidden { .. } => "nats_forbidden",
             Self::Unreachable { .. } => "unreachable",
             Self::Remote { code, .. } => code,
             Self::HostFault { .. } => "host_fault",
@@ -151,4 +176,8 @@ impl CallError {
             Some(code) => Self::Remote { code: code.to_owned(), message },
         }
     }
+}
+
+fn said(message: &Option<String>) -> String {
+    message.as_ref().map(|message| format!(" ({message})")).unwrap_or_default()
 }

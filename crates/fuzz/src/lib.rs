@@ -25,7 +25,7 @@ pub use archive::{archive, archive_entries};
 pub use artifacts::{image_config, image_layer, manifest, reference};
 pub use contract_values::contract_values;
 pub use key_text::key_text;
-pub use messages::{control, event, http_message, invocation, link};
+pub use messages::{control, event, http_message, invocation, link, policy};
 pub use precompiled::precompiled;
 pub use revocations::revocations;
 pub use sessions::{session_batch, session_handshake};
@@ -52,6 +52,7 @@ pub const TARGETS: &[Target] = &[
     ("key_text", key_text),
     ("link", link),
     ("manifest", manifest),
+    ("policy", policy),
     ("precompiled", precompiled),
     ("reference", reference),
     ("revocations", revocations),

@@ -1,10 +1,12 @@
-//! Messages of a lattice: envelopes of calls, links, control requests, events, and HTTP as messages.
+//! Messages of a lattice: envelopes of calls, links, control requests, events, decisions of a policy service, and HTTP
+//! as messages.
 
 use bytes::Bytes;
 use contracts::http_message::{decode_request, decode_response};
 use lattice::control::{self, ControlRequest};
 use lattice::event::Event;
 use lattice::invocation::{Invocation, InvocationResponse};
+use lattice::policy::{PolicyDecision, PolicyRequest};
 use lattice::{HealthResponse, Link};
 use serde::Serialize;
 
@@ -68,6 +70,22 @@ fn check<T: ControlRequest + Serialize + PartialEq>(data: &[u8]) {
 pub fn event(data: &[u8]) {
     let Ok(event) = Event::from_json(data) else { return };
     assert_eq!(Event::from_json(&event.to_json()).expect("our JSON reads"), event);
+}
+
+/// A decision of a policy service, as an answer or as news; and a question, which a service of ours would read.
+pub fn policy(data: &[u8]) {
+    match PolicyDecision::from_json(data) {
+        Ok(decision) => {
+            assert!(!decision.request_id.is_empty() && decision.request_id.len() <= 128);
+            let message = decision.message.as_deref().unwrap_or("-");
+            assert!(message.chars().count() <= 1024 && !message.chars().any(char::is_control));
+            assert_eq!(PolicyDecision::from_json(&decision.to_json()), Ok(decision));
+        }
+        Err(error) => assert!(error.to_string().len() < 4096, "{error}"),
+    }
+    if let Ok(request) = serde_json::from_slice::<PolicyRequest>(data) {
+        assert_eq!(serde_json::from_slice::<PolicyRequest>(&request.to_json()).expect("our JSON reads"), request);
+    }
 }
 
 /// A request and a response of the HTTP contract.

@@ -3,7 +3,7 @@
 //! Knows the object and the line, not processes. Invariants: every member that some provider requires is always
 //! written, empty or not; the secrets in it never reach `Debug`.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use claims::{ClusterId, HostId, ProviderId};
 use data_encoding::BASE64;
@@ -65,6 +65,9 @@ pub struct HostData {
     /// NATS server; read it through [`HostData::rpc_url`].
     #[serde(default)]
     pub lattice_rpc_url: String,
+    /// How to speak TLS with that server. Ours; providers of others do not know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lattice_rpc_tls: Option<RpcTls>,
     /// Who the provider is.
     pub provider_key: ProviderId,
     /// Cluster seed the provider signs its invocations with.
@@ -94,6 +97,23 @@ pub struct HostData {
     /// Where it should send traces.
     #[serde(default, deserialize_with = "nil_is_default")]
     pub otel_config: OtelConfig,
+}
+
+/// How to speak TLS with the NATS server. The files are on the machine of the host, which is the provider's too.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RpcTls {
+    /// Refuse a connection without TLS.
+    #[serde(default)]
+    pub required: bool,
+    /// Certificates (PEM) of the authorities the server is trusted by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
+    /// Our own certificate (PEM).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cert: Option<PathBuf>,
+    /// Its key (PEM).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
 }
 
 /// Where a provider should send traces. Both members are written, as null when unset.

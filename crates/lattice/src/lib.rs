@@ -8,6 +8,7 @@ pub mod client;
 pub mod control;
 pub mod event;
 pub mod invocation;
+pub mod policy;
 pub mod session;
 pub mod stored_claims;
 pub mod subject;
@@ -22,7 +23,7 @@ mod wire;
 
 pub use chunk::{CHUNK_EXTRA_TIME, CHUNK_THRESHOLD, is_chunked};
 pub use health::HealthResponse;
-pub use host_data::{HostData, HostDataError, OtelConfig, Secret};
+pub use host_data::{HostData, HostDataError, OtelConfig, RpcTls, Secret};
 pub use link::{Link, LinkError, LinkId, LinkIdError};
 pub use name::{ContractId, LatticeId, LinkName, NameError};
 pub use shutdown::{SHUTDOWN_REPLY, ShutdownRequest};

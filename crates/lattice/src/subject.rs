@@ -4,12 +4,14 @@
 //! of the workspace spells one. Invariant: what is rendered parses back to the same value.
 
 mod control;
+mod permissions;
 mod rpc;
 mod store;
 
 use crate::LatticeId;
 
 pub use control::{ConfigKey, ControlRoot, ControlSubject, HostCommand, Subscription};
+pub use permissions::{Permissions, Role};
 pub use rpc::RpcSubject;
 pub use store::{
     LatticeKey, config_bucket, config_key, lattice_bucket, object_bucket, object_metadata, object_stream,

@@ -46,6 +46,7 @@ fn control() -> impl Strategy<Value = ControlSubject> {
         (host(), proptest::sample::select(&HostCommand::ALL[..]))
             .prop_map(|(host, command)| ControlSubject::Command(host, command)),
         host().prop_map(ControlSubject::GetInventory),
+        host().prop_map(ControlSubject::AskWhy),
         host().prop_map(ControlSubject::PutLabel),
         host().prop_map(ControlSubject::DeleteLabel),
         Just(ControlSubject::PutRegistries),
@@ -105,6 +106,7 @@ proptest! {
         let mine = match &subject {
             ControlSubject::Command(host, _)
             | ControlSubject::GetInventory(host)
+            | ControlSubject::AskWhy(host)
             | ControlSubject::PutLabel(host)
             | ControlSubject::DeleteLabel(host) => *host == me,
             _ => true,
@@ -188,6 +190,7 @@ fn control_subjects_are_spelled_as_other_hosts_spell_them() {
         (command(HostCommand::StopProvider), format!("cmd.{HOST}.sp")),
         (command(HostCommand::StopHost), format!("cmd.{HOST}.stop")),
         (ControlSubject::GetInventory(host), format!("get.{HOST}.inv")),
+        (ControlSubject::AskWhy(host), format!("get.{HOST}.why")),
         (ControlSubject::PutLabel(host), format!("labels.{HOST}.put")),
         (ControlSubject::DeleteLabel(host), format!("labels.{HOST}.del")),
         (ControlSubject::PutRegistries, "registries.put".to_owned()),
@@ -219,6 +222,7 @@ fn subscriptions_and_queue_groups_are_those_of_other_hosts() {
             ("auction.>".to_owned(), None),
             (format!("cmd.{HOST}.*"), None),
             (format!("get.{HOST}.inv"), None),
+            (format!("get.{HOST}.why"), None), // ours alone
             (format!("labels.{HOST}.*"), None),
             ("registries.put".to_owned(), None),
             ("linkdefs.*".to_owned(), Some("linkdefs")),

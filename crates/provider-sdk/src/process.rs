@@ -20,6 +20,7 @@ use std::{
 use lattice::{
     HostData,
     client::{NatsOptions, RpcClient, connect},
+    subject::Role,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -59,12 +60,18 @@ pub fn run(builtin: Builtin) -> ExitCode {
 
 async fn serve(builtin: Builtin, host_data: HostData, parent: Parent) -> Result<(), String> {
     let cluster = launch::cluster_key(&host_data)?;
+    let tls = host_data.lattice_rpc_tls.clone().unwrap_or_default();
     let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let options = NatsOptions {
         urls: vec![host_data.rpc_url().to_owned()],
         jwt: text(&host_data.lattice_rpc_user_jwt),
         seed: text(host_data.lattice_rpc_user_seed.expose()),
         name: format!("provider {}", builtin.descriptor.name),
+        inbox_prefix: Role::Provider(host_data.provider_key).inbox(),
+        tls: tls.required,
+        tls_ca: tls.ca,
+        tls_cert: tls.cert,
+        tls_key: tls.key,
         retry: true,
         ..NatsOptions::default()
     };

@@ -105,3 +105,60 @@ fn every_unusable_limit_is_named() {
     assert_eq!(problems.len(), 3, "{problems:?}");
     assert!(problems[0].starts_with("unknown limit `memroy`"));
 }
+
+#[test]
+fn a_policy_denies_without_an_answer_unless_told_otherwise() {
+    assert_eq!(config(&[]).expect("usable").policy, None);
+    let policy = |args: &[&str]| config(args).expect("usable").policy.expect("a policy");
+    let plain = policy(&["--policy-topic", "acme.policy"]);
+    assert_eq!(
+        (plain.default, plain.timeout, plain.changes_topic),
+        (PolicyDefault::Deny, Duration::from_secs(1), None)
+    );
+    let args = ["--policy-topic", "a", "--policy-changes-topic", "a.*", "--policy-timeout-ms", "5"];
+    let set = policy(&[&args[..], &["--policy-default", "permit"]].concat());
+    assert_eq!(
+        (set.default, set.timeout, set.changes_topic.as_deref()),
+        (PolicyDefault::Permit, Duration::from_millis(5), Some("a.*"))
+    );
+    for wrong in [
+        &["--policy-topic", "a.>"][..],
+        &["--policy-topic", "a..b"],
+        &["--policy-topic", "a", "--policy-timeout-ms", "0"],
+    ] {
+        assert_eq!(config(wrong).expect_err("unusable").problems.len(), 1, "{wrong:?}");
+    }
+}
+
+#[test]
+fn credentials_of_one_connection_replace_the_common_ones_as_a_whole() {
+    let seed = |kind| KeyPair::generate(kind).seed().expose().to_owned();
+    let (common, rpc) = (seed(KeyKind::User), seed(KeyKind::User));
+    let args =
+        ["--nats-host", "a,b:5000,nats://c:1", "--nats-port", "4333", "--nats-jwt", "x.y.z", "--nats-seed", &common];
+    let both = config(&[&args[..], &["--rpc-seed", &rpc, "--rpc-host", "d"]].concat()).expect("usable");
+    let (ctl, calls) = (both.ctl.expect("set"), both.rpc.expect("set"));
+    assert_eq!(ctl.urls, ["nats://a:4333", "nats://b:5000", "nats://c:1"]);
+    assert_eq!((ctl.jwt.as_deref(), ctl.seed.as_deref()), (Some("x.y.z"), Some(common.as_str())));
+    assert_eq!((calls.urls, calls.jwt, calls.seed), (vec!["nats://d:4333".to_owned()], None, Some(rpc)));
+    let error = config(&["--nats-creds", "/nowhere/user.creds", "--rpc-jwt", "x"]).expect_err("unusable");
+    assert_eq!(error.problems.len(), 2, "{error}");
+}
+
+#[test]
+fn a_provider_gets_its_own_credentials_and_never_those_of_the_host_beside_them() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (own, default) = (KeyPair::generate(KeyKind::User), KeyPair::generate(KeyKind::User));
+    let (first, second) = (claims::ProviderId::well_known("first"), claims::ProviderId::well_known("second"));
+    std::fs::write(directory.path().join(format!("{first}.creds")), own.seed().expose()).expect("written");
+    let path = directory.path().to_str().expect("UTF-8").to_owned();
+    let args = ["--nats-host", "nats://user:pw@broker:1", "--provider-creds", &path];
+    let set = config(&args).expect("usable");
+    let login = set.provider_login(&first).expect("it has a file");
+    assert_eq!((login.url.as_str(), login.seed.expose()), ("nats://broker:1", own.seed().expose()));
+    assert!(set.provider_login(&second).expect_err("no file").contains("default.creds"));
+    std::fs::write(directory.path().join("default.creds"), default.seed().expose()).expect("written");
+    assert_eq!(set.provider_login(&second).expect("the default").seed.expose(), default.seed().expose());
+    let plain = config(&args[..2]).expect("usable").provider_login(&second).expect("those of the host");
+    assert_eq!((plain.url.as_str(), plain.tls), ("nats://user:pw@broker:1", None));
+}

@@ -1,7 +1,8 @@
 //! `linkdefs.put`, `linkdefs.del` and `get.links`.
 //!
 //! A put is checked here as far as it can be: its shape, its values by the contract's own parser, and the actor's
-//! claims when they are known. Effects travel with lattice state, not from here.
+//! claims when they are known; an actor that nobody has seen yet may be linked, and is checked at every call. Effects
+//! travel with lattice state, not from here.
 
 use bytes::Bytes;
 use contracts::{LinkValueError, httpserver};
@@ -29,7 +30,9 @@ pub async fn put(core: &Core, body: &Bytes) -> Ack {
         return Ack::refused(format!("link of `{}` to `{}`: {error}", link.actor_id, link.contract_id));
     }
     let contract = link.contract_id.as_str();
-    if core.tables().claims.lacks(&link.actor_id, contract) {
+    // Known are the claims of what runs here, and of what the lattice has seen. An actor of which nothing is known yet may
+    // be linked before it starts; then every call checks (`router`, `rpc`).
+    if core.check_grant(&link.actor_id, contract).is_err() {
         let actor = link.actor_id;
         return Ack::refused(format!(
             "the signed claims of `{actor}` do not grant `{contract}`; sign it again with `--cap {contract}`"

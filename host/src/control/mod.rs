@@ -13,6 +13,7 @@ mod links;
 mod registries;
 mod revocations;
 mod serve;
+mod why;
 
 use std::sync::Arc;
 
@@ -42,6 +43,7 @@ pub async fn dispatch(core: &Arc<Core>, subject: &str, body: &Bytes) -> Option<V
     match parsed {
         ControlSubject::PingHosts => Some(encode(&summary(core))),
         ControlSubject::GetInventory(_) => Some(encode(&inventory(core))),
+        ControlSubject::AskWhy(_) => Some(why::answer(core, body).await),
         ControlSubject::GetClaims => Some(encode(&ClaimsReply { claims: core.tables().claims.listing() })),
         ControlSubject::GetLinks => Some(links::list(core)),
         ControlSubject::AuctionActor => auction::actor(core, body),
@@ -78,6 +80,7 @@ pub fn is_for_us(core: &Core, subject: &ControlSubject) -> bool {
     match subject {
         ControlSubject::Command(host, _)
         | ControlSubject::GetInventory(host)
+        | ControlSubject::AskWhy(host)
         | ControlSubject::PutLabel(host)
         | ControlSubject::DeleteLabel(host) => *host == core.identity.host_id,
         _ => true,

@@ -3,7 +3,7 @@
 use claims::{ActorId, ArtifactError};
 use runtime::{LimitError, LoadError};
 
-use crate::{artifacts::FetchError, state::revocations::Named, store::StoreError};
+use crate::{artifacts::FetchError, policy::PolicyError, state::revocations::Named, store::StoreError};
 
 /// Why an actor does not start, scale or update.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +45,9 @@ pub enum ActorError {
         /// Why.
         source: LoadError,
     },
+    /// The policy service says no, or nothing.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// A limit the start asks for cannot be had.
     #[error("the limits of `{reference}` are refused")]
     Limits {
@@ -103,6 +106,7 @@ impl ActorError {
             Self::UntrustedIssuer { .. } => "untrusted_issuer",
             Self::Revoked { .. } => "revoked",
             Self::Load { source, .. } => source.code(),
+            Self::Policy(error) => error.code(),
             Self::Limits { .. } => "limits_refused",
             Self::OtherReference { .. } => "other_reference",
             Self::FileChanged { .. } => "file_changed",
@@ -114,9 +118,23 @@ impl ActorError {
         }
     }
 
+    /// The actor, where the error is about one that is known.
+    #[must_use]
+    pub fn actor(&self) -> Option<ActorId> {
+        match self {
+            Self::UntrustedIssuer { actor, .. } => Some(*actor),
+            Self::Revoked { named, .. } => named.revoked.to_string().parse().ok(),
+            _ => None,
+        }
+    }
+
     /// Whether the same start may succeed later without anybody changing anything here.
     #[must_use]
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Fetch(error) if error.may_pass())
+        match self {
+            Self::Fetch(error) => error.may_pass(),
+            Self::Policy(error) => error.may_pass(),
+            _ => false,
+        }
     }
 }

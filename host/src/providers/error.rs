@@ -3,7 +3,7 @@
 use claims::ProviderId;
 
 use super::archive;
-use crate::{artifacts::FetchError, state::revocations::Named};
+use crate::{artifacts::FetchError, policy::PolicyError, state::revocations::Named};
 
 /// Why a provider does not start.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +38,9 @@ pub enum StartProviderError {
         /// The entry.
         named: Box<Named>,
     },
+    /// The policy service says no, or nothing.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// A process cannot be reached without NATS.
     #[error(
         "`{reference}` runs as a process, which needs NATS; this host runs without: use a `builtin://` provider, or start NATS and the host again"
@@ -55,9 +58,28 @@ pub enum StartProviderError {
 }
 
 impl StartProviderError {
+    /// Stable word for logs, tests and docs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Fetch(error) => error.code(),
+            Self::Archive(_) => "archive_refused",
+            Self::AlreadyRunning { .. } => "already_running",
+            Self::UntrustedIssuer { .. } => "untrusted_issuer",
+            Self::Revoked { .. } => "revoked",
+            Self::Policy(error) => error.code(),
+            Self::NeedsNats { .. } => "needs_nats",
+            Self::Failed { .. } => "start_failed",
+        }
+    }
+
     /// Whether the same start may succeed later without anybody changing anything here.
     #[must_use]
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Fetch(error) if error.may_pass())
+        match self {
+            Self::Fetch(error) => error.may_pass(),
+            Self::Policy(error) => error.may_pass(),
+            _ => false,
+        }
     }
 }

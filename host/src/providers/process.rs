@@ -221,11 +221,11 @@ impl Supervisor {
             .envs(std::env::var("RUST_LOG").map(|filter| ("RUST_LOG", filter)))
             .stdout(Stdio::inherit())
             .stderr(Stdio::piped());
+        let line = self.host_data()?.to_stdin_line();
         let mut child =
             launcher::spawn(command).await.map_err(|error| format!("cannot start the provider: {error}"))?;
         let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         let words = LastWords::follow(child.stderr.take());
-        let line = self.host_data().to_stdin_line();
         if let Some(mut stdin) = child.stdin.take() {
             // A child that does not read its stdin is noticed by its exit or its health, not here.
             let written = tokio::time::timeout(Duration::from_secs(5), stdin.write_all(line.as_bytes())).await;
@@ -240,17 +240,18 @@ impl Supervisor {
         Ok(Running { child, words, group })
     }
 
-    fn host_data(&self) -> HostData {
+    fn host_data(&self) -> Result<HostData, String> {
         let core = &self.core;
-        let nats = core.config.rpc.as_ref().or(core.config.ctl.as_ref());
+        let login = core.config.provider_login(&self.spec.id)?;
         let links = core.tables().links.of_provider(&self.spec.id, &self.spec.link_name);
-        HostData {
+        Ok(HostData {
             host_id: core.identity.host_id,
             lattice: core.config.lattice.clone(),
             link_name: self.spec.link_name.clone(),
-            lattice_rpc_user_jwt: nats.and_then(|nats| nats.jwt.clone()).unwrap_or_default(),
-            lattice_rpc_user_seed: Secret::new(nats.and_then(|nats| nats.seed.clone()).unwrap_or_default()),
-            lattice_rpc_url: nats.and_then(|nats| nats.urls.first().cloned()).unwrap_or_default(),
+            lattice_rpc_user_jwt: login.jwt.unwrap_or_default(),
+            lattice_rpc_user_seed: login.seed,
+            lattice_rpc_url: login.url,
+            lattice_rpc_tls: login.tls,
             provider_key: self.spec.id,
             invocation_seed: Secret::new(core.identity.cluster_key.seed().expose()),
             env_values: [(DATA_DIR.to_owned(), super::data_dir(core, &self.spec).display().to_string())].into(),
@@ -262,7 +263,7 @@ impl Supervisor {
             structured_logging: core.config.structured_logging,
             log_level: None,
             otel_config: self.otel_config(),
-        }
+        })
     }
 
     /// Providers send their spans where this host does.

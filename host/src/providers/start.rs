@@ -19,6 +19,7 @@ use super::{Home, ProviderSpec, RunningProvider, StartProviderError, archive, he
 use crate::{
     artifacts::{ArtifactRef, FetchError, Fetched, Location},
     core::{Core, unix_now},
+    policy,
     reason::reason,
     revocations::own_issuer,
     router::EmbeddedActors,
@@ -48,6 +49,7 @@ pub async fn start(core: Arc<Core>, command: StartProvider) -> Result<(), StartP
     if matches!(error, StartProviderError::Revoked { .. }) {
         core.wanted.change(|workload| workload.stop(&reference, &link_name)).await;
     }
+    core.failures.not_started(reference.trim(), None, error.code(), &reason(&error));
     core.emit(EventData::ProviderStartFailed(ProviderStartFailed {
         provider_ref: reference,
         link_name,
@@ -102,6 +104,7 @@ async fn start_embedded(
         provenance,
     };
     refuse_second(core, &spec)?;
+    policy::may_start_provider(core, &id, own_issuer(&id.public_key()), &spec.contract, &spec.link_name).await?;
     let actors = EmbeddedActors::new(core, id, spec.link_name.clone());
     let start = Start {
         actors,
@@ -150,6 +153,7 @@ async fn start_process(
         provenance,
     };
     refuse_second(core, &spec)?;
+    policy::may_start_provider(core, &spec.id, archive.issuer, &spec.contract, &spec.link_name).await?;
     let stored = stored_claims(&spec, &version, archive.issuer);
     let stop = tokio_util::sync::CancellationToken::new();
     let child = process::start(core, spec.clone(), unpacked.executable, stop.clone()).await;

@@ -17,7 +17,7 @@ use lattice::{
 };
 
 use crate::{
-    connection::{Connection, ConnectionArgs, Side},
+    connection::{Connection, ConnectionArgs, Side, TlsArgs},
     context::Context,
     failure::{Failure, OrFail, Result},
     lattice_view::Lattice,
@@ -74,6 +74,9 @@ struct RpcArgs {
     /// NATS credentials file, instead of JWT and seed
     #[arg(long, env = "WASH_RPC_CREDS", value_name = "FILE")]
     rpc_credsfile: Option<PathBuf>,
+    /// How to speak TLS with it
+    #[command(flatten)]
+    tls: TlsArgs,
     /// Lattice [default: default]
     #[arg(short = 'x', long, alias = "lattice-prefix", env = "WASMCLOUD_LATTICE", hide_env_values = true)]
     lattice: Option<String>,
@@ -99,6 +102,7 @@ impl RpcArgs {
             ctl_jwt: self.rpc_jwt.clone(),
             ctl_seed: self.rpc_seed.clone(),
             ctl_credsfile: self.rpc_credsfile.clone(),
+            tls: self.tls.clone(),
             lattice: self.lattice.clone(),
             timeout_ms: self.timeout_ms,
             context: self.context.clone(),
@@ -147,8 +151,9 @@ async fn call(
 ) -> Result<Bytes> {
     let connection = &lattice.connection;
     let rpc = match &lattice.reached.way {
-        Way::Nats(client) => {
+        Way::Nats(client, denials) => {
             RpcClient::nats(client.clone(), connection.lattice.clone(), connection.js_domain.as_deref())
+                .with_denials(denials.clone())
         }
         Way::Socket(path) => RpcClient::socket(Path::new(path), connection.lattice.clone()),
     };

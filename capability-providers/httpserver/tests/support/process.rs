@@ -108,6 +108,7 @@ impl Lattice {
             lattice_rpc_user_jwt: String::new(),
             lattice_rpc_user_seed: Secret::default(),
             lattice_rpc_url: format!("nats://{}", self.nats),
+            lattice_rpc_tls: None,
             provider_key: self.provider,
             invocation_seed: Secret::new(self.cluster.seed().expose()),
             env_values: Default::default(),

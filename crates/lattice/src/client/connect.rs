@@ -18,7 +18,7 @@ use async_nats::{ConnectErrorKind, ConnectOptions, Event, ServerAddr};
 use claims::{KeyKind, KeyPair};
 use data_encoding::HEXLOWER_PERMISSIVE;
 
-use super::ConnectError;
+use super::{ConnectError, Denials, Forbidden};
 
 /// Longest wait between two attempts.
 const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(2);
@@ -39,8 +39,20 @@ pub struct NatsOptions {
     pub seed: Option<String>,
     /// File with a user JWT and its seed, in place of the two above.
     pub creds_file: Option<PathBuf>,
+    /// User name; needs [`NatsOptions::password`].
+    pub user: Option<String>,
+    /// Password of the user.
+    pub password: Option<String>,
+    /// Token, in place of a user.
+    pub token: Option<String>,
     /// Refuse a connection without TLS.
     pub tls: bool,
+    /// File with certificates (PEM) of the authorities that the server is trusted by, instead of the system's.
+    pub tls_ca: Option<PathBuf>,
+    /// File with our own certificate (PEM); needs [`NatsOptions::tls_key`].
+    pub tls_cert: Option<PathBuf>,
+    /// File with the key of our certificate (PEM).
+    pub tls_key: Option<PathBuf>,
     /// Name of this connection in the server's listings.
     pub name: String,
     /// Where replies go; an account may restrict its users to a prefix of their own.
@@ -58,7 +70,13 @@ impl Default for NatsOptions {
             jwt: None,
             seed: None,
             creds_file: None,
+            user: None,
+            password: None,
+            token: None,
             tls: false,
+            tls_ca: None,
+            tls_cert: None,
+            tls_key: None,
             name: "lattice".to_owned(),
             inbox_prefix: "_INBOX".to_owned(),
             connect_timeout: Duration::from_secs(2),
@@ -75,7 +93,12 @@ impl fmt::Debug for NatsOptions {
             .field("jwt", &redacted(&self.jwt))
             .field("seed", &redacted(&self.seed))
             .field("creds_file", &self.creds_file)
+            .field("user", &self.user)
+            .field("password", &redacted(&self.password))
+            .field("token", &redacted(&self.token))
             .field("tls", &self.tls)
+            .field("tls_ca", &self.tls_ca)
+            .field("tls_cert", &self.tls_cert)
             .field("name", &self.name)
             .field("inbox_prefix", &self.inbox_prefix)
             .field("connect_timeout", &self.connect_timeout)
@@ -85,6 +108,21 @@ impl fmt::Debug for NatsOptions {
 }
 
 impl NatsOptions {
+    /// The first address, with user and password or token in it when they are given beside it: for whoever is told an
+    /// address and nothing else.
+    #[must_use]
+    pub fn url_with_login(&self) -> String {
+        let Some(url) = self.urls.first() else { return String::new() };
+        let (scheme, rest) = url.split_once("://").unwrap_or(("nats", url));
+        let login = match (&self.user, &self.token) {
+            (Some(user), _) => format!("{}:{}", escape(user), escape(self.password.as_deref().unwrap_or_default())),
+            (None, Some(token)) => escape(token),
+            (None, None) => return url.clone(),
+        };
+        let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+        format!("{scheme}://{login}@{host}")
+    }
+
     /// The addresses as they may be shown: without user and password.
     #[must_use]
     pub fn shown_urls(&self) -> String {
@@ -107,6 +145,8 @@ pub enum ConnectionEvent {
     Connected,
     /// It is lost; trying again has begun.
     Disconnected,
+    /// The server does not let us use a subject.
+    Forbidden(Forbidden),
     /// An attempt failed, the server complained, or messages were dropped.
     Trouble(String),
 }
@@ -119,6 +159,22 @@ pub async fn connect(options: &NatsOptions) -> Result<async_nats::Client, Connec
     connect_observed(options, |_| {}).await
 }
 
+/// Connects to NATS and remembers what the server forbids.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_watched(options: &NatsOptions) -> Result<(async_nats::Client, Denials), ConnectError> {
+    let denials = Denials::default();
+    let noted = denials.clone();
+    let client = connect_observed(options, move |event| {
+        if let ConnectionEvent::Forbidden(forbidden) = event {
+            noted.note(forbidden);
+        }
+    })
+    .await?;
+    Ok((client, denials))
+}
+
 /// Connects to NATS and tells `observer` what becomes of the connection, for as long as it lives.
 ///
 /// # Errors
@@ -129,11 +185,10 @@ pub async fn connect_observed(
 ) -> Result<async_nats::Client, ConnectError> {
     let addresses = addresses(options)?;
     let observer = Arc::new(observer);
-    let settings = credentials(ConnectOptions::new(), options, &addresses)
-        .await?
+    let settings = with_tls(credentials(ConnectOptions::new(), options, &addresses).await?, options)?
         .name(&options.name)
         .custom_inbox_prefix(&options.inbox_prefix)
-        .require_tls(options.tls)
+        .require_tls(options.tls || options.tls_ca.is_some() || options.tls_cert.is_some())
         .connection_timeout(options.connect_timeout)
         .ping_interval(PING_INTERVAL)
         .max_reconnects(None)
@@ -178,7 +233,13 @@ async fn credentials(
             .map_err(|source| ConnectError::CredentialsFile { path: path.clone(), source });
     }
     match (&options.jwt, &options.seed) {
-        (None, None) => Ok(credentials_of_address(settings, addresses)),
+        (None, None) => match (&options.user, &options.password, &options.token) {
+            (Some(user), password, _) => {
+                Ok(settings.user_and_password(user.clone(), password.clone().unwrap_or_default()))
+            }
+            (None, _, Some(token)) => Ok(settings.token(token.clone())),
+            (None, _, None) => Ok(credentials_of_address(settings, addresses)),
+        },
         (Some(_), None) => Err(ConnectError::SeedMissing),
         (None, Some(seed)) => {
             user_key(seed)?;
@@ -194,6 +255,21 @@ async fn credentials(
     }
 }
 
+/// Files are looked at here, because the client library only would when it connects, again and again.
+fn with_tls(mut settings: ConnectOptions, options: &NatsOptions) -> Result<ConnectOptions, ConnectError> {
+    for path in [&options.tls_ca, &options.tls_cert, &options.tls_key].into_iter().flatten() {
+        std::fs::File::open(path).map_err(|source| ConnectError::TlsFile { path: path.clone(), source })?;
+    }
+    if let Some(authorities) = &options.tls_ca {
+        settings = settings.add_root_certificates(authorities.clone());
+    }
+    match (&options.tls_cert, &options.tls_key) {
+        (Some(certificate), Some(key)) => Ok(settings.add_client_certificate(certificate.clone(), key.clone())),
+        (None, None) => Ok(settings),
+        _ => Err(ConnectError::TlsPair),
+    }
+}
+
 /// The client library does not look at what stands before the `@` of an address: user and password, or a token.
 fn credentials_of_address(settings: ConnectOptions, addresses: &[ServerAddr]) -> ConnectOptions {
     let named = addresses.iter().find_map(|address| Some((address.username()?, address.password())));
@@ -202,6 +278,18 @@ fn credentials_of_address(settings: ConnectOptions, addresses: &[ServerAddr]) ->
         Some((token, None)) => settings.token(unescape(token)),
         None => settings,
     }
+}
+
+/// Percent-encodes what may not stand before the `@` of an address.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => escaped.push(char::from(byte)),
+            byte => escaped.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    escaped
 }
 
 /// Undoes percent-encoding; what is none stays as it is.
@@ -261,7 +349,8 @@ fn translate(event: &Event) -> Option<ConnectionEvent> {
         Event::Connected => Some(ConnectionEvent::Connected),
         Event::Disconnected => Some(ConnectionEvent::Disconnected),
         Event::SlowConsumer(_) | Event::ServerError(_) | Event::ClientError(_) => {
-            Some(ConnectionEvent::Trouble(event.to_string()))
+            let text = event.to_string();
+            Some(Forbidden::parse(&text).map_or(ConnectionEvent::Trouble(text), ConnectionEvent::Forbidden))
         }
         Event::LameDuckMode | Event::Draining | Event::Closed => None,
     }
@@ -303,6 +392,10 @@ mod tests {
 
     #[test]
     fn passwords_in_addresses_may_be_escaped() {
+        assert_eq!(unescape(&escape("p@ss/w:%")), "p@ss/w:%");
+        let (user, password) = (Some("a b".to_owned()), Some("p@w".to_owned()));
+        let options = NatsOptions { urls: vec!["nats://x@h:1".into()], user, password, ..NatsOptions::default() };
+        assert_eq!(options.url_with_login(), "nats://a%20b:p%40w@h:1");
         for (escaped, plain) in [("p%40ss%2fw", "p@ss/w"), ("100%", "100%"), ("%zz%4", "%zz%4"), ("", "")] {
             assert_eq!(unescape(escaped), plain);
         }

@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 
 use super::{
-    ControlError, SocketClient,
+    ControlError, Denials, SocketClient,
     roll::{Roll, RollReply},
     socket::SocketReply,
 };
@@ -34,7 +34,7 @@ pub struct ControlClient {
 
 #[derive(Debug, Clone)]
 pub(super) enum Transport {
-    Nats(Client),
+    Nats(Client, Denials),
     Socket(SocketClient),
 }
 
@@ -69,7 +69,16 @@ impl ControlClient {
     /// A client over NATS. `timeout` is for each request, and the longest a question to everybody takes.
     #[must_use]
     pub fn nats(client: Client, root: ControlRoot, timeout: Duration) -> Self {
-        Self { transport: Transport::Nats(client), root, timeout }
+        Self { transport: Transport::Nats(client, Denials::default()), root, timeout }
+    }
+
+    /// The same client, which knows what its server forbids and says so instead of waiting for an answer.
+    #[must_use]
+    pub fn with_denials(mut self, denials: Denials) -> Self {
+        if let Transport::Nats(_, known) = &mut self.transport {
+            *known = denials;
+        }
+        self
     }
 
     /// A client of the host on this machine, over its control socket.
@@ -92,7 +101,7 @@ impl ControlClient {
     /// Sends a request and returns the payload of its answer. A refusal is an error.
     pub(super) async fn request(&self, subject: &ControlSubject, payload: Vec<u8>) -> Result<Bytes, ControlError> {
         let reply = match &self.transport {
-            Transport::Nats(client) => self.request_nats(client, subject, payload.into()).await?,
+            Transport::Nats(client, denials) => self.request_nats(client, denials, subject, payload.into()).await?,
             Transport::Socket(socket) => {
                 let reply = socket.post(&subject.render(&self.root), &[], payload.into(), self.timeout).await;
                 match reply.map_err(|error| error.into_control(operation(subject)))? {
@@ -111,12 +120,21 @@ impl ControlClient {
     async fn request_nats(
         &self,
         client: &Client,
+        denials: &Denials,
         subject: &ControlSubject,
         payload: Bytes,
     ) -> Result<Bytes, ControlError> {
         connected(client)?;
         let request = async_nats::Request::new().payload(payload).timeout(Some(self.timeout));
-        match client.send_request(subject.render(&self.root), request).await {
+        let (text, since) = (subject.render(&self.root), denials.count());
+        let answer = tokio::select! {
+            biased;
+            answer = client.send_request(text.clone(), request) => answer,
+            forbidden = denials.explained(&text, since) => {
+                return Err(ControlError::Forbidden { operation: operation(subject), forbidden });
+            }
+        };
+        match answer {
             Ok(message) => Ok(message.payload),
             Err(error) => Err(match error.kind() {
                 RequestErrorKind::NoResponders => self.nobody(subject),
@@ -186,8 +204,8 @@ impl ControlClient {
         payload: Vec<u8>,
         mut enough: impl FnMut(&[u8]) -> bool,
     ) -> Result<(), ControlError> {
-        let client = match &self.transport {
-            Transport::Nats(client) => client,
+        let (client, denials) = match &self.transport {
+            Transport::Nats(client, denials) => (client, denials),
             Transport::Socket(socket) => {
                 let reply = socket.post(&subject.render(&self.root), &[], payload.into(), self.timeout).await;
                 match reply.map_err(|error| error.into_control(operation(subject)))? {
@@ -205,11 +223,17 @@ impl ControlClient {
         let deadline = tokio::time::Instant::now() + self.timeout;
         let inbox = client.new_inbox();
         let mut replies = client.subscribe(inbox.clone()).await.map_err(|error| lost(&error))?;
-        client
-            .publish_with_reply(subject.render(&self.root), inbox, payload.into())
-            .await
-            .map_err(|error| lost(&error))?;
-        while let Ok(reply) = tokio::time::timeout_at(deadline, replies.next()).await {
+        let (text, since) = (subject.render(&self.root), denials.count());
+        client.publish_with_reply(text.clone(), inbox, payload.into()).await.map_err(|error| lost(&error))?;
+        loop {
+            let reply = tokio::select! {
+                biased;
+                reply = replies.next() => reply,
+                forbidden = denials.explained(&text, since) => {
+                    return Err(ControlError::Forbidden { operation: operation(subject), forbidden });
+                }
+                () = tokio::time::sleep_until(deadline) => break,
+            };
             let reply = reply.ok_or_else(|| lost(&"the subscription ended"))?;
             if reply.status == Some(StatusCode::NO_RESPONDERS) {
                 return Err(self.nobody(subject));
@@ -258,6 +282,7 @@ fn host_of(subject: &ControlSubject) -> Option<claims::HostId> {
     match subject {
         ControlSubject::Command(host, _)
         | ControlSubject::GetInventory(host)
+        | ControlSubject::AskWhy(host)
         | ControlSubject::PutLabel(host)
         | ControlSubject::DeleteLabel(host) => Some(*host),
         _ => None,
@@ -277,6 +302,7 @@ fn operation(subject: &ControlSubject) -> &'static str {
         ControlSubject::Command(_, HostCommand::StopProvider) => "stop provider",
         ControlSubject::Command(_, HostCommand::StopHost) => "stop host",
         ControlSubject::GetInventory(_) => "get inventory",
+        ControlSubject::AskWhy(_) => "why",
         ControlSubject::PutLabel(_) => "put label",
         ControlSubject::DeleteLabel(_) => "delete label",
         ControlSubject::PutRegistries => "put registries",

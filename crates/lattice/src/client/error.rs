@@ -37,6 +37,17 @@ pub enum ConnectError {
         /// Why.
         source: io::Error,
     },
+    /// A file for TLS is missing or may not be read.
+    #[error("cannot read `{path}`, a file for TLS with NATS", path = path.display())]
+    TlsFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Half of a client certificate.
+    #[error("a client certificate for NATS needs both its certificate and its key")]
+    TlsPair,
     /// Nobody listens there, or the way is blocked.
     #[error("cannot connect to NATS at `{urls}`")]
     Unreachable {
@@ -80,6 +91,8 @@ impl ConnectError {
             Self::SeedMissing => "nats_seed_missing",
             Self::Seed { .. } => "nats_seed_invalid",
             Self::CredentialsFile { .. } => "nats_credentials_unreadable",
+            Self::TlsFile { .. } => "nats_tls_file",
+            Self::TlsPair => "nats_tls_pair",
             Self::Unreachable { .. } => "nats_unreachable",
             Self::TimedOut { .. } => "nats_timed_out",
             Self::Denied { .. } => "nats_denied",
@@ -97,6 +110,8 @@ impl ConnectError {
             Self::CredentialsFile { .. } => {
                 "the file holds a NATS user JWT and its seed, as `nsc generate creds` writes it"
             }
+            Self::TlsFile { .. } => "name a file of certificates or of a key, in PEM",
+            Self::TlsPair => "give the files of both, or of neither",
             Self::Unreachable { .. } | Self::TimedOut { .. } => {
                 "start a host and, if needed, NATS with `wash up`, or give the address of a running NATS server"
             }
@@ -157,6 +172,14 @@ pub enum ControlError {
         /// Why not.
         reason: &'static str,
     },
+    /// The NATS server does not let this user ask.
+    #[error("cannot ask `{operation}`: {forbidden}")]
+    Forbidden {
+        /// What was asked.
+        operation: &'static str,
+        /// What the server forbade.
+        forbidden: super::Forbidden,
+    },
     /// There is no connection.
     #[error(transparent)]
     Connect(#[from] ConnectError),
@@ -179,6 +202,7 @@ impl ControlError {
             Self::Refused { .. } => "refused",
             Self::Undecodable { .. } => "undecodable_reply",
             Self::Invalid { .. } => "invalid_request",
+            Self::Forbidden { .. } => "nats_forbidden",
             Self::Connect(error) => error.code(),
             Self::Disconnected { .. } => "disconnected",
         }
@@ -191,6 +215,9 @@ impl ControlError {
             Self::NoHost { .. } => Some("start one with `wash up`, or choose another lattice with `--lattice`"),
             Self::HostAbsent { .. } => Some("see which hosts there are with `wash get hosts`"),
             Self::TimedOut { .. } => Some("see whether the host is alive with `wash get hosts`, or wait longer"),
+            Self::Forbidden { .. } => {
+                Some("give this NATS user the permissions of its role (`docs/nats.md`), or use other credentials")
+            }
             Self::Connect(error) => Some(error.hint()),
             Self::Disconnected { .. } => Some("try again when the connection is back"),
             Self::Refused { .. } | Self::Undecodable { .. } | Self::Invalid { .. } => None,

@@ -34,7 +34,7 @@ impl EventStream {
         timeout: Duration,
     ) -> Result<Self, ControlError> {
         match transport {
-            Transport::Nats(client) => {
+            Transport::Nats(client, _) => {
                 connected(client)?;
                 let opening = subscribe(client, subject::events(lattice));
                 let subscription = tokio::time::timeout(timeout, opening)

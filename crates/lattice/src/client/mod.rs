@@ -6,6 +6,8 @@
 mod bodies;
 mod connect;
 mod control;
+mod creds;
+mod denials;
 mod error;
 mod events;
 mod headers;
@@ -19,7 +21,10 @@ mod socket;
 pub use self::{
     bodies::StoredBody,
     connect::{ConnectionEvent, NatsOptions, connect, connect_observed},
+    connect::{ConnectionEvent, NatsOptions, connect, connect_observed, connect_watched},
     control::{ControlClient, Gathered},
+    creds::{Creds, CredsError},
+    denials::{Denials, Forbidden, Use},
     error::{ConnectError, ControlError},
     events::EventStream,
     replay::ReplayGuard,

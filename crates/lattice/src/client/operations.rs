@@ -12,10 +12,10 @@ use super::{
 use crate::{
     ContractId, Link, LinkName,
     control::{
-        Ack, ActorBid, AuctionActor, AuctionProvider, ClaimsReply, ClaimsRow, ConfigValue, ConfigValues, DeleteLabel,
-        DeleteLink, GetRevocations, HostInventory, HostSummary, LinksReply, ProviderBid, PutLabel, PutRevocations,
-        RegistryCredentials, RevocationsReply, ScaleActor, SignedList, StartProvider, StopActor, StopHost,
-        StopProvider, UpdateActor, encode,
+        Ack, ActorBid, AskWhy, AuctionActor, AuctionProvider, ClaimsReply, ClaimsRow, ConfigValue, ConfigValues,
+        DeleteLabel, DeleteLink, GetRevocations, HostInventory, HostSummary, LinksReply, ProviderBid, PutLabel,
+        PutRevocations, RegistryCredentials, RevocationsReply, ScaleActor, SignedList, StartProvider, StopActor,
+        StopHost, StopProvider, UpdateActor, WhyReply, encode,
     },
     subject::{ConfigKey, ControlSubject as Subject, HostCommand as Command},
 };
@@ -43,6 +43,14 @@ impl ControlClient {
     /// [`ControlError`].
     pub async fn inventory(&self, host: &HostId) -> Result<HostInventory, ControlError> {
         self.query(&Subject::GetInventory(*host)).await
+    }
+
+    /// What a host knows of something that does not work. Hosts of others do not serve this.
+    ///
+    /// # Errors
+    /// [`ControlError`]; [`ControlError::HostAbsent`] also for a host that is there and does not know the question.
+    pub async fn why(&self, host: &HostId, question: &AskWhy) -> Result<WhyReply, ControlError> {
+        self.ask(&Subject::AskWhy(*host), encode(question)).await
     }
 
     /// What the lattice knows of signed artifacts.

@@ -12,7 +12,7 @@ use contracts::CallError;
 use tokio::time::Instant;
 
 use super::{
-    SocketClient, SocketError, SocketReply,
+    Denials, SocketClient, SocketError, SocketReply,
     bodies::{Bodies, BodyError},
     headers,
 };
@@ -37,7 +37,7 @@ pub struct RpcClient {
 
 #[derive(Clone)]
 enum Way {
-    Nats { client: Client, bodies: Bodies },
+    Nats { client: Client, bodies: Bodies, denials: Denials },
     Socket(SocketClient),
 }
 
@@ -46,7 +46,16 @@ impl RpcClient {
     #[must_use]
     pub fn nats(client: Client, lattice: LatticeId, js_domain: Option<&str>) -> Self {
         let bodies = Bodies::new(client.clone(), &lattice, js_domain);
-        Self { way: Way::Nats { client, bodies }, lattice }
+        Self { way: Way::Nats { client, bodies, denials: Denials::default() }, lattice }
+    }
+
+    /// The same client, which knows what its server forbids and says so instead of waiting for an answer.
+    #[must_use]
+    pub fn with_denials(mut self, known: Denials) -> Self {
+        if let Way::Nats { denials, .. } = &mut self.way {
+            *denials = known;
+        }
+        self
     }
 
     /// Calls through the host on this machine, over its control socket. Payloads of any size travel in the message.
@@ -77,7 +86,7 @@ impl RpcClient {
             extended: false,
         };
         match &self.way {
-            Way::Nats { client, bodies } => call.over_nats(client, bodies, invocation).await,
+            Way::Nats { client, bodies, denials } => call.over_nats(client, bodies, denials, invocation).await,
             Way::Socket(socket) => call.over_socket(socket, invocation, timeout).await,
         }
     }
@@ -97,6 +106,7 @@ impl Call {
         mut self,
         client: &Client,
         bodies: &Bodies,
+        denials: &Denials,
         mut invocation: Invocation,
     ) -> Result<Bytes, CallError> {
         self.check_connection(client)?;
@@ -109,7 +119,7 @@ impl Call {
             stored = Some(storing.await.map_err(|error| self.body_error("storing the request payload", error))?);
         }
         let headers = headers::of_call(self.time_left(), &invocation.trace_context);
-        let message = self.request(client, headers, invocation.encode()).await?;
+        let message = self.request(client, denials, headers, invocation.encode()).await?;
         let code = headers::error_code(message.headers.as_ref());
         let response = self.read_response(&message.payload, code)?;
         let result = match self.check_length(&response)? {
@@ -152,14 +162,27 @@ impl Call {
 
     /// One request and its answer, watching the connection meanwhile: an answer to a request of a lost connection
     /// does not come.
-    async fn request(&self, client: &Client, headers: HeaderMap, payload: Bytes) -> Result<Message, CallError> {
+    async fn request(
+        &self,
+        client: &Client,
+        denials: &Denials,
+        headers: HeaderMap,
+        payload: Bytes,
+    ) -> Result<Message, CallError> {
+        let since = denials.count();
         let request = async_nats::Request::new().payload(payload).headers(headers).timeout(Some(self.time_left()));
         let mut pending = std::pin::pin!(client.send_request(self.subject.clone(), request));
         let answer = loop {
             tokio::select! {
                 biased;
                 answer = &mut pending => break answer,
-                () = tokio::time::sleep(CONNECTION_CHECK) => self.check_connection(client)?,
+                () = tokio::time::sleep(CONNECTION_CHECK) => {
+                    self.check_connection(client)?;
+                    if let Some(forbidden) = denials.explain(&self.subject, since) {
+                        let reason = forbidden.to_string();
+                        return Err(CallError::Forbidden { subject: forbidden.subject, reason });
+                    }
+                }
             }
         };
         answer.map_err(|error| match error.kind() {

@@ -21,6 +21,7 @@ mod stop_actor;
 mod stop_host;
 mod stop_provider;
 mod update_actor;
+mod why;
 
 use std::collections::BTreeMap;
 
@@ -43,6 +44,7 @@ pub use self::{
     stop_host::StopHost,
     stop_provider::StopProvider,
     update_actor::UpdateActor,
+    why::{ActorState, AskWhy, FailureRecord, ForbiddenSubject, NatsState, PolicyState, ProviderState, WhyReply},
 };
 
 /// Notes on a workload, compared by equality (protocol section 8.3).

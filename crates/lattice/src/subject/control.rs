@@ -58,6 +58,7 @@ impl ControlRoot {
             alone("auction.>"),
             alone(&format!("cmd.{host}.*")),
             alone(&format!("get.{host}.inv")),
+            alone(&format!("get.{host}.why")),
             alone(&format!("labels.{host}.*")),
             alone("registries.put"),
             shared("linkdefs.*", "linkdefs"),
@@ -143,6 +144,8 @@ pub enum ControlSubject {
     Command(HostId, HostCommand),
     /// What does a host run?
     GetInventory(HostId),
+    /// What does a host know of something that does not work? Ours; hosts of others do not serve it.
+    AskWhy(HostId),
     /// Set a label of a host.
     PutLabel(HostId),
     /// Remove a label of a host.
@@ -184,6 +187,7 @@ impl ControlSubject {
             Self::AuctionProvider => format!("{root}.auction.provider"),
             Self::Command(host, command) => format!("{root}.cmd.{host}.{}", command.as_str()),
             Self::GetInventory(host) => format!("{root}.get.{host}.inv"),
+            Self::AskWhy(host) => format!("{root}.get.{host}.why"),
             Self::PutLabel(host) => format!("{root}.labels.{host}.put"),
             Self::DeleteLabel(host) => format!("{root}.labels.{host}.del"),
             Self::PutRegistries => format!("{root}.registries.put"),
@@ -234,6 +238,7 @@ impl ControlSubject {
             ["get", "config", entity] => Self::GetAllConfig(entity.to_owned()),
             ["get", "config", entity, key] => Self::GetConfig(config(entity, key)),
             ["get", id, "inv"] => Self::GetInventory(host(id)?),
+            ["get", id, "why"] => Self::AskWhy(host(id)?),
             ["config", "put", entity, key] => Self::PutConfig(config(entity, key)),
             ["config", "del", entity, key] => Self::DeleteConfig(config(entity, key)),
             ["config", "clear" | "del", entity] => Self::ClearConfig(entity.to_owned()),

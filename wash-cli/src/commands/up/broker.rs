@@ -95,8 +95,7 @@ fn address(args: &UpArgs) -> Address<'_> {
             && is_loopback(nats.0)
             && !args.nats.nats_connect_only
             && !args.nats.nats_wait
-            && host.nats_jwt.is_none()
-            && host.nats_seed.is_none(),
+            && !host.nats.is_particular(),
     }
 }
 
@@ -126,7 +125,7 @@ pub async fn settle(args: &UpArgs, lock: Option<&ServerLock>, context: &Context)
     }
     let address = address(args);
     let url = host::nats_url(address.host, address.port);
-    if address.host.contains("://") {
+    if address.host.contains("://") || address.host.contains(',') {
         // A full URL may carry TLS or several details that a plain look cannot judge; the host finds out.
         return Ok(Broker::Present { url });
     }

@@ -1,0 +1,193 @@
+//! `get.{host}.why`: what a host knows of one actor, link, provider or reference that does not work. Ours; hosts of
+//! others do not serve it.
+//!
+//! Facts, no verdict: whoever asks puts the answers of all hosts together. Every member of both messages may be left
+//! out, so that either side may learn more later. Invariant: an answer is small, whatever a host has seen.
+
+use claims::{ActorId, HostId, ProviderId};
+use serde::{Deserialize, Serialize};
+
+use super::{ControlRequest, lenient};
+use crate::{ContractId, LinkName};
+
+/// Request of `get.{host}.why`. What is left out is not looked into.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskWhy {
+    /// The actor that is asked about: the one that calls, or is called by its provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<ActorId>,
+    /// The actor it calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callee: Option<ActorId>,
+    /// The contract of its link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract: Option<ContractId>,
+    /// The name of its link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_name: Option<LinkName>,
+    /// A reference that was to be started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+}
+
+impl ControlRequest for AskWhy {
+    const WHAT: &'static str = "question";
+}
+
+/// What a host knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhyReply {
+    /// The host.
+    pub host_id: HostId,
+    /// Its connections.
+    #[serde(default, deserialize_with = "lenient::null_is_default")]
+    pub nats: NatsState,
+    /// The actor asked about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<ActorState>,
+    /// The actor it calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callee: Option<ActorState>,
+    /// The provider of the link asked about, when it runs on this host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<ProviderState>,
+    /// Whether the policy permits it on this host; none when nobody is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyState>,
+    /// What failed here, newest first.
+    #[serde(default, deserialize_with = "lenient::null_is_default", skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<FailureRecord>,
+    /// How long a call may take on this host that says nothing itself, milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rpc_timeout_ms: Option<u64>,
+}
+
+impl WhyReply {
+    /// An answer that says nothing yet.
+    #[must_use]
+    pub fn new(host_id: HostId) -> Self {
+        Self {
+            host_id,
+            nats: NatsState::default(),
+            actor: None,
+            callee: None,
+            provider: None,
+            policy: None,
+            failures: Vec::new(),
+            rpc_timeout_ms: None,
+        }
+    }
+}
+
+/// The connections of a host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NatsState {
+    /// Whether it uses NATS at all.
+    #[serde(default)]
+    pub used: bool,
+    /// Whether the control connection is up.
+    #[serde(default)]
+    pub control: bool,
+    /// Whether the RPC connection is up.
+    #[serde(default)]
+    pub rpc: bool,
+    /// What the server forbade lately.
+    #[serde(default, deserialize_with = "lenient::null_is_default", skip_serializing_if = "Vec::is_empty")]
+    pub forbidden: Vec<ForbiddenSubject>,
+}
+
+/// A subject that a NATS server does not let its user use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForbiddenSubject {
+    /// `publish` or `subscribe`.
+    pub operation: String,
+    /// The subject.
+    pub subject: String,
+    /// Whose connection it is: `control` or `rpc`.
+    #[serde(default)]
+    pub connection: String,
+}
+
+/// An actor, as one host sees it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActorState {
+    /// Whether it runs here.
+    #[serde(default)]
+    pub running: bool,
+    /// Calls it runs now.
+    #[serde(default)]
+    pub in_use: u32,
+    /// Calls it may run at once.
+    #[serde(default)]
+    pub max_instances: u32,
+    /// Why it is revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<String>,
+    /// Whether its issuer may run things here; none when the issuer is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer_trusted: Option<bool>,
+    /// Contracts its claims name, as they run here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contracts: Option<Vec<String>>,
+}
+
+/// A provider on a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProviderState {
+    /// The provider.
+    pub id: ProviderId,
+    /// The contract it serves.
+    pub contract: ContractId,
+    /// Whether it is part of the host, or a process.
+    #[serde(default)]
+    pub embedded: bool,
+    /// Whether it runs: a process that ended is being restarted.
+    #[serde(default)]
+    pub up: bool,
+    /// What it answered when it was asked now; none when it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healthy: Option<bool>,
+    /// Its words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// What the policy says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyState {
+    /// Where the service is asked.
+    pub topic: String,
+    /// What holds without its answer, `permit` or `deny`.
+    pub default: String,
+    /// Why this host refuses; none when it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+    /// The code of the refusal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+}
+
+/// A failure that a host remembers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureRecord {
+    /// What failed, in words: a call and its two ends, a link, a start.
+    pub what: String,
+    /// Stable word.
+    pub code: String,
+    /// Sentence.
+    pub message: String,
+    /// When it happened last, seconds since 1970.
+    pub at: u64,
+    /// The contract, of a link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract: Option<String>,
+    /// The link name, of a link or provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_name: Option<String>,
+    /// The other end, where it is an actor or provider: its key, or the name it was called by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
+    /// How often, since it was first remembered.
+    #[serde(default)]
+    pub times: u64,
+}

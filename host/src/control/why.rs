@@ -1,0 +1,141 @@
+//! `get.{host}.why`: what this host knows of something that does not work.
+//!
+//! Looks and asks (the provider how it feels, the policy whether it would permit) and judges nothing. Invariant: ends
+//! within a second or two, whatever does not answer.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use claims::{ActorId, PublicKey};
+use lattice::control::{
+    Ack, ActorState, AskWhy, ForbiddenSubject, NatsState, PolicyState, ProviderState, WhyReply, decode, encode,
+};
+
+use crate::{
+    core::Core,
+    policy,
+    providers::{Home, RunningProvider, health},
+    revocations::own_issuer,
+    state::revocations::Provenance,
+    why::Peer,
+};
+
+/// For an answer of the provider: less than a client waits for ours.
+const HEALTH_WITHIN: Duration = Duration::from_secs(1);
+
+/// The answer. An empty question is about this host alone.
+pub async fn answer(core: &Core, body: &Bytes) -> Vec<u8> {
+    let question = if body.is_empty() { Ok(AskWhy::default()) } else { decode::<AskWhy>(body) };
+    match question {
+        Ok(question) => encode(&look(core, &question).await),
+        Err(error) => encode(&Ack::refused(error)),
+    }
+}
+
+async fn look(core: &Core, question: &AskWhy) -> WhyReply {
+    let provider = linked_provider(core, question);
+    let reference = question.reference.as_deref().map(str::trim);
+    let provider_id = provider.as_ref().map(|running| running.spec.id);
+    let failures = core.failures.about(question.actor.as_ref(), |peer| match peer {
+        Peer::Start(started) => reference == Some(started),
+        Peer::Provider { id, .. } => provider_id.as_ref() == Some(id),
+        _ => false,
+    });
+    let (provider, policy) =
+        tokio::join!(async { Some(feels(core, provider.as_deref()?).await) }, permits(core, question),);
+    WhyReply {
+        nats: nats(core),
+        actor: question.actor.as_ref().map(|actor| actor_state(core, actor)),
+        callee: question.callee.as_ref().map(|actor| actor_state(core, actor)),
+        provider,
+        policy,
+        failures,
+        rpc_timeout_ms: u64::try_from(core.config.rpc_timeout.as_millis()).ok(),
+        ..WhyReply::new(core.identity.host_id)
+    }
+}
+
+fn nats(core: &Core) -> NatsState {
+    let Some(broker) = &core.broker else { return NatsState::default() };
+    let forbidden = |connection: &crate::broker::Connection, name: &str| {
+        let to_wire = |subject: lattice::client::Forbidden| ForbiddenSubject {
+            operation: subject.operation.as_str().to_owned(),
+            subject: subject.subject,
+            connection: name.to_owned(),
+        };
+        connection.forbidden.all().into_iter().map(to_wire).collect::<Vec<_>>()
+    };
+    NatsState {
+        used: true,
+        control: *broker.ctl.connected.borrow(),
+        rpc: *broker.calls.connected.borrow(),
+        forbidden: [forbidden(&broker.ctl, "control"), forbidden(&broker.calls, "rpc")].concat(),
+    }
+}
+
+fn actor_state(core: &Core, id: &ActorId) -> ActorState {
+    let running = core.actors.get(id);
+    let known = running.as_ref().map(|actor| actor.provenance.clone());
+    let known = known.or_else(|| Some(by_claims(core, id.public_key())));
+    let issuer = core.tables().claims.issuer(&id.public_key());
+    ActorState {
+        running: running.is_some(),
+        in_use: running.as_ref().map_or(0, |actor| actor.guest.running()),
+        max_instances: running.as_ref().map_or(0, |actor| {
+            actor.instances().values().fold(0, |sum: u32, instance| sum.saturating_add(instance.max_instances))
+        }),
+        revoked: known.and_then(|artifact| core.tables().revocations().find(&artifact)).map(|named| named.to_string()),
+        issuer_trusted: issuer.map(|issuer| core.trusts(&issuer)),
+        contracts: running.map(|actor| actor.shown.caps.clone()),
+    }
+}
+
+/// What does not run here is known by the claims of the lattice alone.
+fn by_claims(core: &Core, subject: PublicKey) -> Provenance {
+    let issuer = core.tables().claims.issuer(&subject).unwrap_or_else(|| own_issuer(&subject));
+    Provenance { issuer, subject, digests: Vec::new() }
+}
+
+fn linked_provider(core: &Core, question: &AskWhy) -> Option<std::sync::Arc<RunningProvider>> {
+    let link_name = question.link_name.clone().unwrap_or_default();
+    let link =
+        core.tables().links.find(question.actor.as_ref()?, question.contract.as_ref()?.as_str(), link_name.as_str())?;
+    core.providers.get(&link.provider_id, &link.link_name)
+}
+
+async fn feels(core: &Core, provider: &RunningProvider) -> ProviderState {
+    let up = provider.check_reachable().is_ok();
+    let health = match up {
+        true => tokio::time::timeout(HEALTH_WITHIN, health::ask(core, provider)).await.ok().flatten(),
+        false => None,
+    };
+    ProviderState {
+        id: provider.spec.id,
+        contract: provider.spec.contract.clone(),
+        embedded: matches!(provider.home, Home::Embedded(_)),
+        up,
+        healthy: health.as_ref().map(|health| health.healthy),
+        message: health.and_then(|health| health.message),
+    }
+}
+
+/// Asks the policy as a call would: on the host where the target is, or where a provider is called from.
+async fn permits(core: &Core, question: &AskWhy) -> Option<PolicyState> {
+    let policy = core.policy.as_ref()?;
+    let link_name = question.link_name.clone().unwrap_or_default();
+    let refused = match (&question.actor, &question.contract, &question.callee) {
+        (Some(actor), Some(contract), _) => {
+            let link = core.tables().links.find(actor, contract.as_str(), link_name.as_str());
+            policy::refuses_link(core, link.as_deref()?).await
+        }
+        (Some(actor), None, Some(callee)) => policy::refuses_actor(core, actor, callee).await,
+        _ => None,
+    };
+    let config = policy.config();
+    Some(PolicyState {
+        topic: config.topic.clone(),
+        default: config.default.to_string(),
+        code: refused.as_ref().map(|error| error.code().to_owned()),
+        refused: refused.map(|error| error.to_string()),
+    })
+}

@@ -1,0 +1,95 @@
+//! `wash why place`: which hosts have the labels, and why those do not take it.
+
+use std::collections::BTreeMap;
+
+use lattice::control::{AskWhy, AuctionActor, AuctionProvider, HostSummary};
+
+use super::{
+    PlaceArgs, Verdict,
+    cause::{Cause, Code},
+    chain::{Diagnosis, Found, State},
+    facts::Facts,
+    steps::failed_start,
+};
+use crate::{context::Context, lattice_view::Lattice, pairs, reference};
+
+/// Answers the question.
+pub async fn run(args: &PlaceArgs, context: &Context) -> Verdict {
+    let reference = reference::parse(&args.reference)?;
+    let constraints = pairs::to_map(&args.constraints)?;
+    let lattice = Lattice::reach(args.connection.resolve(context)?, context).await?;
+    let question = AskWhy { reference: Some(reference.clone()), ..AskWhy::default() };
+    let facts = Facts::gather(&lattice, &question).await?;
+    let offers = offers(&lattice, args, &reference, &constraints).await?;
+    let asked = if constraints.is_empty() { String::new() } else { format!(" where {}", shown(&constraints)) };
+    let runs = runs_where(&facts, &reference, &constraints);
+    Ok(Diagnosis::of(format!("placing `{reference}`{asked}"), &facts)
+        .then("constraint", |_| matching(&facts, &constraints))
+        .then("start", |_| match failed_start(&facts) {
+            Some(cause) if runs.is_none() => Err(cause),
+            _ => Ok((State::Ok, "no host remembers a failed start".to_owned())),
+        })
+        .then("offer", |_| match (&runs, offers.as_slice()) {
+            (Some(host), _) => Ok((State::Ok, format!("it runs on `{host}` already"))),
+            (None, []) => {
+                let sentence = format!("no host that has the labels offers to run `{reference}`");
+                Err(Cause::usual(Code::NoHostOffers, sentence))
+            }
+            (None, hosts) => Ok((State::Ok, format!("offered by {}", hosts.join(", ")))),
+        }))
+}
+
+fn satisfies(host: &HostSummary, constraints: &BTreeMap<String, String>) -> bool {
+    constraints.iter().all(|(key, value)| host.labels.get(key) == Some(value))
+}
+
+fn matching(facts: &Facts, constraints: &BTreeMap<String, String>) -> Found {
+    let able: Vec<String> = facts
+        .hosts
+        .iter()
+        .filter(|host| satisfies(host, constraints))
+        .map(|host| format!("`{}`", facts.name(&host.id)))
+        .collect();
+    if !able.is_empty() {
+        return Ok((State::Ok, format!("met by {}", able.join(", "))));
+    }
+    let have: Vec<String> = facts.labels().iter().map(|(host, labels)| format!("`{host}` has {labels}")).collect();
+    let sentence = format!("no host has {}: {}", shown(constraints), have.join("; "));
+    let first = constraints.iter().next().map(|(key, value)| format!("{key}={value}")).unwrap_or_default();
+    let next = format!("set the label with `wash label HOST {first}`, or change `--constraint`");
+    Err(Cause::new(Code::NoHostMatches, sentence, next))
+}
+
+/// The host that runs it already, if it may.
+fn runs_where(facts: &Facts, reference: &str, constraints: &BTreeMap<String, String>) -> Option<String> {
+    let able = |inventory: &&lattice::control::HostInventory| {
+        facts.hosts.iter().any(|host| host.id == inventory.host_id && satisfies(host, constraints))
+    };
+    let runs = |inventory: &&lattice::control::HostInventory| {
+        inventory.actors.iter().any(|actor| actor.image_ref.as_deref() == Some(reference))
+            || inventory.providers.iter().any(|provider| provider.image_ref.as_deref() == Some(reference))
+    };
+    facts.inventories.iter().filter(able).find(runs).map(|inventory| facts.name(&inventory.host_id))
+}
+
+/// Names of the hosts that bid.
+async fn offers(
+    lattice: &Lattice<'_>,
+    args: &PlaceArgs,
+    reference: &str,
+    constraints: &BTreeMap<String, String>,
+) -> Result<Vec<String>, lattice::client::ControlError> {
+    let control = &lattice.reached.control;
+    let (constraints, reference) = (constraints.clone(), reference.to_owned());
+    if args.provider || reference.starts_with("builtin://") {
+        let auction = AuctionProvider { provider_ref: reference, link_name: args.link_name.clone(), constraints };
+        let bid = control.first_provider_bid(&auction).await?;
+        return Ok(bid.map(|bid| format!("`{}`", bid.host_id)).into_iter().collect());
+    }
+    let bid = control.first_actor_bid(&AuctionActor { actor_ref: reference, constraints }).await?;
+    Ok(bid.map(|bid| format!("`{}`", bid.host_id)).into_iter().collect())
+}
+
+fn shown(constraints: &BTreeMap<String, String>) -> String {
+    constraints.iter().map(|(key, value)| format!("`{key}={value}`")).collect::<Vec<_>>().join(" and ")
+}
