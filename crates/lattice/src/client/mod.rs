@@ -20,7 +20,6 @@ mod socket;
 
 pub use self::{
     bodies::StoredBody,
-    connect::{ConnectionEvent, NatsOptions, connect, connect_observed},
     connect::{ConnectionEvent, NatsOptions, connect, connect_observed, connect_watched},
     control::{ControlClient, Gathered},
     creds::{Creds, CredsError},
