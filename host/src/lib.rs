@@ -43,7 +43,6 @@ mod why;
 
 pub use admin::AdminAddress;
 pub use config::{ConfigError, HostArgs, HostConfig, PolicyConfig, PolicyDefault, nats_url, nats_urls};
-pub use config::{ConfigError, HostArgs, HostConfig, nats_url};
 pub use host::{Host, HostError, is_in_use, socket_path};
 pub use logging::{LogFormat, init_logging};
 /// Limits of an actor by name, as a start may set them.
