@@ -4,28 +4,15 @@ use std::{path::PathBuf, time::Duration};
 
 use bytes::Bytes;
 use claims::{ActorId, HostId, KeyKind, KeyPair};
-use contracts::{CallError, codec};
+use contracts::CallError;
 use lattice::{
     LatticeId,
     client::RpcClient,
     invocation::{Entity, Invocation},
     subject::RpcSubject,
 };
-use serde::Serialize;
 
-use crate::now;
-
-/// The operation of the echo actor by which it calls another actor.
-const RELAY: &str = "Echo.Relay";
-
-/// The argument of [`RELAY`].
-#[derive(Serialize)]
-struct Relay<'a> {
-    actor: &'a str,
-    operation: &'a str,
-    #[serde(with = "serde_bytes")]
-    payload: &'a [u8],
-}
+use crate::{RELAY, now, relay};
 
 /// Whoever calls. Cheap to clone.
 #[derive(Clone)]
@@ -93,7 +80,6 @@ impl Caller {
     /// # Errors
     /// As the call ends; a failure of the inner call is a report of the echo actor.
     pub async fn relay(&self, from: &ActorId, to: &str, operation: &str, payload: &[u8]) -> Result<Bytes, CallError> {
-        let argument = codec::encode(&Relay { actor: to, operation, payload })?;
-        self.call(from, RELAY, argument.into()).await
+        self.call(from, RELAY, relay(to, operation, payload)).await
     }
 }

@@ -1,41 +1,40 @@
-//! Calls as tests make them: at the control socket of a host, or over NATS like anybody who holds the cluster key; and
-//! an actor that no host runs, whose answers the test gives by hand.
+//! What calls need besides a caller: the relay through an echo actor, and an actor that no host runs, whose answers the
+//! test gives by hand.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{fmt::Display, sync::Arc};
 
 use bytes::Bytes;
-use claims::{ActorId, HostId, KeyKind, KeyPair};
-use contracts::{CallError, codec};
+use claims::{ActorId, KeyKind, KeyPair};
+use contracts::codec;
 use futures_util::StreamExt;
 use lattice::{
     LatticeId,
-    client::RpcClient,
-    invocation::{Entity, Invocation, InvocationResponse},
+    invocation::{Invocation, InvocationResponse},
     subject::RpcSubject,
 };
 use serde::Serialize;
 use tokio::sync::{Semaphore, watch};
 
-use crate::{eventually, now};
+use crate::eventually;
 
 /// Operation of the echo actor that calls another actor and gives its answer back.
 pub const RELAY: &str = "Echo.Relay";
 
 #[derive(Serialize)]
 struct Relay<'a> {
-    actor: &'a str,
+    actor: String,
     operation: &'a str,
     #[serde(with = "serde_bytes")]
     payload: &'a [u8],
 }
 
-/// The argument of [`RELAY`].
+/// The argument of [`RELAY`], for an actor by key or call alias.
 ///
 /// # Panics
 /// Never: it can be encoded.
 #[must_use]
-pub fn relay(actor: &ActorId, operation: &str, payload: &[u8]) -> Bytes {
-    codec::encode(&Relay { actor: actor.as_str(), operation, payload }).expect("it can be encoded").into()
+pub fn relay(actor: impl Display, operation: &str, payload: &[u8]) -> Bytes {
+    codec::encode(&Relay { actor: actor.to_string(), operation, payload }).expect("it can be encoded").into()
 }
 
 /// A subscription that is in effect: a message that went after it has been to the server and back.
@@ -49,53 +48,6 @@ pub async fn subscribe(client: &async_nats::Client, subject: String) -> async_na
     client.publish(inbox, Bytes::new()).await.expect("published");
     echo.next().await.expect("the server sends it back");
     subscription
-}
-
-/// Calls actors in the name of a cluster.
-#[derive(Clone)]
-pub struct Caller {
-    client: RpcClient,
-    cluster: KeyPair,
-    host: HostId,
-}
-
-impl Caller {
-    /// At the control socket in a state directory.
-    #[must_use]
-    pub fn at_socket(state_dir: &Path, lattice: &LatticeId, cluster: &KeyPair) -> Self {
-        Self::with(RpcClient::socket(state_dir.join("host.sock"), lattice.clone()), cluster)
-    }
-
-    /// Over NATS, with a signed invocation to whoever serves the actor.
-    #[must_use]
-    pub fn over_nats(client: async_nats::Client, lattice: &LatticeId, cluster: &KeyPair) -> Self {
-        Self::with(RpcClient::nats(client, lattice.clone(), None), cluster)
-    }
-
-    fn with(client: RpcClient, cluster: &KeyPair) -> Self {
-        let host = HostId::try_from(KeyPair::generate(KeyKind::Server).public()).expect("a host key");
-        Self { client, cluster: cluster.clone(), host }
-    }
-
-    /// Calls an actor in its own name, as `wash call` does.
-    ///
-    /// # Errors
-    /// As the host answers.
-    ///
-    /// # Panics
-    /// When the key is no cluster key.
-    pub async fn call(
-        &self,
-        actor: &ActorId,
-        operation: &str,
-        payload: Bytes,
-        timeout: Duration,
-    ) -> Result<Bytes, CallError> {
-        let (origin, target) = (Entity::actor(actor), Entity::actor(actor));
-        let invocation = Invocation::issue(origin, target, operation, payload, &self.cluster, &self.host, now());
-        let invocation = invocation.expect("a cluster key signs");
-        self.client.invoke(&RpcSubject::Actor(*actor), invocation, timeout).await
-    }
 }
 
 /// An actor that is nothing but a subscription: a call to it waits until the gate is opened.

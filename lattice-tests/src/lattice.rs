@@ -193,12 +193,12 @@ impl TestLattice {
     /// Calls actors at the control socket of a host.
     #[must_use]
     pub fn caller(&self, name: &str) -> Caller {
-        Caller::at_socket(&self.host(name).state_dir, &self.id, &self.cluster)
+        Caller::socket(self.host(name).state_dir.join("host.sock"), self.cluster.clone())
     }
 
     /// Calls actors with signed invocations over NATS.
     pub async fn signed_caller(&self) -> Caller {
-        Caller::over_nats(self.nats.client().await, &self.id, &self.cluster)
+        Caller::nats(self.nats.client().await, self.cluster.clone())
     }
 
     /// Which handshakes and batches a host of this process refused so far.

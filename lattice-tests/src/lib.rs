@@ -38,7 +38,7 @@ mod skip;
 pub use actors::Actor;
 pub use binaries::binary;
 pub use caller::Caller;
-pub use calls::{Caller, Gate, RELAY, relay, subscribe};
+pub use calls::{Gate, RELAY, relay, subscribe};
 pub use eventually::{eventually, eventually_within};
 pub use http::{Answer, ask, get, post, try_get};
 pub use in_process::InProcess;

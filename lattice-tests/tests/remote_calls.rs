@@ -68,7 +68,7 @@ impl Pair {
 
     async fn call(&self, payload: &[u8], timeout: Duration) -> Result<Bytes, CallError> {
         let argument = relay(&self.callee.id, "Test.Echo", payload);
-        self.lattice.caller("a").call(&self.relay, RELAY, argument, timeout).await
+        self.lattice.caller("a").within(timeout).call(&self.relay, RELAY, argument).await
     }
 
     /// Calls until a call travels in a batch.
@@ -92,7 +92,7 @@ impl Pair {
 
 /// A call of the callee to the gate, made at a host that runs it; it holds one place there.
 fn hold(caller: Caller, callee: ActorId, gate: ActorId) -> tokio::task::JoinHandle<Result<Bytes, CallError>> {
-    tokio::spawn(async move { caller.call(&callee, RELAY, relay(&gate, "Gate.Pass", b"held"), LONG).await })
+    tokio::spawn(async move { caller.within(LONG).call(&callee, RELAY, relay(&gate, "Gate.Pass", b"held")).await })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,7 +122,7 @@ async fn payloads_of_every_size_arrive_whole_in_both_directions() {
         let payload: Vec<u8> = (0..size).map(|at| u8::try_from(at % 251).expect("below 256")).collect();
         for (where_, actor) in [("remote", pair.callee.id), ("local", local.id)] {
             let argument = relay(&actor, "Test.Echo", &payload);
-            let answer = pair.lattice.caller("a").call(&pair.relay, RELAY, argument, LONG).await;
+            let answer = pair.lattice.caller("a").within(LONG).call(&pair.relay, RELAY, argument).await;
             let answer = answer.unwrap_or_else(|error| panic!("{where_}, {size} bytes: {error}"));
             assert!(answer == payload, "{where_}, {size} bytes: {} bytes came back", answer.len());
         }
@@ -160,9 +160,9 @@ async fn a_full_actor_passes_calls_on_and_is_busy_at_once_when_all_are_full() {
     for calls in 1..=3 {
         let argument = relay(&gate.id, "Gate.Pass", b"held");
         let (caller, relay_id, callee) = (pair.lattice.caller("a"), pair.relay, pair.callee.id);
-        held.push(tokio::spawn(
-            async move { caller.call(&relay_id, RELAY, relay(&callee, RELAY, &argument), LONG).await },
-        ));
+        held.push(tokio::spawn(async move {
+            caller.within(LONG).call(&relay_id, RELAY, relay(&callee, RELAY, &argument)).await
+        }));
         gate.reached(calls).await;
     }
     let started = Instant::now();
@@ -171,7 +171,7 @@ async fn a_full_actor_passes_calls_on_and_is_busy_at_once_when_all_are_full() {
     assert!(started.elapsed() < Duration::from_secs(5), "at once: {:?}", started.elapsed());
     // Also for one who knows nothing of sessions, whichever host takes the call.
     let signed = pair.lattice.signed_caller().await;
-    let refused = signed.call(&pair.callee.id, "Test.Echo", Bytes::new(), LONG).await.expect_err("all are full");
+    let refused = signed.within(LONG).call(&pair.callee.id, "Test.Echo", Bytes::new()).await.expect_err("all are full");
     assert_eq!(refused.code(), "busy", "{refused}");
     gate.let_through(3);
     for call in held {
@@ -190,7 +190,7 @@ async fn who_knows_nothing_of_sessions_is_served_as_long_as_any_host_has_room() 
     gate.reached(1).await;
     // Knowledge of the other host comes with its events, or is asked for by the first call that needs it.
     let signed = pair.lattice.signed_caller().await;
-    let call = || signed.call(&pair.callee.id, "Test.Echo", Bytes::from_static(b"x"), LONG);
+    let call = || signed.within(LONG).call(&pair.callee.id, "Test.Echo", Bytes::from_static(b"x"));
     eventually("twenty calls in a row that are served", || async {
         for _ in 0..20 {
             call().await.map_err(|error| error.to_string())?;
@@ -213,7 +213,8 @@ async fn a_caller_that_goes_takes_its_call_with_it() {
     let gate = Gate::start(pair.lattice.nats.client().await, pair.lattice.name()).await;
     let argument = relay(&pair.callee.id, RELAY, &relay(&gate.id, "Gate.Pass", b"held"));
     let (caller, relay_id) = (pair.lattice.caller("a"), pair.relay);
-    let held = tokio::spawn(async move { caller.call(&relay_id, RELAY, argument, Duration::from_secs(3600)).await });
+    let held =
+        tokio::spawn(async move { caller.within(Duration::from_secs(3600)).call(&relay_id, RELAY, argument).await });
     gate.reached(1).await;
     let refused = pair.call(b"x", LONG).await.expect_err("the only place is taken");
     assert!(refused.to_string().contains("busy"), "{refused}");
@@ -232,7 +233,7 @@ async fn deadlines_travel_and_end_the_call_on_both_hosts() {
     let gate = Gate::start(pair.lattice.nats.client().await, pair.lattice.name()).await;
     let argument = relay(&pair.callee.id, RELAY, &relay(&gate.id, "Gate.Pass", b"held"));
     let started = Instant::now();
-    let late = pair.lattice.caller("a").call(&pair.relay, RELAY, argument, Duration::from_millis(800)).await;
+    let late = pair.lattice.caller("a").within(Duration::from_millis(800)).call(&pair.relay, RELAY, argument).await;
     let late = late.expect_err("nobody opens the gate");
     assert!(late.to_string().contains("deadline"), "{late}");
     assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
@@ -303,7 +304,7 @@ fn background(pair: &Pair, stop: &CancellationToken) -> tokio::task::JoinHandle<
         while !stop.is_cancelled() {
             let payload = format!("{right} and {}", failures.len());
             let argument = relay(&callee, "Test.Echo", payload.as_bytes());
-            match caller.call(&relay_id, RELAY, argument, Duration::from_secs(5)).await {
+            match caller.within(Duration::from_secs(5)).call(&relay_id, RELAY, argument).await {
                 Ok(answer) => {
                     assert_eq!(answer, payload.as_bytes(), "a wrong answer");
                     right += 1;
