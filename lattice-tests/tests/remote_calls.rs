@@ -190,7 +190,8 @@ async fn who_knows_nothing_of_sessions_is_served_as_long_as_any_host_has_room() 
     gate.reached(1).await;
     // Knowledge of the other host comes with its events, or is asked for by the first call that needs it.
     let signed = pair.lattice.signed_caller().await;
-    let call = || signed.within(LONG).call(&pair.callee.id, "Test.Echo", Bytes::from_static(b"x"));
+    let signed = signed.within(LONG);
+    let call = || signed.call(&pair.callee.id, "Test.Echo", Bytes::from_static(b"x"));
     eventually("twenty calls in a row that are served", || async {
         for _ in 0..20 {
             call().await.map_err(|error| error.to_string())?;
