@@ -62,15 +62,14 @@ impl Sharing {
     }
 
     /// An instance with room for the call, else the one that is begun with it. Calls that come at once find each other.
-    fn join(&self, mut call: Call, begin: impl FnOnce(Call) -> (Open, Seat)) -> (Open, Seat) {
-        let mut all = self.lock();
+    fn join(&self, call: Call, begin: impl FnOnce(Call) -> (Open, Seat)) -> (Open, Seat) {
+        let (mut all, mut outside) = (self.lock(), Some(call));
         for open in all.iter() {
-            match open.enter(call) {
-                Ok(seat) => return (open.clone(), seat),
-                Err(back) => call = back,
+            if let Some(seat) = open.enter(&mut outside) {
+                return (open.clone(), seat);
             }
         }
-        let (open, seat) = begin(call);
+        let (open, seat) = begin(outside.expect("a call is let in only with a seat"));
         all.retain(|open| open.crowd.is_open());
         all.push(open.clone());
         (open, seat)
@@ -82,18 +81,14 @@ impl Sharing {
 }
 
 impl Open {
-    fn enter(&self, call: Call) -> Result<Seat, Call> {
-        let (until, mut outside) = (call.context.deadline, Some(call));
-        let seat = self.crowd.join(until, || {
+    /// Takes the call that is outside, if there is room for it.
+    fn enter(&self, outside: &mut Option<Call>) -> Option<Seat> {
+        let until = outside.as_ref()?.context.deadline;
+        self.crowd.join(until, || {
             // An instance may be gone before it was closed.
-            outside = outside.take().and_then(|call| self.door.send(call).err()).map(|back| back.0);
+            *outside = outside.take().and_then(|call| self.door.send(call).err()).map(|back| back.0);
             outside.is_none()
-        });
-        match (seat, outside) {
-            (Some(seat), _) => Ok(seat),
-            (None, Some(call)) => Err(call),
-            (None, None) => unreachable!("a call is let in only with a seat"),
-        }
+        })
     }
 }
 
@@ -133,7 +128,7 @@ impl ComponentGuest {
         let (door, calls) = mpsc::unbounded_channel();
         let (tell, ended) = watch::channel(None);
         let open = Open { crowd: crowd.clone(), door, ended };
-        let Ok(seat) = open.enter(call) else { unreachable!("an instance that waits may serve another call") };
+        let seat = open.enter(&mut Some(call)).expect("an instance that waits may serve another call");
         let (guest, actor, admitted) = (self.clone(), actor.clone(), admitted.clone());
         // It ends with the last of its calls, or with their time.
         tokio::spawn(async move {
