@@ -121,7 +121,7 @@ fn check_origin(core: &Core, provider: &RunningProvider, origin: &str) -> Result
         .parse()
         .map_err(|_| CallError::Unauthorized { reason: "the origin of the invocation is no actor".to_owned() })?;
     let link = core.tables().links.granting(&actor, &spec.id, spec.link_name.as_str());
-    if !link.is_some_and(|link| link.contract_id == spec.contract) {
+    if link.is_none_or(|link| link.contract_id != spec.contract) {
         return Err(CallError::NotLinked {
             actor: origin.to_owned(),
             contract: spec.contract.to_string(),
