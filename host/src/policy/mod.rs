@@ -129,10 +129,10 @@ impl Policy {
         };
         let id: Arc<str> = Uuid::new_v4().to_string().into();
         let payload = question.request(core, &id).to_json();
-        let (policy, client) = (self.clone(), connection.client.clone());
+        let (policy, connection) = (self.clone(), connection.clone());
         // A task of its own: whoever asked first may go away, and others wait for the same answer.
         self.tasks.spawn(async move {
-            let answer = policy.ask(&client, &id, &question, payload).await;
+            let answer = policy.ask(connection, &id, &question, payload).await;
             let answer = answer.map(|decision| policy.decisions.answer(&question, decision));
             policy.waiting.remove(&question);
             said.send_replace(Some(answer));
@@ -140,7 +140,8 @@ impl Policy {
         Ok(answer)
     }
 
-    async fn ask(&self, client: &async_nats::Client, id: &Arc<str>, question: &Question, payload: Vec<u8>) -> Answer {
+    async fn ask(&self, connection: Connection, id: &Arc<str>, question: &Question, payload: Vec<u8>) -> Answer {
+        let Connection { client, mut connected, .. } = connection;
         let topic = self.config.topic.clone();
         let within = self.config.timeout;
         let deadline = Instant::now() + within;
@@ -157,7 +158,12 @@ impl Policy {
             Some(client.send_request(topic.clone(), request).await)
         };
         let late = || Silence::Late { topic: topic.clone(), within_ms: milliseconds(within) };
-        let reply = match tokio::time::timeout(within, exchange).await {
+        let answered = tokio::select! {
+            answered = tokio::time::timeout(within, exchange) => answered,
+            // An answer to a question of a lost connection does not come.
+            _ = connected.wait_for(|connected| !connected) => return Err(Silence::Away),
+        };
+        let reply = match answered {
             Ok(Some(Ok(reply))) => reply.payload,
             Ok(Some(Err(error))) => {
                 return Err(match error.kind() {
