@@ -33,7 +33,7 @@ struct Relay<'a> {
 /// # Panics
 /// Never: it can be encoded.
 #[must_use]
-pub fn relay(actor: impl Display, operation: &str, payload: &[u8]) -> Bytes {
+pub fn relay(actor: &(impl Display + ?Sized), operation: &str, payload: &[u8]) -> Bytes {
     codec::encode(&Relay { actor: actor.to_string(), operation, payload }).expect("it can be encoded").into()
 }
 
