@@ -13,7 +13,7 @@ use bytes::Bytes;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
-use xtask::tools::registry;
+use xtask::tools::packages;
 
 use crate::{Guarded, eventually, free_address, http::ask, skip::skip};
 
@@ -24,7 +24,7 @@ const HTPASSWD: &str = "ada:$2y$05$RyMZQ3EkSbzGzrBif/jHH.0yAz1MD/wa7XbRpSWPpCjDH
 /// A program of this machine's that tests run; none when it is missing, which is then said.
 #[must_use]
 pub fn program(name: &str) -> Option<PathBuf> {
-    let found = registry::find(name);
+    let found = packages::find(name);
     if found.is_none() {
         skip(name);
     }

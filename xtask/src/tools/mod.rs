@@ -1,13 +1,13 @@
 //! `cargo xtask tools`: what demo and tests need beyond a Rust toolchain, provided and announced.
 //!
-//! The wasm targets and a nats-server for both; a registry server and tools that speak to it for tests only. What is
+//! The wasm targets and a nats-server for both; a registry server, tools that speak to it and a Redis server for tests only. What is
 //! there already is used as it is; what is missing is named, with the place it goes to, before anything is fetched.
 
 mod nats;
 pub mod node;
 pub mod npm;
+pub mod packages;
 pub mod pip;
-pub mod registry;
 mod wasm_targets;
 
 use std::path::PathBuf;
@@ -43,10 +43,10 @@ pub fn run(args: &Args) -> Result<()> {
 /// Provides everything, for tests, and says what is used.
 ///
 /// # Errors
-/// As [`provide`]: without a registry server, tests that need one are skipped.
+/// As [`provide`]: without a package of the operating system, tests that need it are skipped.
 pub fn provide_for_tests(args: &Args) -> Result<Tools> {
     let tools = provide(args)?;
-    registry::provide();
+    packages::provide();
     Ok(tools)
 }
 

@@ -1,4 +1,5 @@
-//! Providing what the registry tests run: a registry server, and two tools we did not write that speak to it.
+//! Providing what tests run besides nats-server: a registry server with two tools we did not write that speak to it, and
+//! a Redis server.
 //!
 //! They come from the operating system's packages. Installing those takes Debian or a relative of it and root; anywhere
 //! else what is missing is said and nothing fails here: the tests that need it skip visibly, and fail where `CI` is set.
@@ -14,7 +15,7 @@ use anyhow::Result;
 use crate::workspace;
 
 /// Programs, each with the Debian package of the same name.
-pub const PROGRAMS: &[&str] = &["docker-registry", "buildah", "skopeo"];
+pub const PROGRAMS: &[&str] = &["docker-registry", "buildah", "skopeo", "redis-server"];
 
 /// Provides the programs and says what is used.
 pub(super) fn provide() {
@@ -23,14 +24,14 @@ pub(super) fn provide() {
         let names = missing.join(", ");
         if !can_install() {
             println!(
-                "tools: {names} not found, so tests against a registry will be skipped; \
+                "tools: {names} not found, so tests that need them will be skipped; \
                  on Debian: sudo apt-get install --no-install-recommends {}",
                 missing.join(" ")
             );
         } else {
             println!("tools: {names} not found; installing the packages of the operating system");
             if let Err(error) = install(&missing) {
-                println!("tools: that failed, so tests against a registry will be skipped: {error:#}");
+                println!("tools: that failed, so tests that need them will be skipped: {error:#}");
             }
         }
     }
