@@ -13,21 +13,21 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use claims::{ActorId, ProviderId};
-use contracts::{CallError, TraceContext, httpserver};
-use lattice::{Link, LinkName, invocation::Entity, session::CallParts, subject::RpcSubject};
-use provider_sdk::{Actors as ActorHandle, HttpBody, ProviderCall, http_message};
+use claims::ActorId;
+use contracts::{CallError, TraceContext};
+use lattice::{Link, invocation::Entity, session::CallParts, subject::RpcSubject};
+use provider_sdk::ProviderCall;
 use runtime::{Outbound, OutboundCall, OutboundTarget};
 
 use crate::{
-    actors::{Barred, RunningActor},
+    actors::Barred,
     core::Core,
     heartbeat,
     metrics::{ActorCalls, BETWEEN_ACTORS},
     policy,
     providers::Home,
     sessions::Wish,
-    telemetry::{self, Kind, Span},
+    telemetry::{Kind, Span},
     why::Peer,
 };
 
@@ -155,7 +155,7 @@ fn actor_named(core: &Core, name: &str) -> Result<ActorId, CallError> {
 }
 
 impl Core {
-    async fn call_actor(
+    pub(crate) async fn call_actor(
         self: &Arc<Self>,
         contract: &str,
         origin: impl FnOnce() -> Entity + Send,
@@ -287,109 +287,6 @@ impl Core {
     }
 }
 
-/// The way from an embedded provider to its linked actors.
-pub struct EmbeddedActors {
-    core: Weak<Core>,
-    id: ProviderId,
-    link_name: LinkName,
-}
-
-impl EmbeddedActors {
-    /// The handle for the provider `id` running under `link_name`.
-    pub fn new(core: &Arc<Core>, id: ProviderId, link_name: LinkName) -> Arc<Self> {
-        Arc::new(Self { core: Arc::downgrade(core), id, link_name })
-    }
-
-    /// The link that lets this provider call the actor.
-    fn check(&self, core: &Core, actor: &ActorId) -> Result<Arc<Link>, CallError> {
-        let link = core.tables().links.granting(actor, &self.id, self.link_name.as_str()).ok_or_else(|| {
-            CallError::NotLinked {
-                actor: actor.to_string(),
-                contract: self.id.to_string(),
-                link_name: self.link_name.to_string(),
-            }
-        })?;
-        core.check_grant(actor, link.contract_id.as_str())?;
-        Ok(link)
-    }
-}
-
-#[async_trait]
-impl ActorHandle for EmbeddedActors {
-    async fn call(
-        &self,
-        actor: &ActorId,
-        operation: &str,
-        payload: Bytes,
-        deadline: Instant,
-        trace: TraceContext,
-    ) -> Result<Bytes, CallError> {
-        let core = self.core.upgrade().ok_or_else(stopping)?;
-        let call = self.call_linked(&core, actor, operation, payload, deadline, trace);
-        call.await.inspect_err(|error| core.failures.called(actor, self.peer(), error))
-    }
-
-    async fn handle_http(
-        &self,
-        actor: &ActorId,
-        mut request: http::Request<HttpBody>,
-        max_body: u64,
-        deadline: Instant,
-    ) -> Result<http::Response<HttpBody>, CallError> {
-        let core = self.core.upgrade().ok_or_else(stopping)?;
-        let span = telemetry::arrival(&core.tracer, &mut request).with("lattice.actor", || actor.as_str());
-        let outcome = self.hand_over(&core, actor, request, max_body, deadline).await;
-        span.end_http(&outcome);
-        core.metrics.responded(outcome.as_ref().ok().map(http::Response::status));
-        outcome.inspect_err(|error| core.failures.called(actor, self.peer(), error))
-    }
-}
-
-impl EmbeddedActors {
-    fn peer(&self) -> Peer {
-        Peer::Provider { id: self.id, link_name: self.link_name.to_string() }
-    }
-
-    async fn call_linked(
-        &self,
-        core: &Arc<Core>,
-        actor: &ActorId,
-        operation: &str,
-        payload: Bytes,
-        deadline: Instant,
-        trace: TraceContext,
-    ) -> Result<Bytes, CallError> {
-        let link = self.check(core, actor)?;
-        let origin = || Entity::provider(&self.id, &self.link_name, &link.contract_id);
-        let target = OutboundTarget::Actor { name: String::new() };
-        let call = OutboundCall { target, operation: operation.to_owned(), payload, deadline, trace };
-        policy::may_serve(core, &link, deadline).await?;
-        within(deadline, "waiting for the actor", core.call_actor(link.contract_id.as_str(), origin, *actor, call))
-            .await
-    }
-
-    async fn hand_over(
-        &self,
-        core: &Arc<Core>,
-        actor: &ActorId,
-        request: http::Request<HttpBody>,
-        max_body: u64,
-        deadline: Instant,
-    ) -> Result<http::Response<HttpBody>, CallError> {
-        let link = self.check(core, actor)?;
-        policy::may_serve(core, &link, deadline).await?;
-        let trace = http_message::trace(request.headers());
-        // A request is a stream and cannot be sent twice: whether there is room is asked before.
-        let room = |local: &Arc<RunningActor>| !(local.guest.is_full() && core.runs_elsewhere(actor));
-        if let Some(local) = core.actors.get(actor).filter(room) {
-            return local.handle_http(request, max_body, deadline, trace).await;
-        }
-        let origin = Entity::provider(&self.id, &self.link_name, &link.contract_id);
-        let remote = Box::pin(core.remote_http(origin, *actor, request, max_body, deadline, trace));
-        within(deadline, "waiting for the actor", remote).await
-    }
-}
-
 impl Core {
     /// Whether an actor's signed claims grant a contract; what runs here is known exactly, others by lattice state.
     pub(crate) fn check_grant(&self, actor: &ActorId, contract: &str) -> Result<(), CallError> {
@@ -403,25 +300,6 @@ impl Core {
         Err(CallError::NotGranted { caller: actor.to_string(), contract: contract.to_owned() })
     }
 
-    async fn remote_http(
-        self: &Arc<Self>,
-        origin: Entity,
-        actor: ActorId,
-        request: http::Request<HttpBody>,
-        max_body: u64,
-        deadline: Instant,
-        trace: TraceContext,
-    ) -> Result<http::Response<HttpBody>, CallError> {
-        let head_only = request.method() == http::Method::HEAD;
-        let payload = http_message::encode_request(request, max_body).await?;
-        let target = OutboundTarget::Actor { name: String::new() };
-        let operation = httpserver::HANDLE_REQUEST.to_owned();
-        let call = OutboundCall { target, operation, payload, deadline, trace };
-        let contract = origin.contract_id.clone();
-        let answer = self.call_actor(&contract, || origin, actor, call).await?;
-        http_message::decode_response(&answer, head_only)
-    }
-
     /// The deadline of a call that brings none.
     #[must_use]
     pub fn default_deadline(&self) -> Instant {
@@ -429,7 +307,8 @@ impl Core {
     }
 }
 
-async fn within<T>(
+/// Ends a call whose callee does not keep the deadline.
+pub(crate) async fn within<T>(
     deadline: Instant,
     step: &str,
     call: impl Future<Output = Result<T, CallError>>,
@@ -442,6 +321,7 @@ async fn within<T>(
     }
 }
 
-fn stopping() -> CallError {
+/// The host is going.
+pub(crate) fn stopping() -> CallError {
     CallError::Unreachable { target: "host".to_owned(), reason: "it is stopping".to_owned() }
 }

@@ -266,10 +266,11 @@ fn check_origin(core: &Core, actor: &RunningActor, origin: &Entity) -> Result<()
         let (caller, contract) = (actor.id.to_string(), origin.contract_id.clone());
         return Err(CallError::NotGranted { caller, contract });
     }
-    let linked = core.tables().links.find(&actor.id, &origin.contract_id, &origin.link_name);
-    let by_this_provider = |id: ProviderId| linked.is_some_and(|link| link.provider_id == id);
+    // Also by a link that just moves away from it: what it began with, it may end.
+    let linked = |id: &ProviderId| core.tables().links.granting(&actor.id, id, &origin.link_name);
+    let may = |id: &ProviderId| linked(id).is_some_and(|link| link.contract_id.as_str() == origin.contract_id);
     match origin.public_key.parse::<ProviderId>() {
-        Ok(provider) if by_this_provider(provider) => revocations::check_caller(core, provider.public_key()),
+        Ok(provider) if may(&provider) => revocations::check_caller(core, provider.public_key()),
         _ => Err(CallError::NotLinked {
             actor: actor.id.to_string(),
             contract: origin.contract_id.clone(),

@@ -3,6 +3,7 @@
 //! The table says what runs. Links reach a provider through its [`links`] task, which compares wanted with served.
 //! Invariant: one entry per (provider id, link name).
 
+pub mod actors;
 pub mod archive;
 mod error;
 pub mod health;

@@ -15,14 +15,16 @@ use lattice::{
 use provider_sdk::{Builtin, Start};
 use uuid::Uuid;
 
-use super::{Home, ProviderSpec, RunningProvider, StartProviderError, archive, health, inbound, links, process};
+use super::{
+    Home, ProviderSpec, RunningProvider, StartProviderError, actors::EmbeddedActors, archive, health, inbound, links,
+    process,
+};
 use crate::{
     artifacts::{ArtifactRef, FetchError, Fetched, Location},
     core::{Core, unix_now},
     policy,
     reason::reason,
     revocations::own_issuer,
-    router::EmbeddedActors,
     state::revocations::{Named, Provenance},
 };
 
