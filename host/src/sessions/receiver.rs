@@ -98,6 +98,10 @@ async fn take_calls(core: &Arc<Core>, sessions: &Sessions, mut batches: Subscrib
         take(core, sessions, &message, &mut words).await;
     }
     sessions.drained.cancel();
+    // The host ends meanwhile; whoever has not heard of it yet is told until the last moment.
+    while let Some(message) = batches.next().await {
+        take(core, sessions, &message, &mut words).await;
+    }
 }
 
 async fn take(core: &Arc<Core>, sessions: &Sessions, message: &Message, words: &mut Words) {
