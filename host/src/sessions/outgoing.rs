@@ -32,7 +32,7 @@ const MOST_CALLS: u32 = 1 << 31;
 /// A session is not used in its last moments, in which the other host may have forgotten it.
 const MARGIN: Duration = Duration::from_secs(30);
 /// How long calls whose batch nobody refused wait after the other host said it does not know the session.
-const STRAGGLERS: Duration = Duration::from_millis(250);
+const STRAGGLERS: Duration = Duration::from_secs(1);
 
 /// What became of a call.
 #[derive(Debug)]
