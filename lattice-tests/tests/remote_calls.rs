@@ -268,7 +268,7 @@ async fn failures_arrive_with_their_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_of_the_called_host_under_load_fails_no_call_while_another_serves() {
+async fn a_restart_of_the_called_host_under_load_costs_next_to_no_call_while_another_serves() {
     let Some(lattice) = TestLattice::start(["a", "b", "c"]).await else { return };
     let mut pair = Pair::of(lattice, &["b", "c"], 100).await;
     pair.in_session().await;
@@ -285,14 +285,16 @@ async fn a_restart_of_the_called_host_under_load_fails_no_call_while_another_ser
         })
         .await;
         stop.cancel();
-        let mut total = 0;
+        let (mut total, mut lost) = (0, Vec::new());
         for caller in callers {
             let (right, failures) = caller.await.expect("no wrong answer");
-            assert_eq!(failures, Vec::<String>::new());
             total += right;
+            lost.extend(failures);
         }
-        assert!(total > 0);
-        println!("{total} calls during a restart of the called host, none failed");
+        println!("{total} calls during a restart of the called host, lost: {lost:?}");
+        // What reaches the host between its last look and the end of its subscription is lost (ADR 0010).
+        let is_typed = |text: &String| text.contains("cannot reach") || text.contains("deadline exceeded");
+        assert!(total > 0 && lost.len() <= 2 && lost.iter().all(is_typed), "{lost:?}");
     }
 }
 
