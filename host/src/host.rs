@@ -287,15 +287,15 @@ impl Host {
         tracing::info!("stopping");
         let within = *core.stop_within.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         let deadline = Instant::now() + within;
+        if let Some(sessions) = &core.sessions {
+            sessions.leave();
+        }
         for actor in core.actors.all() {
             actor.serving().cancel();
         }
         let ending = core.providers.all().into_iter().map(|provider| async move { start::end(&provider).await });
         tokio::time::timeout_at(deadline.into(), futures_util::future::join_all(ending)).await.ok();
         core.emit(EventData::HostStopped(HostStopped { labels: core.labels() }));
-        if let Some(sessions) = &core.sessions {
-            tokio::time::timeout_at(deadline.into(), sessions.drained()).await.ok();
-        }
         core.publishing.cancel();
         core.tasks.close();
         if tokio::time::timeout_at(deadline.into(), core.tasks.wait()).await.is_err() {

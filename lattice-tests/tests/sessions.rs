@@ -13,12 +13,12 @@ use lattice::{
     LatticeId,
     invocation::Entity,
     session::{
-        Answer, AnswerEntry, BatchKind, CallParts, Draft, Granted, Hello, MAX_APART, MacKey, Opened, Parties, Refusal,
+        Answer, BatchKind, CallParts, Draft, FromCallee, Granted, Hello, MAX_APART, MacKey, Opened, Parties, Refusal,
         SessionId, Unknown,
     },
     subject::RpcSubject,
 };
-use lattice_tests::{Actor, Signer, TestLattice, eventually, now};
+use lattice_tests::{Actor, Gate, RELAY, Signer, TestLattice, eventually, now, relay};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -29,7 +29,7 @@ struct Peer {
     host: HostId,
     cluster: KeyPair,
     answers: Subscriber,
-    read: VecDeque<AnswerEntry>,
+    read: VecDeque<FromCallee>,
 }
 
 impl Peer {
@@ -70,15 +70,22 @@ impl Peer {
         self.client.flush().await.expect("NATS is there");
     }
 
-    /// The next answer: its number, and what it says.
-    async fn answer(&mut self, session: &Granted) -> (u32, Answer) {
+    /// What the host says next.
+    async fn next(&mut self, session: &Granted) -> FromCallee {
         while self.read.is_empty() {
             let message = tokio::time::timeout(LONG, self.answers.next()).await.expect("in time").expect("an answer");
             let opened = Opened::open(&message.payload, &session.keys.answers).expect("its code holds");
-            self.read.extend(AnswerEntry::read_all(&opened).expect("answers"));
+            self.read.extend(FromCallee::read_all(&opened).expect("answers"));
         }
-        let AnswerEntry { number, answer } = self.read.pop_front().expect("not empty");
-        (number, answer)
+        self.read.pop_front().expect("not empty")
+    }
+
+    /// The next answer: its number, and what it says.
+    async fn answer(&mut self, session: &Granted) -> (u32, Answer) {
+        match self.next(session).await {
+            FromCallee::Answer { number, answer } => (number, answer),
+            last => panic!("{last:?}"),
+        }
     }
 }
 
@@ -274,6 +281,59 @@ async fn a_session_allows_no_more_than_a_signed_invocation() {
         let Answer::Failure { begun, code, sentence } = answer else { panic!("{expected}: {answer:?}") };
         assert_eq!((answered, begun, code.as_str()), (number, false, expected), "{sentence}");
     }
+}
+
+/// A batch of one call of the echo actor to a gate.
+fn batch_to(gate: &Gate, session: &Granted, echo: &ActorId, number: u32) -> Bytes {
+    let (origin, trace) = (Entity::actor(echo), BTreeMap::new());
+    let payload = Bytes::from(relay(&gate.id, "Gate.Pass", number.to_string().as_bytes()));
+    let call = CallParts { origin: &origin, target: echo, operation: RELAY, trace: &trace, payload: &payload };
+    let mut draft = Draft::new(BatchKind::Calls, session.session);
+    draft.add(|to| call.write(number, LONG, to));
+    draft.finish(u64::from(number), &session.keys.calls)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_stops_says_which_batch_was_the_last_and_answers_what_it_has_begun() {
+    let Some(mut world) = World::new().await else { return };
+    let (mut peer, host) = (world.friend().await, world.host);
+    let gate = Gate::start(world.lattice.nats.client().await, world.lattice.name()).await;
+    let session = peer.session(host).await;
+    let mut idle = world.friend().await;
+    let unused = idle.session(host).await;
+    peer.send(host, batch_to(&gate, &session, &world.echo, 1)).await;
+    gate.reached(1).await;
+    let echo = world.echo;
+    let told = async {
+        assert_eq!(peer.next(&session).await, FromCallee::Last { batch: 1 });
+        assert_eq!(idle.next(&unused).await, FromCallee::Last { batch: 0 });
+        let (question, _) = Hello::ask(peer.parties(host), 600, &peer.cluster, now());
+        assert_eq!(peer.refusal(host, question).await, "session_host", "no more sessions");
+        peer.send(host, batch_to(&gate, &session, &echo, 2)).await;
+        gate.let_through(2);
+        assert_eq!(peer.answer(&session).await, result(1));
+    };
+    tokio::join!(world.lattice.stop("a"), told);
+    assert!(peer.read.is_empty(), "{:?}", peer.read);
+    assert_eq!(gate.arrived(), 1, "the call that came after the last batch is not made");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_stops_in_the_middle_of_a_call_says_so() {
+    let Some(world) = World::new().await else { return };
+    let (mut peer, host) = (world.friend().await, world.host);
+    let gate = Gate::start(world.lattice.nats.client().await, world.lattice.name()).await;
+    let session = peer.session(host).await;
+    peer.send(host, batch_to(&gate, &session, &world.echo, 1)).await;
+    gate.reached(1).await;
+    let told = async {
+        assert_eq!(peer.next(&session).await, FromCallee::Last { batch: 1 });
+        let (number, answer) = peer.answer(&session).await;
+        let Answer::Failure { begun, code, sentence } = answer else { panic!("{answer:?}") };
+        assert_eq!((number, begun, code.as_str()), (1, true, "unreachable"), "{sentence}");
+    };
+    world.lattice.operator().await.control.stop_host(&host, Some(200)).await.expect("it stops");
+    told.await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use lattice::session::{
-    AnswerEntry, BatchKind, CallParts, Draft, FromCaller, HEADER_BYTES, Header, Hello, MAC_BYTES, MAX_ENTRIES, MacKey,
+    BatchKind, CallParts, Draft, FromCallee, FromCaller, HEADER_BYTES, Header, Hello, MAC_BYTES, MAX_ENTRIES, MacKey,
     Opened, Refusal, SessionError, SessionId, Unknown, Welcome,
 };
 
@@ -48,14 +48,17 @@ pub fn session_batch(data: &[u8]) {
         assert!(entries.len() <= MAX_ENTRIES);
         assert_eq!(FromCaller::read_all(&again(BatchKind::Calls, |draft| calls(draft, &entries))), Ok(entries));
     }
-    if let Ok(entries) = AnswerEntry::read_all(&opened) {
+    if let Ok(entries) = FromCallee::read_all(&opened) {
         assert!(entries.len() <= MAX_ENTRIES);
         let written = again(BatchKind::Answers, |draft| {
             for entry in &entries {
-                draft.add(|to| entry.answer.write(entry.number, to));
+                match entry {
+                    FromCallee::Answer { number, answer } => draft.add(|to| answer.write(*number, to)),
+                    FromCallee::Last { batch } => draft.add(|to| FromCallee::write_last(*batch, to)),
+                }
             }
         });
-        let read = AnswerEntry::read_all(&written).expect("what we write reads");
+        let read = FromCallee::read_all(&written).expect("what we write reads");
         assert_eq!(read.len(), entries.len());
     }
 }

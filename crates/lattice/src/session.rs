@@ -17,7 +17,7 @@ mod refusal;
 mod window;
 
 pub use batch::{BatchKind, Draft, HEADER_BYTES, Header, MAC_BYTES, MAX_BATCH_BYTES, MAX_ENTRIES, Opened};
-pub use entry::{Answer, AnswerEntry, CallEntry, CallParts, FromCaller, large_result};
+pub use entry::{Answer, CallEntry, CallParts, FromCallee, FromCaller, large_result};
 pub use envelope::Parties;
 pub use handshake::{Asked, Granted, Hello, MAX_APART, MAX_LIFETIME, Welcome};
 pub use keys::{Ephemeral, MacKey, SessionKeys};

@@ -11,7 +11,7 @@ use lattice::{
     LatticeId,
     invocation::Entity,
     session::{
-        Answer, AnswerEntry, BatchKind, CallParts, Draft, FromCaller, Granted, Header, Hello, MAC_BYTES, MAX_APART,
+        Answer, BatchKind, CallParts, Draft, FromCallee, FromCaller, Granted, Header, Hello, MAC_BYTES, MAX_APART,
         MAX_BATCH_BYTES, MAX_ENTRIES, MAX_LIFETIME, MacKey, Opened, Parties, Refusal, SessionError, SessionId, Unknown,
         Welcome,
     },
@@ -262,14 +262,20 @@ fn calls_and_answers_arrive_as_they_were_sent() {
         draft.add(|to| answer.write(number, to));
         assert!(draft.size() - before <= answer.size(), "the announced size is enough");
     }
+    let before = draft.size();
+    draft.add(|to| FromCallee::write_last(u64::MAX, to));
+    assert_eq!(draft.size() - before, FromCallee::LAST_BYTES);
     let batch = draft.finish(1, &key);
-    let read = AnswerEntry::read_all(&Opened::open(&batch, &key).expect("its code holds")).expect("entries");
-    assert_eq!(read.iter().map(|entry| entry.number).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
-    for (entry, answer) in read.iter().zip(&answers).take(4) {
-        assert_eq!(entry.answer, *answer);
+    let read = FromCallee::read_all(&Opened::open(&batch, &key).expect("its code holds")).expect("entries");
+    assert_eq!(read.len(), 6);
+    for ((number, answer), read) in (1..).zip(answers).zip(&read).take(4) {
+        assert_eq!(*read, FromCallee::Answer { number, answer });
     }
-    let Answer::Failure { sentence, .. } = &read[4].answer else { panic!("{:?}", read[4]) };
+    let FromCallee::Answer { number: 5, answer: Answer::Failure { sentence, .. } } = &read[4] else {
+        panic!("{:?}", read[4])
+    };
     assert!(sentence.len() <= 16 * 1024 && sentence.starts_with("né") && sentence.len() > 16_000, "cut");
+    assert_eq!(read[5], FromCallee::Last { batch: u64::MAX });
 }
 
 #[test]
@@ -300,7 +306,7 @@ fn entries_of_a_believed_host_are_bounded_all_the_same() {
     call.write(1, Duration::from_secs(1), &mut entry);
     for length in 1..entry.len() {
         assert!(FromCaller::read_all(&opened(&entry[..length])).is_err(), "{length}");
-        assert!(AnswerEntry::read_all(&opened(&entry[..length])).is_err() || length < 6, "{length}");
+        assert!(FromCallee::read_all(&opened(&entry[..length])).is_err() || length < 6, "{length}");
     }
     let at = entry.len() - payload.len() - 4;
     entry[at..at + 4].copy_from_slice(&u32::MAX.to_be_bytes());

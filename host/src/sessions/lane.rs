@@ -113,6 +113,15 @@ impl Lane {
         queue.left.iter().rev().find(|(number, _)| *number == batch).map(|(_, calls)| calls.clone())
     }
 
+    /// The last call that left in `batch` or before; zero for none. Of calls that left long ago it is not known in
+    /// which batch, and they count.
+    pub fn last_call_until(&self, batch: u64) -> u32 {
+        let queue = self.lock();
+        let last = queue.left.iter().rev().find(|(number, _)| *number <= batch).map(|(_, calls)| *calls.end());
+        let forgotten = || queue.left.front().map(|(_, calls)| calls.start() - 1);
+        last.or_else(forgotten).unwrap_or_default()
+    }
+
     fn make_room(&self, queue: &mut Queue, size: usize) -> Result<(), Refused> {
         let most = self.way.max_payload().min(MAX_BATCH_BYTES);
         if HEADER_BYTES + size + MAC_BYTES > most {

@@ -52,10 +52,10 @@ use crate::{
 const FULL: Duration = Duration::from_millis(50);
 /// Hosts that one call is offered.
 const MOST_OFFERS: usize = 8;
-/// Longest time in which a host that stops still answers that it does.
-const DRAIN: Duration = Duration::from_secs(2);
 /// Longest wait for a handshake when there is no other way.
-const HANDSHAKE: Duration = Duration::from_millis(500);
+const HANDSHAKE: Duration = Duration::from_secs(2);
+/// Longest wait for the last answers to leave.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// The sessions of a host.
 pub struct Sessions {
@@ -66,8 +66,6 @@ pub struct Sessions {
     /// Who said lately that an actor is full there.
     busy: DashMap<(HostId, ActorId), Instant>,
     turn: AtomicU64,
-    /// Ends when a host that stops has taken its last call.
-    drained: CancellationToken,
     closed: CancellationToken,
     receiver: Mutex<Option<JoinHandle<()>>>,
 }
@@ -111,7 +109,6 @@ impl Sessions {
             outgoing: DashMap::new(),
             busy: DashMap::new(),
             turn: AtomicU64::new(0),
-            drained: CancellationToken::new(),
             closed: CancellationToken::new(),
             receiver: Mutex::default(),
         }))
@@ -128,15 +125,16 @@ impl Sessions {
         }
     }
 
-    /// Resolves when a host that was told to stop is called no more, or after a while of calls.
-    pub async fn drained(&self) {
-        if *self.way.connected.borrow() && self.receiver.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
-            tokio::time::timeout(DRAIN, self.drained.cancelled()).await.ok();
-        }
+    /// Takes no more calls from other hosts. They are told, and make elsewhere what came too late; what runs is
+    /// answered.
+    pub fn leave(&self) {
+        self.serving.leave();
     }
 
-    /// Ends serving, when everything else of the host has ended.
+    /// Ends serving, when everything else of the host has ended. What of other hosts still runs is ended.
     pub async fn close(&self) {
+        self.serving.end();
+        tokio::time::timeout(LAST_ANSWERS, self.way.tasks.wait()).await.ok();
         self.closed.cancel();
         let receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(receiver) = receiver {

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use claims::{ClusterId, HostId};
 use contracts::CallError;
 use lattice::session::{
-    Answer, AnswerEntry, BatchKind, CallParts, FromCaller, Granted, MacKey, Opened, SessionError, SessionId, Window,
+    Answer, BatchKind, CallParts, FromCallee, FromCaller, Granted, MacKey, Opened, SessionError, SessionId, Window,
 };
 use tokio::sync::oneshot;
 
@@ -49,6 +49,13 @@ pub enum Outcome {
     NoForm,
 }
 
+/// Who waits in a session.
+struct Calls {
+    /// Whether more may be made.
+    open: bool,
+    waiting: HashMap<u32, oneshot::Sender<Outcome>>,
+}
+
 /// A session to a host.
 pub struct Outgoing {
     /// Its name.
@@ -61,8 +68,7 @@ pub struct Outgoing {
     lane: Arc<Lane>,
     answers: MacKey,
     window: Mutex<Window>,
-    /// None once the session has ended.
-    pending: Mutex<Option<HashMap<u32, oneshot::Sender<Outcome>>>>,
+    calls: Mutex<Calls>,
     in_flight: Arc<AtomicUsize>,
     renew_at: Instant,
     ends_at: Instant,
@@ -82,7 +88,7 @@ impl Outgoing {
             lane: Lane::new(way.clone(), BatchKind::Calls, session, keys.calls, subject),
             answers: keys.answers,
             window: Mutex::default(),
-            pending: Mutex::new(Some(HashMap::new())),
+            calls: Mutex::new(Calls { open: true, waiting: HashMap::new() }),
             in_flight,
             renew_at: now + lifetime * 3 / 4,
             ends_at: now + lifetime.saturating_sub(MARGIN.min(lifetime / 8)),
@@ -92,7 +98,7 @@ impl Outgoing {
     /// Whether calls may still be made.
     pub fn is_usable(&self, now: Instant) -> bool {
         let is_trusted = self.way.trusted.contains(&self.issuer);
-        is_trusted && now < self.ends_at && self.lane.calls() < MOST_CALLS && self.pending().is_some()
+        is_trusted && now < self.ends_at && self.lane.calls() < MOST_CALLS && self.calls().open
     }
 
     /// Whether it is time for the next session.
@@ -102,8 +108,7 @@ impl Outgoing {
 
     /// Whether nobody waits in it and nothing new may begin.
     pub fn is_over(&self, now: Instant) -> bool {
-        let idle = self.pending().as_ref().is_none_or(HashMap::is_empty);
-        idle && !self.is_usable(now)
+        self.calls().waiting.is_empty() && !self.is_usable(now)
     }
 
     /// Makes a call and waits for what becomes of it. Dropping the future takes the call back.
@@ -115,10 +120,12 @@ impl Outgoing {
         let (sender, receiver) = oneshot::channel();
         let mut began = None;
         let added = self.lane.add_call(parts.size(), |number, to| {
-            if let Some(pending) = &mut *self.pending() {
-                pending.insert(number, sender);
+            let mut calls = self.calls();
+            if calls.open {
+                calls.waiting.insert(number, sender);
                 began = Some(number);
             }
+            drop(calls);
             parts.write(number, time_left, to);
         });
         match added {
@@ -126,7 +133,7 @@ impl Outgoing {
             Err(Refused::TooLarge) => return Outcome::NoForm,
             Err(Refused::Full) => return Outcome::Answered(Err(self.unreachable("the way to its host takes nothing"))),
         }
-        // A session that ended in this moment: the entry goes to a host that does not know it either.
+        // A session that ended in this moment: the other host takes nothing of it either.
         let Some(number) = began else { return Outcome::NotSent };
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         let mut waiting = Waiting { session: self, number, is_over: false };
@@ -142,32 +149,50 @@ impl Outgoing {
         }
     }
 
-    /// Takes a batch of answers.
+    /// Takes a batch of answers. Whether the other host said that it takes no more calls.
     ///
     /// # Errors
     /// [`SessionError`]; nothing of the batch counts then.
-    pub fn take(&self, batch: &Bytes, number: u64) -> Result<(), SessionError> {
+    pub fn take(&self, batch: &Bytes, number: u64) -> Result<bool, SessionError> {
         let opened = Opened::open(batch, &self.answers)?;
         if !self.window.lock().unwrap_or_else(PoisonError::into_inner).is_first(number) {
             return Err(SessionError::Replayed);
         }
-        let answers = AnswerEntry::read_all(&opened)?;
-        let mut pending = self.pending();
-        let Some(pending) = &mut *pending else { return Ok(()) };
-        for AnswerEntry { number, answer } in answers {
-            if let Some(waiting) = pending.remove(&number) {
-                drop(waiting.send(outcome(number, answer)));
+        let mut last = None;
+        let mut calls = self.calls();
+        for entry in FromCallee::read_all(&opened)? {
+            match entry {
+                FromCallee::Answer { number, answer } => {
+                    if let Some(waiting) = calls.waiting.remove(&number) {
+                        drop(waiting.send(outcome(number, answer)));
+                    }
+                }
+                FromCallee::Last { batch } => last = Some(batch),
             }
         }
-        Ok(())
+        drop(calls);
+        if let Some(batch) = last {
+            self.taken_until(batch);
+        }
+        Ok(last.is_some())
+    }
+
+    /// The other host takes nothing after a batch: later calls were not begun, the others are still answered.
+    fn taken_until(&self, batch: u64) {
+        // In this order: what is added to the lane from here on waits for nothing.
+        self.calls().open = false;
+        let last = self.lane.last_call_until(batch);
+        let mut calls = self.calls();
+        for (_, waiting) in calls.waiting.extract_if(|number, _| *number > last) {
+            drop(waiting.send(Outcome::NotSent));
+        }
     }
 
     /// The calls of a batch were not begun: nobody took it, or nobody there knows the session.
     pub fn not_taken(&self, batch: u64) {
-        let Some(calls) = self.lane.calls_of(batch) else { return };
-        let mut pending = self.pending();
-        let Some(pending) = &mut *pending else { return };
-        for waiting in calls.filter_map(|number| pending.remove(&number)) {
+        let Some(of_batch) = self.lane.calls_of(batch) else { return };
+        let mut calls = self.calls();
+        for waiting in of_batch.filter_map(|number| calls.waiting.remove(&number)) {
             drop(waiting.send(Outcome::NotSent));
         }
     }
@@ -175,27 +200,18 @@ impl Outgoing {
     /// The other host does not know the session any more. Nothing new begins; calls of batches that it refuses still
     /// hear so, all others end: their answers cannot come.
     pub fn forgotten(self: &Arc<Self>) {
+        self.calls().open = false;
         let session = self.clone();
         self.way.tasks.spawn(async move {
             tokio::time::sleep(STRAGGLERS).await;
-            session.end("its host was restarted, or gave up the session, during the call");
+            session.interrupt("its host was restarted, or gave up the session, during the call");
         });
     }
 
-    /// Ends the session and every call in it.
-    pub fn end(&self, reason: &str) {
-        let pending = self.pending().take().unwrap_or_default();
-        self.fail(pending, reason);
-    }
-
-    /// Ends every call in it; the session goes on.
+    /// Ends every call in it.
     pub fn interrupt(&self, reason: &str) {
-        let pending = self.pending().as_mut().map(std::mem::take).unwrap_or_default();
-        self.fail(pending, reason);
-    }
-
-    fn fail(&self, calls: HashMap<u32, oneshot::Sender<Outcome>>, reason: &str) {
-        for waiting in calls.into_values() {
+        let waiting = std::mem::take(&mut self.calls().waiting);
+        for waiting in waiting.into_values() {
             drop(waiting.send(Outcome::Answered(Err(self.unreachable(reason)))));
         }
     }
@@ -204,8 +220,8 @@ impl Outgoing {
         CallError::Unreachable { target: self.host.to_string(), reason: reason.to_owned() }
     }
 
-    fn pending(&self) -> MutexGuard<'_, Option<HashMap<u32, oneshot::Sender<Outcome>>>> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -230,7 +246,7 @@ struct Waiting<'s> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.session.in_flight.fetch_sub(1, Ordering::Relaxed);
-        let waited = self.session.pending().as_mut().and_then(|pending| pending.remove(&self.number));
+        let waited = self.session.calls().waiting.remove(&self.number);
         // At its deadline the other host ends a call by itself.
         if waited.is_some() && !self.is_over {
             let number = self.number;

@@ -1,7 +1,7 @@
 //! What arrives for the sessions of a host: handshakes, batches, and the word that nobody took one.
 //!
-//! Reads headers and hands on; decides nothing. Invariants: whatever arrives, the loops go on until the host ends; a
-//! host that stops takes no more calls, which the broker then says, and still gets the answers it waits for.
+//! Reads headers and hands on; decides nothing. Invariant: whatever arrives, the loops go on until the host ends: one
+//! that stops still gets the answers it waits for.
 
 use std::{
     sync::Arc,
@@ -20,8 +20,6 @@ use crate::core::Core;
 
 /// Signed words per second that a session is not known; further batches are dropped.
 const WORDS_A_SECOND: u32 = 200;
-/// A host that stops leaves when nobody has called it for so long: by then all know that it stops.
-const QUIET: Duration = Duration::from_millis(150);
 /// How often sessions that are over are dropped.
 const SWEEP: Duration = Duration::from_secs(60);
 
@@ -82,23 +80,6 @@ async fn answer_handshakes(core: &Core, sessions: &Sessions, mut handshakes: Sub
 
 async fn take_calls(core: &Arc<Core>, sessions: &Sessions, mut batches: Subscriber) {
     let mut words = Words { said: 0, since: Instant::now() };
-    loop {
-        let message = tokio::select! {
-            message = batches.next() => message,
-            () = core.stop.cancelled() => break,
-        };
-        let Some(message) = message else { return };
-        take(core, sessions, &message, &mut words).await;
-    }
-    // Whoever calls now hears that the actor does not run here, and calls another host. Leaving the subject at once
-    // would lose what the broker has sent already: the client library drops it.
-    while sessions.serving.has_sessions()
-        && let Ok(Some(message)) = tokio::time::timeout(QUIET, batches.next()).await
-    {
-        take(core, sessions, &message, &mut words).await;
-    }
-    sessions.drained.cancel();
-    // The host ends meanwhile; whoever has not heard of it yet is told until the last moment.
     while let Some(message) = batches.next().await {
         take(core, sessions, &message, &mut words).await;
     }
@@ -121,10 +102,12 @@ async fn take_answers(sessions: &Sessions, mut batches: Subscriber) {
     while let Some(message) = batches.next().await {
         let taken = header(&message, BatchKind::Answers).and_then(|header| {
             let session = sessions.outgoing(header.session).ok_or(SessionError::UnknownSession)?;
-            session.take(&message.payload, header.number)
+            Ok((session.take(&message.payload, header.number)?, session))
         });
-        if let Err(error) = taken {
-            sessions.way.refuse(&error);
+        match taken {
+            Ok((false, _)) => {}
+            Ok((true, session)) => sessions.link(session.host).absent(&session, Instant::now()),
+            Err(error) => sessions.way.refuse(&error),
         }
     }
 }

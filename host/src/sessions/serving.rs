@@ -18,8 +18,8 @@ use lattice::{
     client::ReplayGuard,
     is_chunked,
     session::{
-        Answer, BatchKind, CallEntry, FromCaller, Granted, Hello, MAX_APART, MacKey, Opened, SessionError, SessionId,
-        Window, large_result,
+        Answer, BatchKind, CallEntry, FromCallee, FromCaller, Granted, Hello, MAX_APART, MacKey, Opened, SessionError,
+        SessionId, Window, large_result,
     },
 };
 use sha2::{Digest, Sha256};
@@ -49,7 +49,8 @@ const HANDSHAKES: usize = 1 << 14;
 pub struct Serving {
     way: Arc<Way>,
     sessions: DashMap<SessionId, Arc<Incoming>>,
-    by_host: Mutex<HashMap<HostId, Vec<SessionId>>>,
+    /// None once the host gives no more sessions.
+    by_host: Mutex<Option<HashMap<HostId, Vec<SessionId>>>>,
     handshakes: ReplayGuard,
 }
 
@@ -58,7 +59,8 @@ struct Incoming {
     id: SessionId,
     issuer: ClusterId,
     calls: MacKey,
-    window: Mutex<Window>,
+    /// None once no more calls are taken.
+    window: Mutex<Option<Window>>,
     answers: Arc<Lane>,
     running: Mutex<HashMap<u32, AbortHandle>>,
     ends_at: Instant,
@@ -67,12 +69,7 @@ struct Incoming {
 impl Serving {
     pub(super) fn new(way: Arc<Way>) -> Self {
         let handshakes = ReplayGuard::new(Duration::from_secs(2 * MAX_APART), HANDSHAKES);
-        Self { way, sessions: DashMap::new(), by_host: Mutex::default(), handshakes }
-    }
-
-    /// Whether any host may call.
-    pub(super) fn has_sessions(&self) -> bool {
-        !self.sessions.is_empty()
+        Self { way, sessions: DashMap::new(), by_host: Mutex::new(Some(HashMap::new())), handshakes }
     }
 
     /// Answers a handshake.
@@ -87,11 +84,11 @@ impl Serving {
             return Err(SessionError::Replayed);
         }
         let (answer, granted) = hello.grant(question, &way.cluster, way.cluster_id)?;
-        self.admit(granted, now);
-        Ok(answer)
+        if self.admit(granted, now) { Ok(answer) } else { Err(SessionError::Host) }
     }
 
-    fn admit(&self, granted: Granted, now: Instant) {
+    /// Whether the session is known from now on.
+    fn admit(&self, granted: Granted, now: Instant) -> bool {
         let Granted { session, host, issuer, lifetime, keys } = granted;
         let subject = self.way.batches_to(host, BatchKind::Answers);
         let lane = Lane::new(self.way.clone(), BatchKind::Answers, session, keys.answers, subject);
@@ -99,12 +96,13 @@ impl Serving {
             id: session,
             issuer,
             calls: keys.calls,
-            window: Mutex::default(),
+            window: Mutex::new(Some(Window::default())),
             answers: lane,
             running: Mutex::default(),
             ends_at: now + Duration::from_secs(u64::from(lifetime)),
         };
         let mut by_host = self.by_host.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(by_host) = &mut *by_host else { return false };
         if self.sessions.len() >= MAX_SESSIONS {
             self.sessions.retain(|_, session| now < session.ends_at);
             by_host.retain(|_, ids| {
@@ -113,7 +111,7 @@ impl Serving {
             });
         }
         if self.sessions.len() >= MAX_SESSIONS {
-            return;
+            return false;
         }
         let ids = by_host.entry(host).or_default();
         if ids.len() == MAX_PER_HOST {
@@ -122,6 +120,22 @@ impl Serving {
         ids.push(session);
         self.sessions.insert(session, Arc::new(incoming));
         tracing::debug!(%host, %session, "session given");
+        true
+    }
+
+    /// From now on no call is taken, and every caller hears which was the last; those that run are still answered.
+    pub(super) fn leave(&self) {
+        self.by_host.lock().unwrap_or_else(PoisonError::into_inner).take();
+        for session in &self.sessions {
+            session.take_no_more();
+        }
+    }
+
+    /// Ends the calls that still run. Their callers hear so.
+    pub(super) fn end(&self) {
+        for session in &self.sessions {
+            session.end();
+        }
     }
 
     /// Carries out a batch of calls.
@@ -136,8 +150,11 @@ impl Serving {
             return Err(SessionError::UnknownSession);
         }
         let opened = Opened::open(batch, &session.calls)?;
-        if !session.window.lock().unwrap_or_else(PoisonError::into_inner).is_first(number) {
-            return Err(SessionError::Replayed);
+        match session.window().as_mut().map(|window| window.is_first(number)) {
+            Some(true) => {}
+            Some(false) => return Err(SessionError::Replayed),
+            // The caller hears, or has heard, that it comes too late.
+            None => return Ok(()),
         }
         for entry in FromCaller::read_all(&opened)? {
             match entry {
@@ -186,6 +203,26 @@ impl Incoming {
             }
             Err(Refused::Full) => tracing::debug!(session = %self.id, "an answer is dropped: NATS takes nothing"),
         }
+    }
+
+    fn take_no_more(&self) {
+        let Some(window) = self.window().take() else { return };
+        let last = window.highest();
+        // Without room for it the calls of later batches end at their deadlines.
+        let _ = self.answers.add(FromCallee::LAST_BYTES, |to| FromCallee::write_last(last, to));
+    }
+
+    fn end(&self) {
+        let running = std::mem::take(&mut *self.running());
+        for (number, task) in running {
+            task.abort();
+            let sentence = "unreachable: the host that ran the call has stopped".to_owned();
+            self.answer(number, &Answer::Failure { begun: true, code: "unreachable".to_owned(), sentence });
+        }
+    }
+
+    fn window(&self) -> MutexGuard<'_, Option<Window>> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<u32, AbortHandle>> {

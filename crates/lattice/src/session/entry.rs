@@ -7,9 +7,10 @@
 //! result    1  number:u32  length:u32  payload
 //! stored    2  number:u32  length:u64  sha256[32]      the payload is in the object store ([`large_result`])
 //! failure   3  number:u32  begun:u8 (0 or 1)  code:text8  sentence:text16
+//! last      4  batch:u64                            no call of a later batch is begun, now or ever
 //! ```
 //!
-//! Knows no host. Invariant: who says `begun` 0 has not begun the call, and will not.
+//! Knows no host. Invariant: who says `begun` 0 has not begun the call, and will not; no more the calls after `last`.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -28,6 +29,7 @@ const CANCEL: u8 = 2;
 const RESULT: u8 = 1;
 const STORED: u8 = 2;
 const FAILURE: u8 = 3;
+const LAST: u8 = 4;
 
 /// Most entries of a trace context.
 const MAX_TRACES: usize = 4;
@@ -255,16 +257,33 @@ impl Answer {
     }
 }
 
-/// An answer as it arrived.
+/// What a called host sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AnswerEntry {
-    /// The number of the call.
-    pub number: u32,
-    /// What became of it.
-    pub answer: Answer,
+pub enum FromCallee {
+    /// What became of a call.
+    Answer {
+        /// The number of the call.
+        number: u32,
+        /// Its end.
+        answer: Answer,
+    },
+    /// The host takes no more calls in this session: those of later batches are not begun, and never will be.
+    Last {
+        /// The last batch of calls that was taken; zero for none.
+        batch: u64,
+    },
 }
 
-impl AnswerEntry {
+impl FromCallee {
+    /// Writes which batch of calls was the last.
+    pub fn write_last(batch: u64, to: &mut Vec<u8>) {
+        to.push(LAST);
+        to.extend_from_slice(&batch.to_be_bytes());
+    }
+
+    /// Bytes of what [`FromCallee::write_last`] writes.
+    pub const LAST_BYTES: usize = 9;
+
     /// All entries of a batch of answers.
     ///
     /// # Errors
@@ -272,23 +291,30 @@ impl AnswerEntry {
     pub fn read_all(batch: &Opened) -> Result<Vec<Self>, SessionError> {
         read_all(batch, |reader, whole| {
             let kind = reader.u8()?;
-            let number = reader.u32()?;
-            let answer = match kind {
-                RESULT => Answer::Result(reader.bytes32(whole)?),
-                STORED => Answer::Stored { length: reader.u64()?, digest: reader.array()? },
-                FAILURE => {
-                    let begun = match reader.u8()? {
-                        0 => false,
-                        1 => true,
-                        _ => return Err(reader.malformed("`begun` is neither 0 nor 1")),
-                    };
-                    let (code, sentence) = (reader.text8()?.to_owned(), reader.text16()?.to_owned());
-                    Answer::Failure { begun, code, sentence }
-                }
-                _ => return Err(reader.malformed("an entry is of no kind we know")),
-            };
-            Ok(Self { number, answer })
+            if kind == LAST {
+                return Ok(Self::Last { batch: reader.u64()? });
+            }
+            Ok(Self::Answer { number: reader.u32()?, answer: Answer::read(kind, reader, whole)? })
         })
+    }
+}
+
+impl Answer {
+    fn read(kind: u8, reader: &mut Reader<'_>, whole: &Bytes) -> Result<Self, SessionError> {
+        match kind {
+            RESULT => Ok(Self::Result(reader.bytes32(whole)?)),
+            STORED => Ok(Self::Stored { length: reader.u64()?, digest: reader.array()? }),
+            FAILURE => {
+                let begun = match reader.u8()? {
+                    0 => false,
+                    1 => true,
+                    _ => return Err(reader.malformed("`begun` is neither 0 nor 1")),
+                };
+                let (code, sentence) = (reader.text8()?.to_owned(), reader.text16()?.to_owned());
+                Ok(Self::Failure { begun, code, sentence })
+            }
+            _ => Err(reader.malformed("an entry is of no kind we know")),
+        }
     }
 }
 

@@ -13,6 +13,12 @@ pub struct Window {
 }
 
 impl Window {
+    /// The highest number so far; zero before the first.
+    #[must_use]
+    pub fn highest(&self) -> u64 {
+        self.highest
+    }
+
     /// Notes a number; false when it was seen before, is too old to know, or is zero.
     #[must_use]
     pub fn is_first(&mut self, number: u64) -> bool {
