@@ -12,6 +12,7 @@ mod contract_values;
 mod entries;
 mod forge;
 mod key_text;
+mod memory_room;
 mod messages;
 mod precompiled;
 mod revocations;
@@ -25,6 +26,7 @@ pub use archive::{archive, archive_entries};
 pub use artifacts::{image_config, image_layer, manifest, reference};
 pub use contract_values::contract_values;
 pub use key_text::key_text;
+pub use memory_room::memory_room;
 pub use messages::{control, event, http_message, invocation, link, policy};
 pub use precompiled::precompiled;
 pub use revocations::revocations;
@@ -52,6 +54,7 @@ pub const TARGETS: &[Target] = &[
     ("key_text", key_text),
     ("link", link),
     ("manifest", manifest),
+    ("memory_room", memory_room),
     ("policy", policy),
     ("precompiled", precompiled),
     ("reference", reference),

@@ -1,6 +1,6 @@
 //! Guests that compute for long, moved out of the way of those that do not.
 //!
-//! A call begins on the thread of its caller. Once it has computed for [`FOREGROUND`] it goes on, where it stopped, on
+//! A call begins on the thread of its caller. Once it has computed for a while it goes on, where it stopped, on
 //! threads of low priority, and its caller waits for it; so an endless loop holds a thread that serves others for a
 //! tick or two. The next call of such an actor begins there, until one turns out to be short. Timers and tasks made by a
 //! host function stay with the caller's runtime. Knows nothing of wasm. Invariant: dropping a [`Call`] ends the guest,
@@ -25,9 +25,6 @@ use tokio::{
 
 use crate::meter::Meter;
 
-/// What a call may compute before it is moved, after the tick that found it computing.
-const FOREGROUND: Duration = Duration::from_micros(800);
-
 /// Politeness of the threads, in the terms of `nice`.
 #[cfg(target_os = "linux")]
 const NICE: i32 = 10;
@@ -41,6 +38,8 @@ thread_local! {
 #[derive(Clone)]
 pub(crate) struct Background {
     threads: usize,
+    /// What a call may compute before it is moved, after the tick that found it computing.
+    foreground: Duration,
     runtime: Arc<Threads>,
 }
 
@@ -52,11 +51,12 @@ struct Threads(OnceLock<Option<runtime::Runtime>>);
 #[derive(Debug, Default)]
 pub(crate) struct Habit(AtomicBool);
 
-type Work<T> = Pin<Box<dyn Future<Output = Result<T, CallError>> + Send>>;
+/// A call in its box. The futures of guests are large: each further box or move of one would copy kilobytes.
+pub(crate) type Work<T> = Pin<Box<dyn Future<Output = Result<T, CallError>> + Send>>;
 
 impl Background {
-    pub(crate) fn new(threads: usize) -> Self {
-        Self { threads: threads.max(1), runtime: Arc::default() }
+    pub(crate) fn new(threads: usize, foreground: Duration) -> Self {
+        Self { threads: threads.max(1), foreground, runtime: Arc::default() }
     }
 
     /// Runs the call of a guest here, and elsewhere if it turns out to be long.
@@ -65,7 +65,12 @@ impl Background {
         habit: &'a Habit,
         work: impl Future<Output = Result<T, CallError>> + Send + 'static,
     ) -> Call<'a, T> {
-        let work = Metered { work: Box::pin(work), meter: Meter::default(), is_new: true };
+        self.run_boxed(habit, Box::pin(work))
+    }
+
+    /// The same for a call that has its box.
+    pub(crate) fn run_boxed<'a, T: Send + 'static>(&'a self, habit: &'a Habit, work: Work<T>) -> Call<'a, T> {
+        let work = Metered { work, meter: Meter::default(), is_new: true };
         Call { background: self, habit, place: Place::Here(work) }
     }
 
@@ -132,14 +137,14 @@ impl<T: Send + 'static> Future for Call<'_, T> {
                 call.place = Place::Nowhere;
                 return Poll::Ready(result);
             }
-            if begins_there || work.is_long() && !OURS.get() {
+            if begins_there || work.spent() >= call.background.foreground && !OURS.get() {
                 call.move_away();
             }
         }
         match &mut call.place {
             Place::There(moved) => {
                 let (result, spent) = ready!(moved.poll(cx));
-                call.habit.0.store(spent.is_none_or(|spent| spent >= FOREGROUND), Relaxed);
+                call.habit.0.store(spent.is_none_or(|spent| spent >= call.background.foreground), Relaxed);
                 call.place = Place::Nowhere;
                 Poll::Ready(result)
             }
@@ -173,8 +178,8 @@ impl<T> Metered<T> {
         self.meter.measure(|| work.poll(cx))
     }
 
-    fn is_long(&self) -> bool {
-        self.meter.spent() >= FOREGROUND
+    fn spent(&self) -> Duration {
+        self.meter.spent()
     }
 }
 
@@ -191,7 +196,7 @@ impl<T> Future for Away<T> {
         let Self { work, home } = &mut *self;
         let _home = home.enter();
         let result = ready!(work.poll(cx));
-        Poll::Ready((result, work.meter.spent()))
+        Poll::Ready((result, work.spent()))
     }
 }
 
@@ -223,6 +228,10 @@ mod tests {
     use super::*;
     use crate::meter;
 
+    fn background() -> Background {
+        Background::new(1, Duration::from_micros(800))
+    }
+
     fn thread_name() -> String {
         thread::current().name().unwrap_or_default().to_owned()
     }
@@ -248,7 +257,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_short_call_stays_and_a_long_one_goes_on_in_the_background() {
-        let (background, habit) = (Background::new(1), Habit::default());
+        let (background, habit) = (background(), Habit::default());
         let short = background.run(&habit, async { Ok(thread_name()) }).await.expect("answers");
         assert_eq!(short, thread_name());
         assert!(background.runtime.0.get().is_none(), "no threads before they are needed");
@@ -257,7 +266,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_was_long_begins_in_the_background_until_it_is_short() {
-        let (background, habit) = (Background::new(1), Habit::default());
+        let (background, habit) = (background(), Habit::default());
         background.run(&habit, compute(within(Duration::from_secs(10)))).await.expect("moved");
         let next = background.run(&habit, async { Ok(thread_name()) }).await.expect("answers");
         assert_eq!(next, "background");
@@ -267,7 +276,7 @@ mod tests {
 
     #[tokio::test]
     async fn tasks_and_timers_of_a_moved_call_belong_to_its_caller() {
-        let (background, habit) = (Background::new(1), Habit(AtomicBool::new(true)));
+        let (background, habit) = (background(), Habit(AtomicBool::new(true)));
         let call = background.run(&habit, async {
             tokio::time::sleep(Duration::from_millis(1)).await;
             let task = tokio::spawn(async { thread_name() });
@@ -278,7 +287,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_dropped_call_ends_wherever_it_is() {
-        let (background, habit) = (Background::new(1), Habit::default());
+        let (background, habit) = (background(), Habit::default());
         let alive = Arc::new(());
         let theirs = alive.clone();
         let call = background.run(&habit, async move {
@@ -295,7 +304,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_on_a_background_thread_is_a_fault_of_ours() {
-        let (background, habit) = (Background::new(1), Habit(AtomicBool::new(true)));
+        let (background, habit) = (background(), Habit(AtomicBool::new(true)));
         let call =
             background.run(&habit, async { if thread_name() == "background" { panic!("ours") } else { Ok(()) } });
         assert_eq!(call.await.expect_err("fails").code(), "host_fault");
@@ -304,7 +313,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn background_threads_are_polite() {
-        let (background, habit) = (Background::new(1), Habit(AtomicBool::new(true)));
+        let (background, habit) = (background(), Habit(AtomicBool::new(true)));
         let nice = || rustix::process::getpriority_process(None).expect("answers");
         let ours = nice();
         let theirs = background.run(&habit, async move { Ok(nice()) }).await.expect("answers");

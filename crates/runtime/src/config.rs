@@ -34,6 +34,8 @@ pub struct RuntimeConfig {
     pub compile_threads: usize,
     /// Threads for calls that compute for long, at a lower priority than everything else. At least one.
     pub background_threads: usize,
+    /// What a call may compute, after the tick that found it computing, before it goes on there.
+    pub foreground: Duration,
     /// Whether components of WASI 0.3 run. They get an engine of their own, made for the first of them, with a quarter of
     /// the instances; what is said here of one engine holds for each.
     pub wasi_p3: bool,
@@ -64,6 +66,7 @@ impl Default for RuntimeConfig {
             code_cache: None,
             compile_threads: cores().saturating_sub(1).max(1),
             background_threads: cores(),
+            foreground: Duration::from_micros(800),
             wasi_p3: false,
         }
     }

@@ -52,7 +52,7 @@ mod ticker;
 mod way_out;
 
 pub use command::{Command, CommandError, CommandOptions, Directory, GrantError, LocalGrants};
-pub use compiled::{CodeOrigin, precompiled};
+pub use compiled::{CodeOrigin, precompiled, room};
 pub use config::{CodeCacheConfig, RuntimeConfig};
 pub use engine::{Allocation, Reservation};
 pub use error::{LoadError, RuntimeError};

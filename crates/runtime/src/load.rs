@@ -28,6 +28,12 @@ pub(crate) fn check_resources(needed: &ResourcesRequired, limits: &GuestLimits) 
     Ok(())
 }
 
+/// Whether the memories of the first instance may come near the limit, so that room to grow would be in the way.
+pub(crate) fn is_tight(needed: &ResourcesRequired, limits: &GuestLimits) -> bool {
+    let each = needed.max_initial_memory_size.unwrap_or(0).saturating_mul(PAGE_BYTES);
+    each.saturating_mul(needed.num_memories.into()) > limits.memory_bytes
+}
+
 pub(crate) fn refuse_unknown(names: impl Iterator<Item = String>) -> Result<(), LoadError> {
     let names: Vec<String> = names.collect();
     if names.is_empty() { Ok(()) } else { Err(LoadError::UnknownImports { names }) }

@@ -14,11 +14,12 @@ use crate::{
     CodeOrigin, Guest, GuestLimits, LoadError, LocalGrants, Reservation, RuntimeConfig, RuntimeError,
     background::Background,
     call::Actor,
-    compiled::{CodeCache, CompilePool, Compiler, precompiled},
+    compiled::{CodeCache, CompilePool, Compiler, Growth, precompiled},
     component::{self, ComponentGuest, ComponentState},
     engine::{self, Wasi},
     guest::Body,
     idle::AllIdle,
+    load,
     module::{self, ModuleGuest, ModuleState},
     newer_wasi,
     ticker::Ticker,
@@ -75,7 +76,7 @@ impl Shared {
     fn first(config: &RuntimeConfig) -> Result<Self, RuntimeError> {
         let code_cache = config.code_cache.as_ref().and_then(CodeCache::open_or_warn).map(Arc::new);
         let (compile, background) =
-            (CompilePool::new(config.compile_threads), Background::new(config.background_threads));
+            (CompilePool::new(config.compile_threads), Background::new(config.background_threads, config.foreground));
         let compiler = |engine: &Engine| Compiler::new(engine, compile, code_cache);
         Self::new(config, Wasi::P2, component::linker, compiler, background)
     }
@@ -173,7 +174,7 @@ impl Runtime {
     /// # Errors
     /// [`LoadError::Invalid`] for what is no module.
     pub async fn compile_module(&self, wasm: &Bytes) -> Result<(Arc<Module>, CodeOrigin), LoadError> {
-        self.shared.compiler.module(wasm).await
+        self.shared.compiler.module(wasm, Growth::Roomy).await
     }
 
     /// The code of a component, for a linker of one's own; compiled unless it is at hand.
@@ -181,7 +182,7 @@ impl Runtime {
     /// # Errors
     /// [`LoadError::Invalid`] for what is no component.
     pub async fn compile_component(&self, wasm: &Bytes) -> Result<(Arc<Component>, CodeOrigin), LoadError> {
-        self.shared.compiler.component(wasm).await
+        self.shared.compiler.component(wasm, Growth::Roomy).await
     }
 
     /// Compiles ahead of time: a file with the wasm and its code in it, which [`Runtime::load`] takes like the wasm. The
@@ -245,14 +246,20 @@ impl Shared {
         let (max_instances, idle) = (shared.max_instances(), shared.idle.clone());
         let places = Places { max_instances, idle, wasi: shared.wasi };
         if wasmparser::Parser::is_component(&precompiled::original_wasm(&artifact)?) {
-            let (component, origin) = shared.compiler.component(&artifact).await?;
+            let (mut component, mut origin) = shared.compiler.component(&artifact, Growth::Roomy).await?;
+            if component.resources_required().is_some_and(|needed| load::is_tight(&needed, &actor.limits)) {
+                (component, origin) = shared.compiler.component(&artifact, Growth::Exact).await?;
+            }
             linked(move || {
                 let guest = ComponentGuest::load(&shared.components, component, &actor, &places)?;
                 Ok(Guest::new(shared, actor, Body::Component(Arc::new(guest)), origin))
             })
             .await
         } else {
-            let (module, origin) = shared.compiler.module(&artifact).await?;
+            let (mut module, mut origin) = shared.compiler.module(&artifact, Growth::Roomy).await?;
+            if load::is_tight(&module.resources_required(), &actor.limits) {
+                (module, origin) = shared.compiler.module(&artifact, Growth::Exact).await?;
+            }
             linked(move || {
                 let guest = ModuleGuest::load(&shared.modules, module, &actor, &places)?;
                 Ok(Guest::new(shared, actor, Body::Module(guest), origin))

@@ -22,7 +22,8 @@ pub use end::CommandError;
 pub use grants::{Directory, GrantError, LocalGrants};
 
 use crate::{
-    CodeOrigin, GuestKind, GuestLimits, LoadError, Runtime, engine::Wasi, error::Breach, precompiled, runtime::Shared,
+    CodeOrigin, GuestKind, GuestLimits, LoadError, Runtime, compiled::Growth, engine::Wasi, error::Breach, precompiled,
+    runtime::Shared,
 };
 use end::Ended;
 use run::{HasRun, Run, store};
@@ -160,14 +161,14 @@ impl Runtime {
         let (engine, compiler) = (&runtime.engine, &runtime.compiler);
         let linked = async {
             if wasmparser::Parser::is_component(&wasm) {
-                let (component, code) = compiler.component(&artifact).await?;
+                let (component, code) = compiler.component(&artifact, Growth::Roomy).await?;
                 let program = match runtime.wasi {
                     Wasi::P2 => Program::Component(component::link(engine, &component)?),
                     Wasi::P3 => p3::link(engine, &component)?,
                 };
                 Ok((program, code))
             } else {
-                let (module, code) = compiler.module(&artifact).await?;
+                let (module, code) = compiler.module(&artifact, Growth::Roomy).await?;
                 Ok((Program::Module(module::link(engine, &module)?), code))
             }
         };

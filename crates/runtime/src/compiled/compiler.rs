@@ -6,10 +6,10 @@ use bytes::Bytes;
 use wasmtime::{Engine, Module, component::Component};
 
 use super::{
-    CodeCache, CodeOrigin, CompilePool, Digest,
+    CodeCache, CodeOrigin, CompilePool, Digest, Growth,
     cache::Lookup,
     code::{self, Code, OurCode},
-    precompiled,
+    precompiled, room,
     seal::{CodeId, Fingerprint},
     shelf::{Found, Shelf},
 };
@@ -41,19 +41,27 @@ impl Compiler {
     }
 
     /// The code of a core module.
-    pub(crate) async fn module(&self, artifact: &Bytes) -> Result<(Arc<Module>, CodeOrigin), LoadError> {
-        self.code(artifact).await
+    pub(crate) async fn module(
+        &self,
+        artifact: &Bytes,
+        growth: Growth,
+    ) -> Result<(Arc<Module>, CodeOrigin), LoadError> {
+        self.code(artifact, growth).await
     }
 
     /// The code of a component.
-    pub(crate) async fn component(&self, artifact: &Bytes) -> Result<(Arc<Component>, CodeOrigin), LoadError> {
-        self.code(artifact).await
+    pub(crate) async fn component(
+        &self,
+        artifact: &Bytes,
+        growth: Growth,
+    ) -> Result<(Arc<Component>, CodeOrigin), LoadError> {
+        self.code(artifact, growth).await
     }
 
     /// In a task of its own, so that a caller who leaves does not undo what others wait for.
-    async fn code<T: Code>(&self, artifact: &Bytes) -> Result<(Arc<T>, CodeOrigin), LoadError> {
+    async fn code<T: Code>(&self, artifact: &Bytes, growth: Growth) -> Result<(Arc<T>, CodeOrigin), LoadError> {
         let (shared, artifact) = (self.shared.clone(), artifact.clone());
-        let made = tokio::spawn(async move { shared.find_or_make(artifact).await });
+        let made = tokio::spawn(async move { shared.find_or_make(artifact, growth).await });
         made.await.map_err(|error| LoadError::HostFault { reason: error.to_string() })?
     }
 
@@ -74,21 +82,25 @@ impl Compiler {
 }
 
 impl Shared {
-    async fn find_or_make<T: Code>(self: Arc<Self>, artifact: Bytes) -> Result<(Arc<T>, CodeOrigin), LoadError> {
+    async fn find_or_make<T: Code>(
+        self: Arc<Self>,
+        artifact: Bytes,
+        growth: Growth,
+    ) -> Result<(Arc<T>, CodeOrigin), LoadError> {
         let (wasm, beside) = precompiled::split(&artifact)?;
         let hashed = wasm.clone();
         let digest = blocking(move || Digest::of(&hashed)).await?;
-        let making = match T::shelf(&self).get(digest).await {
+        let making = match T::shelf(&self).get((digest, growth)).await {
             Found::Alive(code) => return Ok((code, CodeOrigin::Cache)),
             Found::Empty(making) => making,
         };
-        let (this, id) = (self.clone(), self.id::<T>(digest));
+        let (this, id) = (self.clone(), self.id::<T>(digest, growth));
         let origin = match blocking(move || this.find(&id, beside)).await? {
             Ok((code, origin)) => return Ok((making.done(code), origin)),
             Err(origin) => origin,
         };
         let this = self.clone();
-        let made = self.pool.run(move || this.make(&id, &wasm)).await?;
+        let made = self.pool.run(move || this.make(&id, &wasm, growth)).await?;
         let code = made.map_err(|error| load::invalid(&error))?;
         Ok((making.done(code), origin))
     }
@@ -126,10 +138,13 @@ impl Shared {
     }
 
     /// Compiles. With a cache the code runs from the file, whose pages the system may drop and share.
-    fn make<T: Code>(&self, id: &CodeId, wasm: &[u8]) -> wasmtime::Result<T> {
+    fn make<T: Code>(&self, id: &CodeId, wasm: &[u8], growth: Growth) -> wasmtime::Result<T> {
         match &self.cache {
-            None => T::compile(&self.engine, wasm),
-            Some(cache) => self.keep(cache, id, &OurCode::make::<T>(&self.engine, wasm)?),
+            None => prepared(wasm, growth, |wasm| T::compile(&self.engine, wasm)),
+            Some(cache) => {
+                let code = prepared(wasm, growth, |wasm| OurCode::make::<T>(&self.engine, wasm))?;
+                self.keep(cache, id, &code)
+            }
         }
     }
 
@@ -139,14 +154,26 @@ impl Shared {
     }
 
     fn precompiled<T: Code>(&self, cache: &CodeCache, wasm: &[u8]) -> Result<Bytes, LoadError> {
-        let code = OurCode::make::<T>(&self.engine, wasm).map_err(|error| load::invalid(&error))?;
-        let sealed = cache.seal(&self.id::<T>(Digest::of(wasm)), code.bytes());
+        let code = prepared(wasm, Growth::Roomy, |wasm| OurCode::make::<T>(&self.engine, wasm));
+        let code = code.map_err(|error| load::invalid(&error))?;
+        let sealed = cache.seal(&self.id::<T>(Digest::of(wasm), Growth::Roomy), code.bytes());
         Ok(precompiled::join(wasm, &sealed))
     }
 
-    fn id<T: Code>(&self, wasm: Digest) -> CodeId {
-        CodeId { wasm, fingerprint: Fingerprint::new(&self.engine, T::KIND) }
+    fn id<T: Code>(&self, wasm: Digest, growth: Growth) -> CodeId {
+        CodeId { wasm, fingerprint: Fingerprint::new(&self.engine, T::KIND, growth) }
     }
+}
+
+/// Compiles wasm, with room where it is to have some. An error is that of the wasm as it was.
+fn prepared<C>(wasm: &[u8], growth: Growth, compile: impl Fn(&[u8]) -> wasmtime::Result<C>) -> wasmtime::Result<C> {
+    if growth == Growth::Roomy
+        && let Some(roomy) = room::give(wasm)
+        && let Ok(code) = compile(&roomy)
+    {
+        return Ok(code);
+    }
+    compile(wasm)
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, LoadError> {

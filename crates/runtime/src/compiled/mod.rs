@@ -9,6 +9,7 @@ mod compiler;
 mod key;
 mod pool;
 pub mod precompiled;
+pub mod room;
 mod seal;
 mod shelf;
 
@@ -30,6 +31,15 @@ pub enum CodeOrigin {
         /// What was wrong with it.
         reason: String,
     },
+}
+
+/// Whether memories get room to grow without the operating system, where that makes sense.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Growth {
+    /// They do.
+    Roomy,
+    /// They are just as large as their wasm says; for guests whose limits leave no room.
+    Exact,
 }
 
 /// SHA-256 of a wasm.

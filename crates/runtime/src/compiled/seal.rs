@@ -16,18 +16,19 @@ use hmac::Mac;
 use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 
-use super::{Digest, key::MachineKey};
+use super::{Digest, Growth, key::MachineKey};
 
 const MAGIC: [u8; 8] = *b"wasmcod1";
 const HEADER: usize = 8 + 32 + 32 + 8;
 pub(super) const TRAILER: usize = HEADER + 32;
 
-/// What must be the same for code to run here: engine settings, wasmtime, processor, our version, kind of wasm.
+/// What must be the same for code to run here: engine settings, wasmtime, processor, our version, kind of wasm, and
+/// whether it has room to grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fingerprint(pub(super) [u8; 32]);
 
 impl Fingerprint {
-    pub(super) fn new(engine: &Engine, kind: &'static str) -> Self {
+    pub(super) fn new(engine: &Engine, kind: &'static str, growth: Growth) -> Self {
         struct Feed(Sha256);
         impl Hasher for Feed {
             fn finish(&self) -> u64 {
@@ -38,7 +39,7 @@ impl Fingerprint {
             }
         }
         let mut feed = Feed(Sha256::new());
-        (kind, env!("CARGO_PKG_VERSION"), std::env::consts::ARCH, std::env::consts::OS).hash(&mut feed);
+        (kind, growth, env!("CARGO_PKG_VERSION"), std::env::consts::ARCH, std::env::consts::OS).hash(&mut feed);
         // Of wasmtime's own version as well.
         engine.precompile_compatibility_hash().hash(&mut feed);
         Self(feed.0.finalize().into())
@@ -125,13 +126,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_fingerprint_tells_engines_and_kinds_apart() {
+    fn the_fingerprint_tells_engines_kinds_and_ways_of_growing_apart() {
         let plain = Engine::default();
         let interrupted = Engine::new(wasmtime::Config::new().epoch_interruption(true)).expect("an engine");
-        let module = Fingerprint::new(&plain, "module");
-        assert_eq!(module, Fingerprint::new(&Engine::default(), "module"));
-        assert_ne!(module, Fingerprint::new(&plain, "component"));
-        assert_ne!(module, Fingerprint::new(&interrupted, "module"));
+        let module = Fingerprint::new(&plain, "module", Growth::Roomy);
+        assert_eq!(module, Fingerprint::new(&Engine::default(), "module", Growth::Roomy));
+        assert_ne!(module, Fingerprint::new(&plain, "component", Growth::Roomy));
+        assert_ne!(module, Fingerprint::new(&plain, "module", Growth::Exact));
+        assert_ne!(module, Fingerprint::new(&interrupted, "module", Growth::Roomy));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Compiled code that is alive in this process, by the digest of its wasm.
+//! Compiled code that is alive in this process, by its wasm.
 //!
 //! Holds it weakly: the last guest of a wasm takes its code along. Invariant: of one wasm there is one compiled code at
 //! a time, and whoever asks while it is being made waits for it.
@@ -11,7 +11,10 @@ use std::{
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-use super::Digest;
+use super::{Digest, Growth};
+
+/// Code is told apart by its wasm and how it was compiled.
+pub(super) type Key = (Digest, Growth);
 
 type Place<T> = Arc<AsyncMutex<Weak<T>>>;
 
@@ -20,7 +23,7 @@ pub(super) struct Shelf<T> {
 }
 
 struct Places<T> {
-    by_digest: HashMap<Digest, Place<T>>,
+    by_key: HashMap<Key, Place<T>>,
     /// Places that belong to nobody any more are looked for at this size.
     sweep_at: usize,
 }
@@ -40,35 +43,35 @@ const FIRST_SWEEP: usize = 64;
 
 impl<T> Shelf<T> {
     pub(super) fn new() -> Self {
-        Self { places: Mutex::new(Places { by_digest: HashMap::new(), sweep_at: FIRST_SWEEP }) }
+        Self { places: Mutex::new(Places { by_key: HashMap::new(), sweep_at: FIRST_SWEEP }) }
     }
 
     /// What is there, once nobody is making it.
-    pub(super) async fn get(&self, digest: Digest) -> Found<T> {
-        let place = self.place(digest).lock_owned().await;
+    pub(super) async fn get(&self, key: Key) -> Found<T> {
+        let place = self.place(key).lock_owned().await;
         match place.upgrade() {
             Some(code) => Found::Alive(code),
             None => Found::Empty(Making(place)),
         }
     }
 
-    fn place(&self, digest: Digest) -> Place<T> {
+    fn place(&self, key: Key) -> Place<T> {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        if places.by_digest.len() >= places.sweep_at {
+        if places.by_key.len() >= places.sweep_at {
             places.sweep();
         }
-        places.by_digest.entry(digest).or_default().clone()
+        places.by_key.entry(key).or_default().clone()
     }
 }
 
 impl<T> Places<T> {
     fn sweep(&mut self) {
-        self.by_digest.retain(|_, place| {
+        self.by_key.retain(|_, place| {
             // A place that is locked is in use; one with more owners is about to be.
             Arc::strong_count(place) > 1 || place.try_lock().is_ok_and(|code| code.strong_count() > 0)
         });
-        self.by_digest.shrink_to_fit();
-        self.sweep_at = FIRST_SWEEP.max(2 * self.by_digest.len());
+        self.by_key.shrink_to_fit();
+        self.sweep_at = FIRST_SWEEP.max(2 * self.by_key.len());
     }
 }
 
@@ -86,12 +89,12 @@ mod tests {
 
     use super::*;
 
-    fn digest(number: usize) -> Digest {
-        Digest::of(&number.to_le_bytes())
+    fn key(number: usize) -> Key {
+        (Digest::of(&number.to_le_bytes()), Growth::Roomy)
     }
 
     async fn make(shelf: &Shelf<usize>, number: usize) -> Arc<usize> {
-        match shelf.get(digest(number)).await {
+        match shelf.get(key(number)).await {
             Found::Alive(_) => panic!("{number} is not there yet"),
             Found::Empty(making) => making.done(number),
         }
@@ -101,22 +104,22 @@ mod tests {
     async fn code_is_shared_while_somebody_has_it() {
         let shelf = Shelf::new();
         let first = make(&shelf, 1).await;
-        let Found::Alive(second) = shelf.get(digest(1)).await else { panic!("it is alive") };
+        let Found::Alive(second) = shelf.get(key(1)).await else { panic!("it is alive") };
         assert!(Arc::ptr_eq(&first, &second));
         drop((first, second));
-        assert!(matches!(shelf.get(digest(1)).await, Found::Empty(_)), "nobody has it any more");
+        assert!(matches!(shelf.get(key(1)).await, Found::Empty(_)), "nobody has it any more");
     }
 
     #[tokio::test]
     async fn who_asks_while_it_is_being_made_waits_and_whoever_gives_up_lets_the_next_one_try() {
         let shelf = Shelf::new();
-        let Found::Empty(making) = shelf.get(digest(1)).await else { panic!("it is empty") };
-        let mut second = std::pin::pin!(shelf.get(digest(1)));
+        let Found::Empty(making) = shelf.get(key(1)).await else { panic!("it is empty") };
+        let mut second = std::pin::pin!(shelf.get(key(1)));
         assert!(second.as_mut().now_or_never().is_none(), "it waits");
         drop(making);
         let Found::Empty(making) = second.await else { panic!("the first gave up") };
         let code = making.done(7);
-        assert!(matches!(shelf.get(digest(1)).await, Found::Alive(alive) if Arc::ptr_eq(&alive, &code)));
+        assert!(matches!(shelf.get(key(1)).await, Found::Alive(alive) if Arc::ptr_eq(&alive, &code)));
     }
 
     #[tokio::test]
@@ -126,8 +129,8 @@ mod tests {
         for number in 1..10_000 {
             drop(make(&shelf, number).await);
         }
-        let places = shelf.places.lock().expect("no panic").by_digest.len();
+        let places = shelf.places.lock().expect("no panic").by_key.len();
         assert!(places <= FIRST_SWEEP, "{places}");
-        assert!(matches!(shelf.get(digest(0)).await, Found::Alive(code) if Arc::ptr_eq(&code, &kept)));
+        assert!(matches!(shelf.get(key(0)).await, Found::Alive(code) if Arc::ptr_eq(&code, &kept)));
     }
 }

@@ -1,16 +1,15 @@
 //! HTTP into a component as a stream: `wasi:http/incoming-handler`.
 //!
-//! The guest runs in a task of its own, because it goes on after the head of its answer is out; the task belongs to the
-//! answer's body. Invariant: no guest outlives its deadline or an answer nobody reads any more.
+//! The guest goes on after the head of its answer is out, and belongs to the answer's body then. Invariant: no guest outlives its deadline or an answer nobody reads any more.
 
-use std::{borrow::Borrow, panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{borrow::Borrow, future::poll_fn, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use contracts::{CallError, http_message, httpserver::HANDLE_REQUEST};
 use futures_util::FutureExt;
 use http_body::Body;
 use http_body_util::{BodyExt, Limited};
-use tokio::{sync::oneshot, task::JoinHandle, time::timeout_at};
+use tokio::{sync::oneshot, time::timeout_at};
 use wasmtime::component::Linker;
 use wasmtime_wasi_http::{
     Error as HttpError, WasiBody, WasiHttpCtxView, WasiHttpView,
@@ -21,7 +20,7 @@ use wasmtime_wasi_http::{
     },
 };
 
-use super::{ComponentGuest, ComponentState, body::GuestBody, reuse::Place};
+use super::{ComponentGuest, ComponentState, body::GuestBody, reuse::Place, running::Running};
 use crate::{
     CallContext, HttpBody,
     call::{Actor, HasCall},
@@ -126,30 +125,7 @@ impl ComponentGuest {
     }
 }
 
-/// A guest's task, stopped when nobody wants its result any more. None once it is on its own.
-pub(super) struct Running(Option<JoinHandle<Result<(), CallError>>>);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(task) = &self.0 {
-            task.abort();
-        }
-    }
-}
-
-impl Running {
-    /// Lets the guest come to its own end.
-    pub(super) fn detach(mut self) {
-        self.0 = None;
-    }
-
-    async fn ended(&mut self) -> Result<(), CallError> {
-        let Some(task) = &mut self.0 else { return Ok(()) };
-        task.await.map_err(|error| CallError::HostFault { message: error.to_string() })?
-    }
-}
-
-/// Starts the guest in a task of its own, up to its deadline.
+/// The guest, up to its deadline.
 fn started<F>(
     actor: &Arc<Actor>,
     context: CallContext,
@@ -161,9 +137,9 @@ where
 {
     let until = context.deadline;
     let (runtime, theirs) = (admitted.borrow().runtime().clone(), actor.clone());
-    let task = until_deadline(actor.clone(), until, admitted, run(context));
-    let task = async move { runtime.background.run(&theirs.habit, task).await };
-    Running(Some(tokio::spawn(task)))
+    let task = Box::pin(until_deadline(actor.clone(), until, admitted, run(context)));
+    let task = async move { runtime.background.run_boxed(&theirs.habit, task).await };
+    Running::new(task)
 }
 
 async fn until_deadline(
@@ -191,26 +167,30 @@ async fn until_deadline(
     ended
 }
 
-/// The answer as soon as its head is there; its body owns the guest's task.
+/// The answer as soon as its head is there, with what of its body is ready by then; the body owns the guest.
 async fn answered<B, E>(
-    head: oneshot::Receiver<Result<http::Response<B>, E>>,
-    mut task: Running,
+    mut head: oneshot::Receiver<Result<http::Response<B>, E>>,
+    mut guest: Running,
 ) -> Result<http::Response<HttpBody>, CallError>
 where
     B: Body<Data = Bytes> + Unpin + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     E: std::fmt::Display,
 {
+    let head = poll_fn(|cx| {
+        guest.work(cx);
+        head.poll_unpin(cx)
+    });
     match head.await {
         Ok(Ok(head)) => {
             let (parts, body) = head.into_parts();
-            let body = GuestBody::new(body, &parts.headers, task).boxed_unsync();
-            Ok(http::Response::from_parts(parts, body))
+            let body = GuestBody::begin(body, &parts.headers, guest).await;
+            Ok(http::Response::from_parts(parts, body.boxed_unsync()))
         }
         Ok(Err(code)) => Err(CallError::Reported { message: format!("the guest answered with the error {code}") }),
         // The guest is over without an answer; its end says why.
         Err(_) => {
-            task.ended().await?;
+            guest.ended().await?;
             Err(CallError::Reported { message: "the guest ended without an answer".to_owned() })
         }
     }

@@ -16,6 +16,7 @@ mod messaging;
 mod outgoing;
 pub(crate) mod p3;
 mod reuse;
+mod running;
 mod targets;
 mod wasi;
 

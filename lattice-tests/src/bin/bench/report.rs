@@ -102,6 +102,7 @@ impl Unit {
             Self::Seconds if value < 1.0 => format!("{:.2} ms", value * 1e3),
             Self::Seconds => format!("{value:.2} s"),
             Self::PerSecond => format!("{value:.0}/s"),
+            Self::Bytes if value < f64::from(1 << 20) => format!("{:.1} KiB", value / 1024.0),
             Self::Bytes => format!("{:.1} MiB", value / f64::from(1 << 20)),
         }
     }

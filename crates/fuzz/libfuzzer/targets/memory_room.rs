@@ -1,0 +1,4 @@
+//! `fuzz::memory_room` as a libFuzzer binary.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::memory_room(data));
