@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use claims::ActorId;
 use contracts::{CallError, TraceContext};
+use futures_util::FutureExt;
 use lattice::{Link, invocation::Entity, session::CallParts, subject::RpcSubject};
 use provider_sdk::ProviderCall;
 use runtime::{Outbound, OutboundCall, OutboundTarget};
@@ -205,8 +206,9 @@ impl Core {
             }
         }
         let subject = RpcSubject::Actor(target);
-        let outcome =
-            self.send_signed(&subject, origin, Entity::actor(&target), operation, payload, deadline, trace).await;
+        let target = Entity::actor(&target);
+        let signed = self.send_signed(&subject, origin, target, operation, payload, deadline, trace);
+        let outcome = Box::pin(signed).await;
         span.end(&outcome);
         outcome
     }
@@ -308,17 +310,16 @@ impl Core {
 }
 
 /// Ends a call whose callee does not keep the deadline.
-pub(crate) async fn within<T>(
+pub(crate) fn within<T>(
     deadline: Instant,
     step: &str,
     call: impl Future<Output = Result<T, CallError>>,
-) -> Result<T, CallError> {
+) -> impl Future<Output = Result<T, CallError>> {
     // The callee has the same deadline and answers better; this one catches a callee that does not keep it.
     let last = deadline + Duration::from_millis(20);
-    match tokio::time::timeout_at(last.into(), call).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(CallError::DeadlineExceeded { step: step.to_owned() }),
-    }
+    // Not an async function, which would hold the call twice: as its argument, and as what it waits for.
+    tokio::time::timeout_at(last.into(), call)
+        .map(move |outcome| outcome.unwrap_or_else(|_| Err(CallError::DeadlineExceeded { step: step.to_owned() })))
 }
 
 /// The host is going.

@@ -286,7 +286,7 @@ async fn a_session_allows_no_more_than_a_signed_invocation() {
 /// A batch of one call of the echo actor to a gate.
 fn batch_to(gate: &Gate, session: &Granted, echo: &ActorId, number: u32) -> Bytes {
     let (origin, trace) = (Entity::actor(echo), BTreeMap::new());
-    let payload = Bytes::from(relay(&gate.id, "Gate.Pass", number.to_string().as_bytes()));
+    let payload = relay(&gate.id, "Gate.Pass", number.to_string().as_bytes());
     let call = CallParts { origin: &origin, target: echo, operation: RELAY, trace: &trace, payload: &payload };
     let mut draft = Draft::new(BatchKind::Calls, session.session);
     draft.add(|to| call.write(number, LONG, to));

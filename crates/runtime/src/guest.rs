@@ -172,7 +172,8 @@ impl Guest {
             && let Body::Component(component) = &self.shared.body
             && component.serves_http()
         {
-            return component.handle_message(actor, payload, context, admitted).await;
+            // Boxed, as below: what is rare and large would be moved with every call.
+            return Box::pin(component.handle_message(actor, payload, context, admitted)).await;
         }
         let call = self.clone().guarded(operation.to_owned(), payload, context, admitted);
         self.shared.runtime.background.run(&actor.habit, call).await
@@ -281,7 +282,7 @@ impl Guest {
         let actor = &self.shared.actor;
         match &self.shared.body {
             Body::Module(module) => module.call(actor, operation, payload, context).await,
-            Body::Component(component) => component.call(actor, operation, payload, context).await,
+            Body::Component(component) => Box::pin(component.call(actor, operation, payload, context)).await,
         }
     }
 

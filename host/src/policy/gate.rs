@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Instant};
 
 use claims::{AccountId, ActorId, ProviderId};
 use contracts::{CallError, httpserver};
+use futures_util::future::BoxFuture;
 use lattice::{ContractId, Link, LinkName, invocation::Entity, policy::PolicyAction};
 
 use super::{Party, Policy, PolicyError, Question};
@@ -49,7 +50,7 @@ pub async fn may_call(core: &Core, caller: &ActorId, target: &ActorId, deadline:
     if core.actors.get(target).is_none() {
         return Ok(());
     }
-    call(core, policy, Party::actor(core, caller), Party::actor(core, target), deadline).await
+    ask(core, policy, Party::actor(core, caller), Party::actor(core, target), deadline).await
 }
 
 /// Whether the actor of a link may call its provider.
@@ -58,7 +59,7 @@ pub async fn may_call(core: &Core, caller: &ActorId, target: &ActorId, deadline:
 /// [`CallError`].
 pub async fn may_call_over(core: &Core, link: &Link, deadline: Instant) -> Result<(), CallError> {
     let Some(policy) = &core.policy else { return Ok(()) };
-    call(core, policy, Party::actor(core, &link.actor_id), linked_provider(core, link), deadline).await
+    ask(core, policy, Party::actor(core, &link.actor_id), linked_provider(core, link), deadline).await
 }
 
 /// Whether the provider of a link may call its actor. About an actor elsewhere, its host asks.
@@ -70,7 +71,7 @@ pub async fn may_serve(core: &Core, link: &Link, deadline: Instant) -> Result<()
     if core.actors.get(&link.actor_id).is_none() {
         return Ok(());
     }
-    call(core, policy, linked_provider(core, link), Party::actor(core, &link.actor_id), deadline).await
+    ask(core, policy, linked_provider(core, link), Party::actor(core, &link.actor_id), deadline).await
 }
 
 /// Whether a call that arrived for an actor of this host may be carried out. Its origin is checked before.
@@ -82,7 +83,7 @@ pub async fn may_take(core: &Core, origin: &Entity, target: &ActorId, deadline: 
     let Some(source) = party(core, origin) else {
         return Err(CallError::Unauthorized { reason: "the origin of the invocation cannot be named".to_owned() });
     };
-    call(core, policy, source, Party::actor(core, target), deadline).await
+    ask(core, policy, source, Party::actor(core, target), deadline).await
 }
 
 fn linked_provider(core: &Core, link: &Link) -> Party {
@@ -95,6 +96,17 @@ fn party(core: &Core, entity: &Entity) -> Option<Party> {
     }
     let (contract, link_name) = (entity.contract_id.parse().ok()?, entity.link_name.parse().ok()?);
     Some(Party::provider(core, &entity.public_key.parse().ok()?, contract, link_name))
+}
+
+/// In a box: without a policy no call should carry what only a question needs.
+fn ask<'c>(
+    core: &'c Core,
+    policy: &'c Arc<Policy>,
+    source: Party,
+    target: Party,
+    deadline: Instant,
+) -> BoxFuture<'c, Result<(), CallError>> {
+    Box::pin(call(core, policy, source, target, deadline))
 }
 
 async fn call(

@@ -8,7 +8,7 @@ use std::{
     collections::VecDeque,
     ops::RangeInclusive,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use lattice::session::{BatchKind, Draft, HEADER_BYTES, MAC_BYTES, MAX_BATCH_BYTES, MacKey, SessionId};
@@ -19,6 +19,8 @@ use super::way::Way;
 const MAX_WAITING: usize = 32 << 20;
 /// Batches whose calls are remembered, for a host that does not know the session.
 const REMEMBERED: usize = 1024;
+/// A lane that was silent for so long has calls one after the other: there is no company to wait for.
+const SILENCE: Duration = Duration::from_micros(200);
 /// Longest wait for a write before the next batch is made anyway.
 const WRITE: Duration = Duration::from_secs(1);
 
@@ -51,6 +53,8 @@ struct Queue {
     /// The calls of batches that left.
     left: VecDeque<(u64, RangeInclusive<u32>)>,
     writing: bool,
+    /// When the last batch left.
+    last_left: Option<Instant>,
 }
 
 struct Waiting {
@@ -70,6 +74,7 @@ impl Lane {
             last_call: 0,
             left: VecDeque::new(),
             writing: false,
+            last_left: None,
         };
         Arc::new(Self { way, kind, session, key, subject, queue: Mutex::new(queue) })
     }
@@ -147,9 +152,12 @@ impl Lane {
 
     /// Writes until nothing waits.
     async fn write(self: Arc<Self>) {
+        let mut at_once = self.lock().last_left.is_none_or(|left| left.elapsed() >= SILENCE);
         loop {
-            // Behind whatever is ready to run now: calls that are ready go together.
-            tokio::task::yield_now().await;
+            if !std::mem::take(&mut at_once) {
+                // Behind whatever is ready to run now: calls that are ready go together.
+                tokio::task::yield_now().await;
+            }
             let batches = self.take();
             if batches.is_empty() {
                 return;
@@ -183,6 +191,9 @@ impl Lane {
         }
         queue.bytes = 0;
         queue.writing = !taken.is_empty();
+        if queue.writing {
+            queue.last_left = Some(Instant::now());
+        }
         let numbered = taken.into_iter().map(|waiting| {
             queue.last_batch += 1;
             if let Some(calls) = waiting.calls {

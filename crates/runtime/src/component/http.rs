@@ -23,6 +23,7 @@ use wasmtime_wasi_http::{
 use super::{ComponentGuest, ComponentState, body::GuestBody, reuse::Place, running::Running};
 use crate::{
     CallContext, HttpBody,
+    background::Work,
     call::{Actor, HasCall},
     error::deadline,
     guest::{Admitted, panic_text},
@@ -137,7 +138,7 @@ where
 {
     let until = context.deadline;
     let (runtime, theirs) = (admitted.borrow().runtime().clone(), actor.clone());
-    let task = Box::pin(until_deadline(actor.clone(), until, admitted, run(context)));
+    let task = Box::pin(until_deadline(actor.clone(), until, admitted, Box::pin(run(context))));
     let task = async move { runtime.background.run_boxed(&theirs.habit, task).await };
     Running::new(task)
 }
@@ -146,7 +147,7 @@ async fn until_deadline(
     actor: Arc<Actor>,
     until: Instant,
     admitted: impl Borrow<Admitted>,
-    run: impl Future<Output = Result<(), CallError>>,
+    run: Work<()>,
 ) -> Result<(), CallError> {
     let run = AssertUnwindSafe(run).catch_unwind();
     let ended = match timeout_at(until.into(), run).await {
