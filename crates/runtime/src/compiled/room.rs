@@ -2,7 +2,7 @@
 //!
 //! Nearly every module asks for a page or two of memory in its first allocation. In a pool that means two changes of page
 //! protection for each call, which all threads of the process wait for: half the time of a small call. So the memory
-//! begins [`PAGES`] larger than the module says, and its `memory.grow` and `memory.size` become calls of two functions
+//! begins eight pages larger than the module says, and its `memory.grow` and `memory.size` become calls of two functions
 //! that give these pages out first:
 //!
 //! ```text
