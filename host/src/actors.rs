@@ -8,7 +8,7 @@ mod call;
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -21,7 +21,7 @@ use lattice::{
     event::ActorClaims,
 };
 use runtime::{Guest, Limit, LimitSettings, Outbound};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     metrics::ActorCalls,
@@ -70,8 +70,7 @@ pub struct RunningActor {
     pub limits: LimitSettings,
     told: Mutex<BTreeMap<Limit, u64>>,
     instances: Mutex<BTreeMap<Annotations, Instance>>,
-    serving: CancellationToken,
-    _stop_serving: DropGuard,
+    serving: OnceLock<CancellationToken>,
 }
 
 impl RunningActor {
@@ -88,7 +87,6 @@ impl RunningActor {
         barred: Barred,
         calls: Arc<ActorCalls>,
     ) -> Self {
-        let serving = CancellationToken::new();
         Self {
             id,
             shown,
@@ -101,8 +99,7 @@ impl RunningActor {
             limits: LimitSettings::default(),
             told: Mutex::default(),
             instances: Mutex::default(),
-            _stop_serving: serving.clone().drop_guard(),
-            serving,
+            serving: OnceLock::new(),
         }
     }
 
@@ -115,13 +112,11 @@ impl RunningActor {
     /// From now on it neither calls nor is called, also where a call is under way.
     pub fn bar(&self) {
         self.barred.0.store(true, Ordering::Relaxed);
-        self.serving.cancel();
     }
 
-    /// Ends when the actor no longer takes calls from the lattice.
-    #[must_use]
+    /// Ends when the actor no longer takes calls from the lattice. One that replaces another shares it.
     pub fn serving(&self) -> &CancellationToken {
-        &self.serving
+        self.serving.get_or_init(CancellationToken::new)
     }
 
     /// The maximum of an annotation set.
@@ -150,11 +145,14 @@ impl RunningActor {
         total
     }
 
-    /// Takes over the annotation sets of the actor it replaces.
-    pub fn inherit(&self, instances: BTreeMap<Annotations, Instance>) {
+    /// Takes over from the actor it replaces: its annotation sets, and its place in the queue group. To be called
+    /// before anybody can ask whether it serves.
+    pub fn succeed(&self, old: &Self) {
+        let instances = old.instances();
         let total = scale::total(&instances);
         *self.lock() = instances;
         self.bound(total);
+        self.serving.set(old.serving().clone()).ok();
     }
 
     /// However many are asked for, its limits hold.
@@ -244,7 +242,7 @@ impl Actors {
     pub fn remove(&self, id: &ActorId) -> Option<Arc<RunningActor>> {
         let removed = self.running.remove(id).map(|(_, actor)| actor);
         if let Some(actor) = &removed {
-            actor.serving.cancel();
+            actor.serving().cancel();
         }
         removed
     }

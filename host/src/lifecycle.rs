@@ -246,16 +246,14 @@ async fn try_update(core: &Arc<Core>, command: &UpdateActor) -> Result<(), Actor
     Ok(())
 }
 
-/// Puts one load of an actor in another's place. Calls under way end where they began.
-fn replace(core: &Arc<Core>, old: &Arc<RunningActor>, new: &Arc<RunningActor>) -> Result<(), ActorError> {
-    new.inherit(old.instances());
+/// Puts one load of an actor in another's place, also in the queue group. Calls under way end where they began.
+fn replace(core: &Core, old: &Arc<RunningActor>, new: &Arc<RunningActor>) -> Result<(), ActorError> {
+    new.succeed(old);
     core.actors.insert(new.clone());
     if let Err(revoked) = check_not_revoked(core, &new.image_ref, &new.provenance) {
         core.actors.insert(old.clone());
         return Err(revoked);
     }
-    rpc::serve_actor(core, new);
-    old.serving().cancel();
     breaches::tell(core, old);
     Ok(())
 }

@@ -3,6 +3,8 @@
 //! Signature, replay and body are checked by the lattice layer; here it is checked that the actor is the one meant
 //! and that its caller may call it. Invariant: whoever waits for an answer gets one.
 
+mod place;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -12,14 +14,13 @@ use async_nats::Message;
 use bytes::Bytes;
 use claims::{ActorId, ProviderId};
 use contracts::{CallError, TraceContext};
-use futures_util::StreamExt;
 use lattice::{
     client::{ReplayGuard, RpcResponder},
     invocation::{DEADLINE_HEADER, Entity, Invocation, InvocationResponse, UNKNOWN_INVOCATION},
     session::{CallEntry, CallParts},
-    subject::RpcSubject,
 };
 
+pub use self::place::serve_actor;
 use crate::{
     actors::RunningActor,
     broker::Broker,
@@ -101,45 +102,7 @@ impl Inbound {
     }
 }
 
-/// For the broker's word that no more calls will come. One that just went away would never say it.
-const DRAIN: Duration = Duration::from_secs(2);
-
-/// Takes calls for an actor from its queue group until it is removed; what was taken is answered.
-pub fn serve_actor(core: &Arc<Core>, actor: &Arc<RunningActor>) {
-    let Some(broker) = &core.broker else { return };
-    let client = broker.calls.client.clone();
-    let (core, actor) = (core.clone(), actor.clone());
-    let tasks = core.tasks.clone();
-    tasks.spawn(async move {
-        let subject = RpcSubject::Actor(actor.id);
-        let group = subject.queue_group(&core.config.lattice).expect("actors are called through a queue group");
-        let mut calls = match client.queue_subscribe(subject.render(&core.config.lattice), group).await {
-            Ok(calls) => calls,
-            Err(error) => {
-                tracing::error!(%error, actor = %actor.id, "cannot take calls from the lattice");
-                return;
-            }
-        };
-        loop {
-            let call = tokio::select! {
-                call = calls.next() => call,
-                () = actor.serving().cancelled() => break,
-            };
-            let Some(call) = call else { return };
-            core.tasks.spawn(answer(core.clone(), actor.clone(), call));
-        }
-        let drained = async {
-            calls.drain().await.ok();
-            while let Some(call) = calls.next().await {
-                core.tasks.spawn(answer(core.clone(), actor.clone(), call));
-            }
-        };
-        if tokio::time::timeout(DRAIN, drained).await.is_err() {
-            tracing::debug!(actor = %actor.id, "the broker did not confirm the end of a subscription");
-        }
-    });
-}
-
+/// Answers a call that the broker brought for an actor that serves, or served until lately.
 async fn answer(core: Arc<Core>, actor: Arc<RunningActor>, message: Message) {
     let Some(responder) = &core.inbound.responder else { return };
     let trusted = &core.identity.trusted_issuers;
@@ -148,7 +111,7 @@ async fn answer(core: Arc<Core>, actor: Arc<RunningActor>, message: Message) {
     let (reply_to, outcome) = match accepted {
         Ok(incoming) => {
             let deadline = incoming.deadline.unwrap_or_else(|| core.default_deadline());
-            (incoming.reply_to, run_or_spill(&core, &actor, incoming.invocation, deadline).await)
+            (incoming.reply_to, run_or_pass_on(&core, &actor, incoming.invocation, deadline).await)
         }
         Err(rejected) => (rejected.reply_to, Err(rejected.error)),
     };
@@ -161,9 +124,9 @@ async fn answer(core: Arc<Core>, actor: Arc<RunningActor>, message: Message) {
     }
 }
 
-/// A full actor passes a call on to another host that runs it: callers who know nothing of sessions must not wait for,
-/// or be turned away by, one host while another is idle.
-async fn run_or_spill(
+/// An actor that is full, or has stopped, passes a call on to another host that runs it: callers who know nothing of
+/// sessions must not wait for, or be turned away by, one host while another serves.
+async fn run_or_pass_on(
     core: &Arc<Core>,
     actor: &RunningActor,
     invocation: Invocation,
@@ -173,13 +136,20 @@ async fn run_or_spill(
     admit(core, actor, &invocation.origin, &invocation.operation, deadline).await?;
     let Invocation { origin, operation, msg, trace_context, .. } = invocation;
     let trace = TraceContext(trace_context);
+    let call = CallParts { origin: &origin, target: &actor.id, operation: &operation, trace: &trace.0, payload: &msg };
+    if actor.serving().is_cancelled() {
+        actor.barred.check(&actor.id)?;
+        if let Some(elsewhere) = Box::pin(core.spill(&call, deadline)).await {
+            return elsewhere;
+        }
+        // Without another host the actor is what it was told to be: stopped.
+        if core.peers.route(&actor.id).is_none() {
+            return Err(CallError::NotRunning { target: actor.id.to_string() });
+        }
+    }
     let outcome = carry_out(core, actor, &origin, &operation, msg.clone(), deadline, trace.clone()).await;
     match outcome {
-        Err(full) if actor.is_full(&full) => {
-            let call =
-                CallParts { origin: &origin, target: &actor.id, operation: &operation, trace: &trace.0, payload: &msg };
-            Box::pin(core.spill(&call, deadline)).await.unwrap_or(Err(full))
-        }
+        Err(full) if actor.is_full(&full) => Box::pin(core.spill(&call, deadline)).await.unwrap_or(Err(full)),
         outcome => outcome,
     }
 }

@@ -94,6 +94,11 @@ impl TestLattice {
         self.add(name, Home::Here, &|_| {}).await;
     }
 
+    /// The same, with changes to its configuration.
+    pub async fn add_host_with(&mut self, name: &str, change: impl Fn(&mut HostConfig)) {
+        self.add(name, Home::Here, &change).await;
+    }
+
     async fn add(&mut self, name: &str, home: Home, change: &dyn Fn(&mut HostConfig)) {
         let relay = Relay::start(self.nats.address()).await;
         let state_dir = self.dir.path().join(name);
@@ -271,6 +276,12 @@ impl TestLattice {
     pub async fn start_again(&mut self, name: &str) {
         self.stop(name).await;
         self.add(name, Home::Here, &|_| {}).await;
+    }
+
+    /// The same as a process of its own.
+    pub async fn start_process_again(&mut self, name: &str) {
+        self.stop(name).await;
+        self.add(name, Home::Process, &|_| {}).await;
     }
 }
 

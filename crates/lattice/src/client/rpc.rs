@@ -2,7 +2,7 @@
 //!
 //! Owns the way out and back of one signed invocation; signing and routing are the caller's. Invariants: a call ends
 //! within its timeout (and the protocol's extra time when a payload goes through the object store), at once when there
-//! is nobody or no connection; a small call costs one message each way and nothing else.
+//! is nobody or no connection, but for the moment in which a client that was just made connects; a small call costs one message each way and nothing else.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -23,6 +23,8 @@ use crate::{
     subject::{self, RpcSubject},
 };
 
+/// How long the first connection is waited for, from when the client was made.
+const FIRST_CONNECTION: Duration = Duration::from_secs(1);
 /// How often a call that waits looks whether the connection is still there.
 const CONNECTION_CHECK: Duration = Duration::from_millis(50);
 /// Longest wait for the deletion of a large answer that is already read: a tool may exit right after its call.
@@ -37,7 +39,7 @@ pub struct RpcClient {
 
 #[derive(Clone)]
 enum Way {
-    Nats { client: Client, bodies: Bodies, denials: Denials },
+    Nats { client: Client, bodies: Bodies, denials: Denials, since: Instant },
     Socket(SocketClient),
 }
 
@@ -46,7 +48,7 @@ impl RpcClient {
     #[must_use]
     pub fn nats(client: Client, lattice: LatticeId, js_domain: Option<&str>) -> Self {
         let bodies = Bodies::new(client.clone(), &lattice, js_domain);
-        Self { way: Way::Nats { client, bodies, denials: Denials::default() }, lattice }
+        Self { way: Way::Nats { client, bodies, denials: Denials::default(), since: Instant::now() }, lattice }
     }
 
     /// The same client, which knows what its server forbids and says so instead of waiting for an answer.
@@ -86,7 +88,10 @@ impl RpcClient {
             extended: false,
         };
         match &self.way {
-            Way::Nats { client, bodies, denials } => call.over_nats(client, bodies, denials, invocation).await,
+            Way::Nats { client, bodies, denials, since } => {
+                call.begin(client, *since).await?;
+                call.over_nats(client, bodies, denials, invocation).await
+            }
             Way::Socket(socket) => call.over_socket(socket, invocation, timeout).await,
         }
     }
@@ -102,6 +107,15 @@ struct Call {
 }
 
 impl Call {
+    /// Goes on when there is a connection. Whoever has just started gets a moment for its first one.
+    async fn begin(&self, client: &Client, since: Instant) -> Result<(), CallError> {
+        if client.connection_state() == State::Pending {
+            // What waits here was sent, or could not be, when the first connection is there.
+            tokio::time::timeout_at(self.deadline.min(since + FIRST_CONNECTION), client.flush()).await.ok();
+        }
+        self.check_connection(client)
+    }
+
     async fn over_nats(
         mut self,
         client: &Client,
@@ -109,7 +123,6 @@ impl Call {
         denials: &Denials,
         mut invocation: Invocation,
     ) -> Result<Bytes, CallError> {
-        self.check_connection(client)?;
         let mut stored = None;
         if is_chunked(invocation.msg.len() as u64) {
             self.extend();

@@ -1,0 +1,149 @@
+//! An actor's place in its queue group: calls are taken from the broker until the actor no longer serves.
+//!
+//! The client library forgets a subscription in the moment in which it asks the broker to end it, and drops the calls
+//! that are still on their way. A busy place is therefore left by number: broker and library both end the subscription
+//! after so many more calls, and none is lost. Invariant: a call that was taken is answered.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_nats::{Message, Subscriber};
+use futures_util::StreamExt;
+use lattice::subject::RpcSubject;
+
+use super::answer;
+use crate::{actors::RunningActor, core::Core};
+
+/// For the broker's word that no more calls will come. One that just went away would never say it.
+const DRAIN: Duration = Duration::from_secs(2);
+/// How long a place is left by number. Calls that come rarely are not worth a longer wait.
+const LINGER: Duration = Duration::from_secs(2);
+/// A busy place is left after the calls of a quarter of a second: more are not on their way from the broker at once.
+const PART: u64 = 4;
+/// And after so many at least.
+const FEWEST: u64 = 2;
+
+/// Takes calls for an actor, and for those that replace it, until it no longer serves.
+pub fn serve_actor(core: &Arc<Core>, actor: &Arc<RunningActor>) {
+    let Some(broker) = &core.broker else { return };
+    let (core, actor, client) = (core.clone(), actor.clone(), broker.calls.client.clone());
+    core.tasks.clone().spawn(async move {
+        let subject = RpcSubject::Actor(actor.id);
+        let group = subject.queue_group(&core.config.lattice).expect("actors are called through a queue group");
+        match client.queue_subscribe(subject.render(&core.config.lattice), group).await {
+            Ok(calls) => Place { core, actor, calls, taken: 0, pace: Pace::default() }.serve().await,
+            Err(error) => tracing::error!(%error, actor = %actor.id, "cannot take calls from the lattice"),
+        }
+    });
+}
+
+struct Place {
+    core: Arc<Core>,
+    /// Who took the last call.
+    actor: Arc<RunningActor>,
+    calls: Subscriber,
+    taken: u64,
+    pace: Pace,
+}
+
+impl Place {
+    async fn serve(mut self) {
+        let serving = self.actor.serving().clone();
+        loop {
+            tokio::select! {
+                call = self.calls.next() => match call {
+                    Some(call) => self.take(call),
+                    None => return, // the connection is closed
+                },
+                () = serving.cancelled() => break,
+            }
+        }
+        let id = self.actor.id;
+        if !self.leave_by_number().await && tokio::time::timeout(DRAIN, self.leave_at_once()).await.is_err() {
+            tracing::debug!(actor = %id, "the broker did not confirm the end of a subscription");
+        }
+    }
+
+    /// Whether the place is left. It is not, and nothing was done, when calls come too rarely.
+    async fn leave_by_number(&mut self) -> bool {
+        let lately = self.pace.lately(Instant::now());
+        let more = (lately / PART).max(FEWEST);
+        if lately == 0 || self.calls.unsubscribe_after(self.taken + more).await.is_err() {
+            return false;
+        }
+        let all = async {
+            while let Some(call) = self.calls.next().await {
+                self.take(call);
+            }
+        };
+        tokio::time::timeout(LINGER, all).await.is_ok()
+    }
+
+    async fn leave_at_once(&mut self) {
+        self.calls.drain().await.ok();
+        while let Some(call) = self.calls.next().await {
+            self.take(call);
+        }
+    }
+
+    fn take(&mut self, call: Message) {
+        self.taken += 1;
+        self.pace.count(Instant::now());
+        if let Some(current) = self.core.actors.get(&self.actor.id) {
+            self.actor = current; // it may have been replaced since
+        }
+        self.core.tasks.spawn(answer(self.core.clone(), self.actor.clone(), call));
+    }
+}
+
+/// How many calls come in a second.
+#[derive(Default)]
+struct Pace {
+    second: Option<Instant>,
+    now: u64,
+    before: u64,
+}
+
+impl Pace {
+    fn count(&mut self, now: Instant) {
+        self.turn(now);
+        self.now += 1;
+    }
+
+    /// Calls of the last one to two seconds.
+    fn lately(&mut self, now: Instant) -> u64 {
+        self.turn(now);
+        self.now + self.before
+    }
+
+    fn turn(&mut self, now: Instant) {
+        let second = *self.second.get_or_insert(now);
+        let passed = now.saturating_duration_since(second);
+        if passed >= Duration::from_secs(1) {
+            self.before = if passed < Duration::from_secs(2) { self.now } else { 0 };
+            (self.second, self.now) = (Some(now), 0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pace_is_that_of_the_last_seconds() {
+        let (mut pace, start) = (Pace::default(), Instant::now());
+        let at = |ms| start + Duration::from_millis(ms);
+        assert_eq!(pace.lately(start), 0);
+        for ms in [0, 100, 900] {
+            pace.count(at(ms));
+        }
+        assert_eq!(pace.lately(at(950)), 3);
+        pace.count(at(1_100));
+        assert_eq!(pace.lately(at(1_200)), 4);
+        assert_eq!(pace.lately(at(2_300)), 1);
+        assert_eq!(pace.lately(at(5_000)), 0);
+    }
+}
