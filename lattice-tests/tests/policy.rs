@@ -10,11 +10,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use claims::{ActorId, KeyKind, KeyPair};
+use claims::{ActorId, ActorMetadata, KeyKind, KeyPair};
 use futures_util::StreamExt;
 use host::{HostConfig, PolicyConfig, PolicyDefault};
 use lattice::policy::{PolicyAction, PolicyDecision, PolicyRequest};
-use lattice_tests::{Actor, Caller, Signer, SingleHost, TestLattice, eventually, free_address, get, try_get};
+use lattice_tests::{
+    Actor, Caller, HTTPSERVER, KEYVALUE, NatsServer, Signer, SingleHost, TestLattice, eventually, free_address, get,
+    link, try_get,
+};
 
 const TOPIC: &str = "policy.ask";
 const CHANGES: &str = "policy.changes";
@@ -211,6 +214,40 @@ async fn a_provider_is_asked_about_in_the_direction_of_the_call() {
     assert_eq!(question.target.public_key, echo.public_key());
     service.tell(&question.request_id, false).await;
     eventually("refused over HTTP", || async {
+        let answer = try_get(address, "/denied").await?;
+        if answer.status.is_success() { Err("answered".to_owned()) } else { Ok(()) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compiled_in_provider_is_asked_about_also_for_hosts_that_ask_nobody() {
+    let Some(nats) = NatsServer::start().await else { return };
+    let mut lattice = TestLattice::empty(nats);
+    lattice.add_host("a").await;
+    lattice.add_host_with("b", asking(PolicyDefault::Deny, Duration::from_secs(5))).await;
+    lattice.assemble().await;
+    let service = Service::start(&lattice, yes).await;
+    let (operator, signer) = (lattice.operator().await, Signer::default());
+    let store = operator.start_provider(&lattice.id("b"), "builtin://keyvalue-redb").await.expect("it starts");
+    let counter = signer.actor_with(Actor::KvCounter, |claims| {
+        claims.metadata = claims
+            .metadata
+            .take()
+            .map(|metadata| ActorMetadata { caps: Some(vec![HTTPSERVER.to_owned(), KEYVALUE.to_owned()]), ..metadata });
+    });
+    let counter = operator.start_actor(&lattice.id("a"), &counter.reference()).await.expect("it starts");
+    operator.put(&link(&counter, &store, KEYVALUE, &[])).await.expect("the store takes it");
+    let (web, address) =
+        (operator.start_provider(&lattice.id("a"), PROVIDER).await.expect("it starts"), free_address());
+    operator.link(&counter, &web, &[("address", &address.to_string())]).await.expect("the link is taken");
+    get(address, "/permitted").await;
+    let [question] = &service.asked(PolicyAction::PerformInvocation)[..] else { panic!("asked once") };
+    assert_eq!(question.source.public_key, Some(counter.public_key()));
+    assert_eq!(question.target.public_key, store.public_key());
+    assert_eq!(question.host.public_key, lattice.id("b"));
+    service.tell(&question.request_id, false).await;
+    eventually("the store refuses", || async {
         let answer = try_get(address, "/denied").await?;
         if answer.status.is_success() { Err("answered".to_owned()) } else { Ok(()) }
     })

@@ -1,7 +1,8 @@
 //! Where the policy stands in the way: one function per action, called by whoever is about to do it.
 //!
-//! A call is asked about once, on the host where its target is: that is where hosts of the protocol ask. A call to a
-//! provider is asked about on the host of its caller, because a provider asks nobody. Invariants: without a policy
+//! A call is asked about on the host where its target is: that is where hosts of the protocol ask. A call to a provider
+//! is asked about on the host of its caller, because a provider process asks nobody, and where a provider is compiled in
+//! on the host that runs it as well, because that of the caller may have no policy. Invariants: without a policy
 //! these return at once; a call waits for a decision no longer than its deadline.
 
 use std::{sync::Arc, time::Instant};

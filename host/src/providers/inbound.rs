@@ -1,6 +1,6 @@
 //! Calls from other hosts to providers embedded in this one, and hosts that ask whether such a provider serves a link.
 //!
-//! Owns the checks of such a call: signature, target, link, claims, revocation. A provider process has the same in its SDK.
+//! Owns the checks of such a call: signature, target, link, claims, revocation, policy. A provider process has the same in its SDK.
 //! Invariant: nothing is called here that its caller could not call on this host.
 
 use std::{
@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 use super::RunningProvider;
 use crate::{
     core::{Core, unix_now},
-    revocations,
+    policy, revocations,
 };
 
 /// Calls that run at once; more wait in the subscription.
@@ -98,13 +98,14 @@ async fn carry_out(
     if invocation.target.public_key != provider.spec.id.as_str() {
         return Err(CallError::Unauthorized { reason: "the invocation is for another target".to_owned() });
     }
-    let actor = check_origin(core, provider, &invocation.origin.public_key)?;
+    let link = check_origin(core, provider, &invocation.origin.public_key)?;
     let deadline = incoming.deadline.unwrap_or_else(|| core.default_deadline());
     if deadline <= Instant::now() {
         return Err(CallError::DeadlineExceeded { step: "waiting to be called".to_owned() });
     }
+    policy::may_call_over(core, &link, deadline).await?;
     let call = ProviderCall {
-        actor,
+        actor: link.actor_id,
         operation: invocation.operation,
         payload: invocation.msg,
         deadline,
@@ -114,24 +115,22 @@ async fn carry_out(
     tokio::time::timeout_at(deadline.into(), embedded.call(call)).await.unwrap_or_else(late)
 }
 
-/// The actor that calls, if it is linked, granted the contract and not revoked.
-fn check_origin(core: &Core, provider: &RunningProvider, origin: &str) -> Result<ActorId, CallError> {
+/// The link of the actor that calls, if it is granted the contract and not revoked.
+fn check_origin(core: &Core, provider: &RunningProvider, origin: &str) -> Result<Arc<Link>, CallError> {
     let spec = &provider.spec;
     let actor: ActorId = origin
         .parse()
         .map_err(|_| CallError::Unauthorized { reason: "the origin of the invocation is no actor".to_owned() })?;
     let link = core.tables().links.granting(&actor, &spec.id, spec.link_name.as_str());
-    if link.is_none_or(|link| link.contract_id != spec.contract) {
-        return Err(CallError::NotLinked {
-            actor: origin.to_owned(),
-            contract: spec.contract.to_string(),
-            link_name: spec.link_name.to_string(),
-        });
-    }
+    let link = link.filter(|link| link.contract_id == spec.contract).ok_or_else(|| CallError::NotLinked {
+        actor: origin.to_owned(),
+        contract: spec.contract.to_string(),
+        link_name: spec.link_name.to_string(),
+    })?;
     core.check_grant(&actor, spec.contract.as_str())?;
     revocations::check_caller(core, actor.public_key())?;
     provider.check_reachable()?;
-    Ok(actor)
+    Ok(link)
 }
 
 /// Links come by lattice state alone; a host that moves one wants to hear when it is served.
