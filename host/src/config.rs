@@ -92,6 +92,16 @@ pub struct HostArgs {
     /// Compiled code.
     #[command(flatten)]
     pub engine: EngineArgs,
+    /// Ask the config service of the lattice for registry credentials.
+    #[arg(
+        long,
+        env = "WASMCLOUD_CONFIG_SERVICE",
+        num_args = 0..=1,
+        default_value = "false",
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new()
+    )]
+    pub config_service_enabled: bool,
     /// The policy service.
     #[command(flatten)]
     pub policy: PolicyArgs,
@@ -167,6 +177,8 @@ pub struct HostConfig {
     pub allow_file_load: bool,
     /// Registries and their cache.
     pub artifacts: ArtifactConfig,
+    /// Whether the config service is asked for registry credentials.
+    pub config_service: bool,
     /// The policy service; none means that everything is permitted.
     pub policy: Option<PolicyConfig>,
     /// Deadline of a call that brings none.
@@ -217,6 +229,7 @@ impl HostConfig {
             labels: BTreeMap::new(),
             allow_file_load: false,
             artifacts,
+            config_service: false,
             policy: None,
             rpc_timeout: Duration::from_secs(2),
             sessions: true,
@@ -260,6 +273,7 @@ impl HostArgs {
         config.allowed_issuers = strict.then_some(issuers);
         config.artifacts = self.artifacts.clone().into_config(&mut problems, config.artifacts.cache_dir.clone());
         self.engine.clone().apply(&mut config.runtime, &config.artifacts.cache_dir);
+        config.config_service = self.config_service_enabled;
         config.policy = self.policy.clone().into_config(&mut problems);
         config.labels = problems.labels(&self.labels);
         let control = Side {

@@ -33,7 +33,7 @@ use crate::{
     breaches,
     broker::Broker,
     config::HostConfig,
-    control,
+    config_service, control,
     core::{Core, Identity},
     effects, events, heartbeat,
     identity::{builtin_labels, friendly_name, load_or_create_key},
@@ -211,6 +211,8 @@ impl Host {
             core.tasks.spawn(publisher.run(core.publishing.clone()));
         }
         serve_lattice(&core).await;
+        // What is taken up may have to be fetched with these credentials.
+        tokio::time::timeout(SYNC_WITHIN, config_service::ask(&core)).await.ok();
         take_up::begin(&core).await;
         if let Some(listener) = admin {
             core.tasks.spawn(admin::serve(core.clone(), listener, synced.clone()));

@@ -13,6 +13,7 @@ mod breaches;
 mod broker;
 mod buckets;
 pub mod config;
+mod config_service;
 mod control;
 mod core;
 mod effects;

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use contracts::http_message::{decode_request, decode_response};
+use lattice::config_service::{ConfigAnswer, ConfigQuestion};
 use lattice::control::{self, ControlRequest};
 use lattice::event::Event;
 use lattice::invocation::{Invocation, InvocationResponse};
@@ -53,6 +54,9 @@ pub fn control(data: &[u8]) {
     check::<control::DeleteLabel>(data);
     check::<control::DeleteLink>(data);
     check::<control::PutRevocations>(data);
+    check::<control::RegistryCredentials>(data);
+    check::<ConfigQuestion>(data);
+    check::<ConfigAnswer>(data);
     check::<Link>(data);
 }
 

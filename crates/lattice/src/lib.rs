@@ -5,6 +5,7 @@
 
 #[cfg(feature = "client")]
 pub mod client;
+pub mod config_service;
 pub mod control;
 pub mod event;
 pub mod invocation;

@@ -6,6 +6,11 @@
 mod error;
 mod reference;
 
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
 use artifacts::{
     ArtifactStore, Cache, CredentialBook, Credentials, FetchOptions, Origin, Reference, Registry, RegistryOptions,
     Silent,
@@ -38,6 +43,8 @@ pub struct Artifacts {
     allow_files: bool,
     options: FetchOptions,
     store: ArtifactStore,
+    /// Registries whose credentials were put since the start.
+    put: Mutex<BTreeSet<String>>,
 }
 
 impl Artifacts {
@@ -59,7 +66,7 @@ impl Artifacts {
         })?;
         let cache = Cache::open(&config.cache_dir, config.cache_bytes)?;
         let options = FetchOptions { allow_latest: config.allow_latest, no_cache: false };
-        Ok(Self { allow_files, options, store: ArtifactStore::new(registry, cache) })
+        Ok(Self { allow_files, options, store: ArtifactStore::new(registry, cache), put: Mutex::default() })
     }
 
     /// Reads the bytes behind a reference. Holds no lock; dropping the future abandons it. Fetches of one artifact at one
@@ -103,6 +110,22 @@ impl Artifacts {
 
     /// Uses these credentials from now on; registries that are not named keep theirs.
     pub fn set_credentials(&self, given: RegistryCredentials) {
+        self.put().extend(given.0.keys().cloned());
+        self.use_credentials(given);
+    }
+
+    /// Uses these credentials from now on, except where somebody has put others since this host started.
+    pub fn offer_credentials(&self, mut given: RegistryCredentials) {
+        let put = self.put();
+        given.0.retain(|registry, _| !put.contains(registry));
+        self.use_credentials(given);
+    }
+
+    fn put(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.put.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn use_credentials(&self, given: RegistryCredentials) {
         for (registry, credential) in given.0 {
             let credentials = match (credential.token, credential.username, credential.password) {
                 (Some(token), _, _) => Credentials::Bearer(token.into()),
