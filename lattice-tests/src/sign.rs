@@ -88,7 +88,21 @@ impl Signer {
     /// When it cannot be signed or written.
     #[must_use]
     pub fn wasm(&self, name: &str, wasm: &[u8]) -> Signed<ActorId> {
-        self.sign(name, wasm, |_| {})
+        self.wasm_with(name, wasm, |_| {})
+    }
+
+    /// The same, with changes to what is signed.
+    ///
+    /// # Panics
+    /// When it cannot be signed or written.
+    #[must_use]
+    pub fn wasm_with(
+        &self,
+        name: &str,
+        wasm: &[u8],
+        change: impl FnOnce(&mut Claims<ActorMetadata>),
+    ) -> Signed<ActorId> {
+        self.sign(name, wasm, change)
     }
 
     fn sign(&self, name: &str, wasm: &[u8], change: impl FnOnce(&mut Claims<ActorMetadata>)) -> Signed<ActorId> {

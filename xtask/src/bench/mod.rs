@@ -14,7 +14,7 @@ use crate::{
     nats_server, tools, workspace,
 };
 
-const PACKAGES: &[&str] = &["wash-cli", "wash-host", "lattice-tests"];
+const PACKAGES: &[&str] = &["wash-cli", "wash-host", "provider-httpserver", "lattice-tests"];
 
 /// Flags of `bench`.
 #[derive(Debug, clap::Args)]
@@ -31,7 +31,7 @@ pub struct Args {
 /// Flags that are passed on to the bench, which checks them.
 #[derive(Debug, clap::Args)]
 struct BenchArgs {
-    /// Only these rows: local-call, remote-call, http, start-actor, host, sign; repeatable.
+    /// Only these groups of rows, by the names in `docs/performance.md`; repeatable.
     #[arg(long, value_name = "ROW")]
     only: Vec<String>,
     /// Time for measuring each group of rows, seconds [default: 15].

@@ -2,6 +2,7 @@
 
 use std::{fs, thread};
 
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 /// What Linux says about itself; `unknown` elsewhere.
@@ -50,6 +51,15 @@ impl Machine {
 pub fn load() -> String {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split(' ').next().filter(|text| !text.is_empty()).unwrap_or("unknown").to_owned()
+}
+
+/// A figure of the memory of a process in bytes, by its name in `/proc/PID/status`.
+pub fn memory_of(pid: &str, name: &str) -> Result<f64> {
+    let path = format!("/proc/{pid}/status");
+    let status = fs::read_to_string(&path).with_context(|| format!("cannot read `{path}`"))?;
+    let value = value_of(&status, name).with_context(|| format!("no `{name}`"))?;
+    let kib: f64 = value.split(' ').next().unwrap_or_default().parse().context("memory is no number")?;
+    Ok(kib * 1024.0)
 }
 
 /// The first `key : value` line with this key.

@@ -25,7 +25,7 @@ use crate::{machine::Machine, measure::Plan, phases::Extent, report::Report};
 #[derive(Parser)]
 #[command(name = "bench", max_term_width = 120)]
 struct Cli {
-    /// Only these rows; `many-actors` is measured only when it is named.
+    /// Only these rows; `many-actors` and `hosts` are measured only when they are named.
     #[arg(long, value_enum, value_name = "ROW", value_delimiter = ',')]
     only: Vec<rows::Group>,
     /// Time for measuring each group of rows, seconds.

@@ -21,6 +21,8 @@ pub enum Unit {
     PerSecond,
     /// Size.
     Bytes,
+    /// Hundredths of a processor core.
+    Percent,
 }
 
 /// What ours over theirs, or a figure itself, may be.
@@ -101,7 +103,9 @@ impl Unit {
             Self::Seconds if value < 1e-3 => format!("{:.2} µs", value * 1e6),
             Self::Seconds if value < 1.0 => format!("{:.2} ms", value * 1e3),
             Self::Seconds => format!("{value:.2} s"),
+            Self::PerSecond if value < 100.0 => format!("{value:.1}/s"),
             Self::PerSecond => format!("{value:.0}/s"),
+            Self::Percent => format!("{value:.3} %"),
             Self::Bytes if value < f64::from(1 << 20) => format!("{:.1} KiB", value / 1024.0),
             Self::Bytes => format!("{:.1} MiB", value / f64::from(1 << 20)),
         }
@@ -112,6 +116,7 @@ impl Unit {
             Self::Seconds => "seconds",
             Self::PerSecond => "per_second",
             Self::Bytes => "bytes",
+            Self::Percent => "percent",
         }
     }
 }

@@ -32,7 +32,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::machine::value_of;
+use crate::machine::memory_of;
 
 /// Above every number in flight.
 pub const MANY: u32 = 1000;
@@ -63,19 +63,28 @@ pub struct World {
 impl World {
     /// Without a broker.
     pub fn alone() -> Result<Self> {
-        Ok(Self {
-            dir: tempfile::tempdir().context("cannot make a directory")?,
-            signer: Signer::default(),
-            lattice: LatticeId::default(),
-            cluster: KeyPair::generate(KeyKind::Cluster),
-            nats: None,
-        })
+        Ok(Self::inside(tempfile::tempdir().context("cannot make a directory")?))
     }
 
     /// With a broker.
     pub async fn with_nats() -> Result<Self> {
         let nats = NatsServer::start().await.context("there is no nats-server; `cargo xtask bench` provides one")?;
         Ok(Self { nats: Some(nats), ..Self::alone()? })
+    }
+
+    /// With this broker, and everything else in this directory.
+    pub fn over(nats: NatsServer, dir: TempDir) -> Self {
+        Self { nats: Some(nats), ..Self::inside(dir) }
+    }
+
+    fn inside(dir: TempDir) -> Self {
+        Self {
+            dir,
+            signer: Signer::default(),
+            lattice: LatticeId::default(),
+            cluster: KeyPair::generate(KeyKind::Cluster),
+            nats: None,
+        }
     }
 
     /// The broker.
@@ -149,8 +158,15 @@ impl World {
 
     /// The same with an engine of other sizes.
     pub async fn start_here_with(&self, runtime: RuntimeConfig) -> Result<HostHere> {
-        let mut config = HostConfig::new(self.lattice.clone(), self.dir.path().join("here"));
-        config.runtime = runtime;
+        let config = HostConfig { runtime, ..self.config("here") };
+        let host = HostHere::start(self.operator_at(&config.state_dir), config, &[DRIVER]).await?;
+        host.operator.start_provider(&host.id, "builtin://bench-driver").await.map_err(anyhow::Error::msg)?;
+        Ok(host)
+    }
+
+    /// Settings of a host of this process with its state in `name`.
+    pub fn config(&self, name: &str) -> HostConfig {
+        let mut config = HostConfig::new(self.lattice.clone(), self.dir.path().join(name));
         config.allow_file_load = true;
         config.cluster_key = Some(self.cluster.clone());
         config.ctl = self.nats.as_ref().map(|nats| NatsOptions {
@@ -159,12 +175,7 @@ impl World {
             ..NatsOptions::default()
         });
         config.rpc = config.ctl.clone();
-        let operator = self.operator_at(&config.state_dir);
-        let host = Box::pin(Host::start(config, &[DRIVER])).await?; // a large future, inside several others
-        let (id, stop) = (host.id(), host.stop_token());
-        let running = HostHere { operator, id, stop, task: tokio::spawn(host.run(std::future::pending())) };
-        running.operator.start_provider(&id, "builtin://bench-driver").await.map_err(anyhow::Error::msg)?;
-        Ok(running)
+        config
     }
 }
 
@@ -192,11 +203,7 @@ impl HostProcess {
 
     /// A figure of its memory in bytes, by its name in `/proc/PID/status`.
     pub fn memory(&self, name: &str) -> Result<f64> {
-        let path = format!("/proc/{}/status", self.pid()?);
-        let status = std::fs::read_to_string(&path).with_context(|| format!("cannot read `{path}`"))?;
-        let value = value_of(&status, name).with_context(|| format!("no `{name}`"))?;
-        let kib: f64 = value.split(' ').next().unwrap_or_default().parse().context("memory is no number")?;
-        Ok(kib * 1024.0)
+        memory_of(&self.pid()?.to_string(), name)
     }
 
     /// Ends it in order.
@@ -219,6 +226,13 @@ pub struct HostHere {
 }
 
 impl HostHere {
+    /// Starts one; `operator` is at its socket.
+    pub async fn start(operator: Operator, config: HostConfig, builtins: &[Builtin]) -> Result<Self> {
+        let host = Box::pin(Host::start(config, builtins)).await?; // a large future, inside several others
+        let (id, stop) = (host.id(), host.stop_token());
+        Ok(Self { operator, id, stop, task: tokio::spawn(host.run(std::future::pending())) })
+    }
+
     /// The driver's way to an actor: links it, and returns when calls arrive.
     pub async fn drive(&self, actor: ActorId) -> Result<Driver> {
         let link = Link {

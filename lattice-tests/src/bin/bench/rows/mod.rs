@@ -3,7 +3,9 @@
 pub mod alone;
 pub mod bare;
 mod host;
+mod hosts;
 mod http;
+mod http_remote;
 mod http_warm;
 mod instances;
 pub mod local_call;
@@ -32,6 +34,8 @@ pub enum Group {
     Http,
     /// The same, with instances that serve many requests.
     HttpWarm,
+    /// HTTP to a provider process, and from there to an actor on another host.
+    HttpRemoteProvider,
     /// `wash start actor` until the first answer.
     StartActor,
     /// Start, memory and size of `wash-host`.
@@ -42,6 +46,8 @@ pub enum Group {
     Sign,
     /// A thousand idle actors, ten thousand starts and stops. Takes minutes, so only when it is named.
     ManyActors,
+    /// Ten and a hundred hosts in one lattice. Takes minutes, so only when it is named.
+    Hosts,
 }
 
 impl Group {
@@ -53,16 +59,18 @@ impl Group {
             Self::Instances => instances::run(plan).await,
             Self::Http => http::run(plan).await,
             Self::HttpWarm => http_warm::run(plan).await,
+            Self::HttpRemoteProvider => http_remote::run(plan).await,
             Self::StartActor => start_actor::run(plan).await,
             Self::Host => host::run(plan).await,
             Self::Neighbours => neighbours::run(plan).await,
             Self::Sign => sign::run(plan).await,
             Self::ManyActors => many_actors::run().await,
+            Self::Hosts => hosts::run(plan).await,
         }
     }
 
     /// Whether it is measured when no group is named.
     pub fn is_usual(self) -> bool {
-        self != Self::ManyActors
+        !matches!(self, Self::ManyActors | Self::Hosts)
     }
 }

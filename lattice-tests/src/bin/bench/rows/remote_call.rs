@@ -20,7 +20,8 @@ use crate::{
     world::{Driver, World},
 };
 
-const IN_FLIGHT: usize = 64;
+/// Calls at once, where it is many.
+pub const IN_FLIGHT: usize = 64;
 const SUBJECT: &str = "bench.echo";
 
 /// Measures the group.
@@ -35,8 +36,7 @@ pub async fn run(plan: Plan) -> Result<Vec<Row>> {
     let relay = request(&callee.id)?;
     eventually("a call to the other host", || driver.call(RELAY, relay.clone())).await;
 
-    let _answering = start_answering(&world).await?;
-    let client = world.nats()?.client().await;
+    let (_answering, client) = start_answering(&world).await?;
     let half = Plan { time: plan.time / 2, ..plan };
     let mut many = [many_calls(driver.clone(), relay.clone()), many_requests(client.clone())];
     let rates = pair(in_turns(half, &mut many).await?)?;
@@ -62,20 +62,21 @@ pub async fn run(plan: Plan) -> Result<Vec<Row>> {
     ])
 }
 
-fn pair<T>(both: Vec<T>) -> Result<(T, T)> {
+/// What was sampled of two contenders.
+pub fn pair<T>(both: Vec<T>) -> Result<(T, T)> {
     let [ours, theirs] = <[T; 2]>::try_from(both).ok().context("samples of both")?;
     Ok((ours, theirs))
 }
 
-/// The answering half of the baseline, as soon as it answers.
-async fn start_answering(world: &World) -> Result<Guarded> {
+/// The answering half of the baseline, and the asking half, as soon as it is answered.
+pub async fn start_answering(world: &World) -> Result<(Guarded, async_nats::Client)> {
     let program = std::env::current_exe().context("the path of this program")?;
     let nats: &NatsServer = world.nats()?;
     let args = ["answer-nats", &nats.url(), SUBJECT];
     let process = Guarded::start(&program, &args, &[], &world.dir.path().join("answer-nats.log"));
     let client = nats.client().await;
     eventually("an answer over NATS", || client.request(SUBJECT, Bytes::new())).await;
-    Ok(process)
+    Ok((process, client))
 }
 
 async fn call(driver: Driver, relay: Bytes) -> Result<()> {
@@ -93,7 +94,8 @@ fn many_calls(driver: Driver, relay: Bytes) -> Contender {
     })
 }
 
-fn many_requests(client: async_nats::Client) -> Contender {
+/// The asking half of the baseline, many at once.
+pub fn many_requests(client: async_nats::Client) -> Contender {
     Contender::new("async-nats", move |slice| {
         let client = client.clone();
         calls_per_second(slice, IN_FLIGHT, move || ask(client.clone()))
