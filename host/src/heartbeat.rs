@@ -9,8 +9,8 @@ use bytes::Bytes;
 use claims::HostId;
 use futures_util::StreamExt;
 use lattice::{
-    control::{HostInventory, HostSummary},
-    event::{Event, EventData, HostStarted},
+    control::HostInventory,
+    event::{Event, EventData, EventHead, EventKind, HostStarted},
     subject::{ControlSubject, events},
 };
 use tokio::{
@@ -60,14 +60,30 @@ pub async fn follow_peers(core: Arc<Core>, broker: &Broker) {
             message = messages.next() => message,
         };
         let Some(message) = message else { return };
-        let Ok(event) = Event::from_json(&message.payload) else { continue };
-        if event.source == core.identity.host_id.as_str() {
-            continue;
-        }
-        if let Ok(host) = event.source.parse() {
-            note(&core, host, &event.data, Instant::now());
-        }
+        take_in(&core, &message.payload);
     }
+}
+
+/// Most of what is told, such as `linkdef_set` by every host for every link, is nothing but a sign of life, and is not
+/// read any further.
+fn take_in(core: &Core, message: &[u8]) {
+    let Ok(head) = EventHead::from_json(message) else { return };
+    if head.source == core.identity.host_id.as_str() {
+        return;
+    }
+    let (Ok(host), now) = (head.source.parse(), Instant::now()) else { return };
+    if !head.kind.is_some_and(tells_of_a_peer) {
+        return core.peers.heard(host, now);
+    }
+    if let Ok(event) = Event::from_json(message) {
+        note(core, host, &event.data, now);
+    }
+}
+
+/// Whether [`note`] looks at what such an event says.
+fn tells_of_a_peer(kind: EventKind) -> bool {
+    use EventKind::{ActorScaled, ActorsStarted, ActorsStopped, HostHeartbeat, HostStarted, HostStopped};
+    matches!(kind, HostStarted | HostStopped | HostHeartbeat | ActorsStarted | ActorScaled | ActorsStopped)
 }
 
 /// What an event says about its host. The source counts, whatever else stands in it.
@@ -164,8 +180,13 @@ pub async fn announce(core: Arc<Core>, mut synced: watch::Receiver<bool>) {
     }));
 }
 
+/// Only who answers is read: in a lattice of many hosts, each names all the others.
 fn hear(core: &Core, answer: &[u8]) {
-    let Ok(host) = serde_json::from_slice::<HostSummary>(answer) else { return };
+    #[derive(serde::Deserialize)]
+    struct Answer {
+        id: HostId,
+    }
+    let Ok(host) = serde_json::from_slice::<Answer>(answer) else { return };
     if host.id != core.identity.host_id {
         core.peers.heard(host.id, Instant::now());
     }

@@ -8,6 +8,8 @@ mod data;
 mod limit;
 mod revoked;
 
+use std::borrow::Cow;
+
 use claims::HostId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -155,9 +157,7 @@ impl EventData {
     }
 
     fn from_parts(event_type: String, data: Value) -> Self {
-        let kind = event_type
-            .strip_prefix(TYPE_PREFIX)
-            .and_then(|name| EventKind::ALL.iter().copied().find(|kind| kind.as_str() == name));
+        let kind = EventKind::of_type(&event_type);
         // Arrays would be read by position; nobody sends them.
         if let (Some(kind), true) = (kind, data.is_object())
             && let Ok(known) = Self::read(kind, &data)
@@ -165,6 +165,40 @@ impl EventData {
             return known;
         }
         Self::Other { event_type, data }
+    }
+}
+
+impl EventKind {
+    fn of_type(event_type: &str) -> Option<Self> {
+        let name = event_type.strip_prefix(TYPE_PREFIX)?;
+        Self::ALL.iter().copied().find(|kind| kind.as_str() == name)
+    }
+}
+
+/// Who tells which event. What is said is not read, and need not be right: for whoever hears everything in a lattice and
+/// reads little of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventHead {
+    /// Which event it is; none when we do not know it.
+    pub kind: Option<EventKind>,
+    /// As in [`Event::source`].
+    pub source: String,
+}
+
+impl EventHead {
+    /// Reads the head of a structured JSON CloudEvent.
+    ///
+    /// # Errors
+    /// [`EventError`] when the envelope is malformed.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, EventError> {
+        #[derive(Deserialize)]
+        struct Head<'a> {
+            #[serde(rename = "type", borrow)]
+            event_type: Cow<'a, str>,
+            source: String,
+        }
+        let head: Head = serde_json::from_slice(bytes).map_err(|error| EventError::Json(error.to_string()))?;
+        Ok(Self { kind: EventKind::of_type(&head.event_type), source: head.source })
     }
 }
 

@@ -10,9 +10,9 @@ use std::time::{Duration, SystemTime};
 use lattice::control::{Annotations, Labels};
 use lattice::event::{
     ActorClaims, ActorLimitExceeded, ActorRevoked, ActorScaleFailed, ActorScaled, ActorsStartFailed, ActorsStarted,
-    ActorsStopped, ConfigChanged, Event, EventData, EventKind, HealthCheck, HostInventory, HostStarted, HostStopped,
-    LinkApplied, LinkChanged, LinkFailed, ProviderClaims, ProviderRevoked, ProviderStartFailed, ProviderStarted,
-    ProviderStopped, RevokedBy,
+    ActorsStopped, ConfigChanged, Event, EventData, EventHead, EventKind, HealthCheck, HostInventory, HostStarted,
+    HostStopped, LinkApplied, LinkChanged, LinkFailed, ProviderClaims, ProviderRevoked, ProviderStartFailed,
+    ProviderStarted, ProviderStopped, RevokedBy,
 };
 use lattice::{ContractId, Link, LinkName};
 use proptest::prelude::*;
@@ -344,6 +344,18 @@ fn what_is_not_a_cloud_event_is_refused() {
     }
     let error = Event::from_json(br#"{"id":"1","type":"t","source":"s","time":"yesterday"}"#).unwrap_err();
     assert!(error.to_string().contains("`yesterday`"), "{error}");
+}
+
+#[test]
+fn the_head_of_an_event_is_read_whatever_it_says() {
+    for data in samples() {
+        let event = event(data);
+        let head = EventHead::from_json(&event.to_json()).unwrap();
+        assert_eq!((head.kind, head.source), (event.data.kind(), event.source));
+    }
+    let head = EventHead::from_json(br#"{"data":[{"type":"x"}],"type":"com.\u0061","source":"s"}"#).unwrap();
+    assert_eq!(head, EventHead { kind: None, source: "s".to_owned() });
+    assert_eq!(EventHead::from_json(br#"{"type":"t"}"#).unwrap_err().code(), "malformed_event");
 }
 
 #[test]
