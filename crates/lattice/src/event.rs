@@ -175,8 +175,8 @@ impl EventKind {
     }
 }
 
-/// Who tells which event. What is said is not read, and need not be right: for whoever hears everything in a lattice and
-/// reads little of it.
+/// Who tells which event. What is said is not read, and need not be right: for whoever hears everything in a lattice
+/// and reads little of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventHead {
     /// Which event it is; none when we do not know it.
