@@ -15,7 +15,7 @@ use bytes::Bytes;
 use claims::{ActorId, ProviderId};
 use contracts::{CallError, TraceContext};
 use lattice::{
-    client::{ReplayGuard, RpcResponder},
+    client::{MAX_SOCKET_BODY, ReplayGuard, RpcResponder},
     invocation::{DEADLINE_HEADER, Entity, Invocation, InvocationResponse, UNKNOWN_INVOCATION},
     session::{CallEntry, CallParts},
 };
@@ -59,7 +59,7 @@ impl Inbound {
         body: Bytes,
     ) -> Option<(Bytes, Option<String>)> {
         let actor = core.actors.get(actor)?;
-        let (id, outcome) = match Invocation::decode(&body) {
+        let (id, outcome) = match Invocation::decode_within(&body, MAX_SOCKET_BODY) {
             Ok(invocation) => {
                 let left = headers.get(DEADLINE_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
                 let deadline = left.map_or_else(
@@ -102,6 +102,9 @@ impl Inbound {
     }
 }
 
+/// What calls are counted under of which nothing can be believed, neither contract nor operation.
+const UNVERIFIED: &str = "unverified";
+
 /// Answers a call that the broker brought for an actor that serves, or served until lately.
 async fn answer(core: Arc<Core>, actor: Arc<RunningActor>, message: Message) {
     let Some(responder) = &core.inbound.responder else { return };
@@ -113,7 +116,10 @@ async fn answer(core: Arc<Core>, actor: Arc<RunningActor>, message: Message) {
             let deadline = incoming.deadline.unwrap_or_else(|| core.default_deadline());
             (incoming.reply_to, run_or_pass_on(&core, &actor, incoming.invocation, deadline).await)
         }
-        Err(rejected) => (rejected.reply_to, Err(rejected.error)),
+        Err(rejected) => {
+            actor.calls.arrived.refused(UNVERIFIED, UNVERIFIED, &rejected.error);
+            (rejected.reply_to, Err(rejected.error))
+        }
     };
     if let Err(error) = &outcome {
         core.failures.called(&actor.id, Peer::Caller, error);
@@ -220,7 +226,9 @@ fn check_target(actor: &RunningActor, invocation: &Invocation) -> Result<(), Cal
     if invocation.target.public_key == actor.id.as_str() {
         return Ok(());
     }
-    Err(CallError::Unauthorized { reason: "the invocation is for another target".to_owned() })
+    let error = CallError::Unauthorized { reason: "the invocation is for another target".to_owned() };
+    actor.calls.arrived.refused(UNVERIFIED, UNVERIFIED, &error);
+    Err(error)
 }
 
 /// A provider may call an actor that is linked to it and granted its contract; actors may call each other. Who is

@@ -23,7 +23,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use lattice::{
-    client::{EVENTS_PATH, SOCKET_ERROR_HEADER},
+    client::{EVENTS_PATH, MAX_SOCKET_BODY, SOCKET_ERROR_HEADER},
     subject::{ControlSubject, RpcSubject},
 };
 use percent_encoding::percent_decode_str;
@@ -33,9 +33,6 @@ use tokio::{
 };
 
 use crate::{control, core::Core};
-
-/// Largest request, bytes.
-const MAX_REQUEST: usize = 64 << 20;
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 
@@ -100,7 +97,7 @@ async fn answer(core: Arc<Core>, request: Request<Incoming>) -> Response<Body> {
         Method::GET if path == EVENTS_PATH => events(&core),
         Method::POST => {
             let (parts, body) = request.into_parts();
-            match Limited::new(body, MAX_REQUEST).collect().await {
+            match Limited::new(body, MAX_SOCKET_BODY).collect().await {
                 Ok(body) => post(core, path.trim_start_matches('/'), &parts.headers, body.to_bytes()).await,
                 Err(_) => text(StatusCode::PAYLOAD_TOO_LARGE, "the request is too large or was cut off"),
             }

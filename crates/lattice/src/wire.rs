@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 /// How deep values may nest.
 const MAX_DEPTH: usize = 64;
 
-/// Largest envelope that is decoded. Payloads above the chunk threshold travel through the object store, so even one
-/// written as an array of integers stays far below.
+/// Largest envelope that is decoded unless said otherwise. Payloads above the chunk threshold travel through the object
+/// store, so even one written as an array of integers stays far below.
 pub(crate) const MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// Why bytes are not the message they should be.
@@ -50,8 +50,13 @@ pub(crate) fn encode<T: Serialize>(value: &T, hint: usize) -> Vec<u8> {
 
 /// Decodes what a peer sent; members may borrow from `bytes`.
 pub(crate) fn decode<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, WireError> {
-    if bytes.len() > MAX_BYTES {
-        return Err(WireError::TooLarge { size: bytes.len(), max: MAX_BYTES });
+    decode_within(bytes, MAX_BYTES)
+}
+
+/// [`decode`] with a limit of its own.
+pub(crate) fn decode_within<'de, T: Deserialize<'de>>(bytes: &'de [u8], max: usize) -> Result<T, WireError> {
+    if bytes.len() > max {
+        return Err(WireError::TooLarge { size: bytes.len(), max });
     }
     let mut deserializer = Deserializer::from_read_ref(bytes);
     deserializer.set_max_depth(MAX_DEPTH);

@@ -29,5 +29,8 @@ pub use self::{
     replay::ReplayGuard,
     responder::{Incoming, Rejected, ReplyTo, RpcResponder},
     rpc::RpcClient,
-    socket::{ERROR_HEADER as SOCKET_ERROR_HEADER, EVENTS_PATH, SocketClient, SocketError, SocketReply},
+    socket::{
+        ERROR_HEADER as SOCKET_ERROR_HEADER, EVENTS_PATH, MAX_BODY as MAX_SOCKET_BODY, SocketClient, SocketError,
+        SocketReply,
+    },
 };

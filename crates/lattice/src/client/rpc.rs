@@ -12,7 +12,7 @@ use contracts::CallError;
 use tokio::time::Instant;
 
 use super::{
-    Denials, SocketClient, SocketError, SocketReply,
+    Denials, MAX_SOCKET_BODY, SocketClient, SocketError, SocketReply,
     bodies::{Bodies, BodyError},
     headers,
 };
@@ -21,6 +21,7 @@ use crate::{
     invocation::{DEADLINE_HEADER, Invocation, InvocationResponse},
     is_chunked,
     subject::{self, RpcSubject},
+    wire::WireError,
 };
 
 /// How long the first connection is waited for, from when the client was made.
@@ -134,7 +135,7 @@ impl Call {
         let headers = headers::of_call(self.time_left(), &invocation.trace_context);
         let message = self.request(client, denials, headers, invocation.encode()).await?;
         let code = headers::error_code(message.headers.as_ref());
-        let response = self.read_response(&message.payload, code)?;
+        let response = self.read_response(InvocationResponse::decode(&message.payload), code)?;
         let result = match self.check_length(&response)? {
             Payload::Inline => response.msg,
             Payload::Stored => {
@@ -161,12 +162,14 @@ impl Call {
             Ok(SocketReply::Answer { body, error_code }) => (body, error_code),
             Ok(SocketReply::Silence) => return Err(self.malformed("it is empty")),
             Ok(SocketReply::Nobody) => return Err(self.not_running()),
+            Err(error @ SocketError::TooLarge) => return Err(CallError::LimitExceeded { limit: error.to_string() }),
             Err(SocketError::TimedOut(_)) => return Err(self.deadline_exceeded(&self.waiting())),
             Err(error @ (SocketError::Connect(_) | SocketError::Broken(_))) => {
                 return Err(self.unreachable(&error.to_string()));
             }
         };
-        let response = self.read_response(&body, code.as_deref())?;
+        let response = InvocationResponse::decode_within(&body, MAX_SOCKET_BODY);
+        let response = self.read_response(response, code.as_deref())?;
         match self.check_length(&response)? {
             Payload::Inline => Ok(response.msg),
             Payload::Stored => Err(self.malformed("its payload is in an object store that this client cannot reach")),
@@ -208,8 +211,12 @@ impl Call {
         })
     }
 
-    fn read_response(&self, payload: &Bytes, code: Option<&str>) -> Result<InvocationResponse, CallError> {
-        let response = InvocationResponse::decode(payload).map_err(|error| self.malformed(&error.to_string()))?;
+    fn read_response(
+        &self,
+        response: Result<InvocationResponse, WireError>,
+        code: Option<&str>,
+    ) -> Result<InvocationResponse, CallError> {
+        let response = response.map_err(|error| self.malformed(&error.to_string()))?;
         // Before the id: who could not read the request does not know its id.
         if let Some(error) = response.error {
             return Err(CallError::from_wire(code, error));

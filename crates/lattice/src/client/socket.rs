@@ -23,7 +23,8 @@ pub const ERROR_HEADER: &str = "lattice-error";
 /// Where the events are.
 pub const EVENTS_PATH: &str = "/events";
 
-const MAX_REPLY: usize = 64 << 20;
+/// Largest request and largest answer, in bytes: of a call there is room for more than an actor may be given by default.
+pub const MAX_BODY: usize = 256 << 20;
 const MAX_EVENT_LINE: usize = 4 << 20;
 
 /// The control socket of one host.
@@ -54,6 +55,9 @@ pub enum SocketError {
     /// Nobody listens on the socket.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// The request is larger than any host takes.
+    #[error("the control socket takes requests of at most {MAX_BODY} bytes")]
+    TooLarge,
     /// No complete answer in time.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
@@ -67,6 +71,7 @@ impl SocketError {
         match self {
             Self::Connect(error) => error.into(),
             Self::TimedOut(after) => ControlError::TimedOut { operation, after },
+            Self::TooLarge => ControlError::Disconnected { reason: self.to_string() },
             Self::Broken(reason) => ControlError::Disconnected { reason },
         }
     }
@@ -104,6 +109,9 @@ impl SocketClient {
         payload: Bytes,
         timeout: Duration,
     ) -> Result<SocketReply, SocketError> {
+        if payload.len() > MAX_BODY {
+            return Err(SocketError::TooLarge);
+        }
         let mut request = Request::builder().method(Method::POST).uri(subject_path(subject));
         for (name, value) in headers {
             request = request.header(*name, value);
@@ -113,7 +121,7 @@ impl SocketClient {
             let status = response.status();
             let error_code =
                 response.headers().get(ERROR_HEADER).and_then(|value| value.to_str().ok()).map(str::to_owned);
-            let body = Limited::new(response.into_body(), MAX_REPLY)
+            let body = Limited::new(response.into_body(), MAX_BODY)
                 .collect()
                 .await
                 .map_err(|error| SocketError::Broken(error.to_string()))?

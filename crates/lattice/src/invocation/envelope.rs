@@ -74,7 +74,15 @@ impl Invocation {
     /// # Errors
     /// [`WireError`]; answer it with [`UNKNOWN_INVOCATION`].
     pub fn decode(message: &Bytes) -> Result<Self, WireError> {
-        let read: ReadInvocation<'_> = wire::decode(message)?;
+        Self::decode_within(message, wire::MAX_BYTES)
+    }
+
+    /// The same where large payloads travel in the envelope, as they do over the control socket.
+    ///
+    /// # Errors
+    /// As [`Self::decode`].
+    pub fn decode_within(message: &Bytes, max: usize) -> Result<Self, WireError> {
+        let read: ReadInvocation<'_> = wire::decode_within(message, max)?;
         Ok(Self {
             origin: read.origin,
             target: read.target,
@@ -163,7 +171,15 @@ impl InvocationResponse {
     /// # Errors
     /// [`WireError`].
     pub fn decode(message: &Bytes) -> Result<Self, WireError> {
-        let read: ReadResponse<'_> = wire::decode(message)?;
+        Self::decode_within(message, wire::MAX_BYTES)
+    }
+
+    /// The same where large results travel in the envelope, as they do over the control socket.
+    ///
+    /// # Errors
+    /// As [`Self::decode`].
+    pub fn decode_within(message: &Bytes, max: usize) -> Result<Self, WireError> {
+        let read: ReadResponse<'_> = wire::decode_within(message, max)?;
         Ok(Self {
             msg: read.msg.into_bytes(message),
             invocation_id: read.invocation_id,
