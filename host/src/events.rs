@@ -20,7 +20,7 @@ use lattice::{
 };
 use tokio::sync::{broadcast, mpsc};
 
-use crate::broker::Connection;
+use crate::{broker::Connection, twins::OwnSigns};
 
 /// Events a slow listener may fall behind.
 const BACKLOG: usize = 1024;
@@ -32,6 +32,7 @@ pub struct Events {
     listeners: broadcast::Sender<Bytes>,
     outgoing: Option<mpsc::Sender<Arc<Outgoing>>>,
     dropped: Arc<AtomicU64>,
+    signs: Arc<OwnSigns>,
 }
 
 struct Outgoing {
@@ -51,10 +52,12 @@ pub struct Publisher {
 pub fn channel(source: HostId, lattice: LatticeId, connection: Option<Connection>) -> (Events, Option<Publisher>) {
     let listeners = broadcast::Sender::new(BACKLOG);
     let Some(connection) = connection else {
-        return (Events { source, listeners, outgoing: None, dropped: Arc::default() }, None);
+        let (dropped, signs) = Default::default();
+        return (Events { source, listeners, outgoing: None, dropped, signs }, None);
     };
     let (sender, outgoing) = mpsc::channel(BACKLOG);
-    let events = Events { source, listeners, outgoing: Some(sender), dropped: Arc::default() };
+    let (dropped, signs) = Default::default();
+    let events = Events { source, listeners, outgoing: Some(sender), dropped, signs };
     (events, Some(Publisher { lattice, connection, outgoing }))
 }
 
@@ -62,6 +65,9 @@ impl Events {
     /// Tells everybody who listens.
     pub fn emit(&self, data: EventData) {
         let event = Event::new(&self.source, SystemTime::now(), data);
+        if is_sign_of_life(&event.data) {
+            self.signs.sent(event.id.clone());
+        }
         let body = Bytes::from(event.to_json());
         self.listeners.send(body.clone()).ok();
         if let Some(outgoing) = &self.outgoing
@@ -70,6 +76,12 @@ impl Events {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(event = %event.name(), "too many events wait for NATS; one is not sent");
         }
+    }
+
+    /// Whether an event under our key says that somebody else lives under it.
+    #[must_use]
+    pub fn is_of_a_twin(&self, event: &Event) -> bool {
+        is_sign_of_life(&event.data) && !self.signs.has(&event.id)
     }
 
     /// How many were not sent because too many waited.
@@ -83,6 +95,10 @@ impl Events {
     pub fn listen(&self) -> broadcast::Receiver<Bytes> {
         self.listeners.subscribe()
     }
+}
+
+fn is_sign_of_life(data: &EventData) -> bool {
+    matches!(data, EventData::HostStarted(_) | EventData::HostHeartbeat(_))
 }
 
 impl Publisher {

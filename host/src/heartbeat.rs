@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use async_nats::Message;
 use bytes::Bytes;
 use claims::HostId;
 use futures_util::StreamExt;
@@ -22,6 +23,7 @@ use crate::{
     broker::Broker,
     control::{VERSION, inventory},
     core::Core,
+    twins::{self, OwnAnswers},
 };
 
 /// Hosts that are asked at once what they run.
@@ -68,7 +70,11 @@ pub async fn follow_peers(core: Arc<Core>, broker: &Broker) {
 /// read any further.
 fn take_in(core: &Core, message: &[u8]) {
     let Ok(head) = EventHead::from_json(message) else { return };
+    let told_twice = || Event::from_json(message).is_ok_and(|event| core.events.is_of_a_twin(&event));
     if head.source == core.identity.host_id.as_str() {
+        if head.kind.is_some_and(tells_of_a_peer) && told_twice() {
+            twins::tell(core.identity.host_id);
+        }
         return;
     }
     let (Ok(host), now) = (head.source.parse(), Instant::now()) else { return };
@@ -137,14 +143,15 @@ async fn ask(core: &Core, host: HostId) {
 /// Asks who is there and says that this host is, after every connect; the answers come as they come.
 pub async fn greet_peers(core: Arc<Core>, broker: &Broker) {
     let inbox = broker.ctl.client.new_inbox();
-    let Ok(mut answers) = broker.ctl.client.subscribe(inbox.clone()).await else { return };
+    let Ok(mut answers) = broker.ctl.client.subscribe(format!("{inbox}.*")).await else { return };
     let mut connected = broker.ctl.connected.clone();
     let ping = ControlSubject::PingHosts.render(&core.root);
-    let mut first = true;
+    let (mut first, mut own) = (true, OwnAnswers::default());
     loop {
         if *connected.borrow_and_update() {
             core.peers.doubt();
-            broker.ctl.client.publish_with_reply(ping.clone(), inbox.clone(), Bytes::new()).await.ok();
+            let reply = format!("{inbox}.{}", own.next_round());
+            broker.ctl.client.publish_with_reply(ping.clone(), reply, Bytes::new()).await.ok();
             if !std::mem::take(&mut first) {
                 // The first connect is announced by `host_started`; after an outage the heartbeat says we are back.
                 core.emit(EventData::HostHeartbeat(inventory(&core)));
@@ -158,7 +165,7 @@ pub async fn greet_peers(core: Arc<Core>, broker: &Broker) {
                     Err(_) => return,
                 },
                 answer = answers.next() => match answer {
-                    Some(answer) => hear(&core, &answer.payload),
+                    Some(answer) => hear(&core, &answer, &mut own),
                     None => return,
                 },
             }
@@ -181,13 +188,18 @@ pub async fn announce(core: Arc<Core>, mut synced: watch::Receiver<bool>) {
 }
 
 /// Only who answers is read: in a lattice of many hosts, each names all the others.
-fn hear(core: &Core, answer: &[u8]) {
+fn hear(core: &Core, answer: &Message, own: &mut OwnAnswers) {
     #[derive(serde::Deserialize)]
     struct Answer {
         id: HostId,
     }
-    let Ok(host) = serde_json::from_slice::<Answer>(answer) else { return };
+    let Ok(host) = serde_json::from_slice::<Answer>(&answer.payload) else { return };
     if host.id != core.identity.host_id {
         core.peers.heard(host.id, Instant::now());
+        return;
+    }
+    let round = answer.subject.rsplit_once('.').and_then(|(_, round)| round.parse().ok());
+    if round.is_some_and(|round| own.heard(round)) {
+        twins::tell(host.id);
     }
 }

@@ -54,6 +54,7 @@ use crate::{
     store::{self, BucketSource},
     take_up,
     telemetry::{self, Exporting},
+    twins,
     wanted::Wanted,
     why::Failures,
 };
@@ -156,6 +157,10 @@ impl Host {
         }
         let artifacts = Artifacts::open(&config.artifacts, config.allow_file_load)?;
         let broker = Broker::connect(&config, &identity.friendly_name, identity.host_id).await?;
+        let go_on_at = Instant::now() + SYNC_WITHIN;
+        if let Some(broker) = &broker {
+            twins::refuse(broker, &root, &config.lattice, identity.host_id).await?;
+        }
 
         let connection = broker.as_ref().map(|broker| broker.ctl.clone());
         let origin = telemetry::resource(identity.host_id, &identity.friendly_name, &config.lattice);
@@ -219,7 +224,7 @@ impl Host {
         }
         let mut first_sync = synced.clone();
         core.tasks.spawn(heartbeat::announce(core.clone(), synced.clone()));
-        if tokio::time::timeout(SYNC_WITHIN, first_sync.wait_for(|synced| *synced)).await.is_err() {
+        if tokio::time::timeout_at(go_on_at.into(), first_sync.wait_for(|synced| *synced)).await.is_err() {
             tracing::warn!("NATS is not there yet; this host serves what it has and joins the lattice when it is");
         }
         core.tasks.spawn(socket::serve(core.clone(), listener, socket.clone()));

@@ -39,6 +39,7 @@ mod state;
 mod store;
 mod take_up;
 mod telemetry;
+mod twins;
 mod wanted;
 mod why;
 

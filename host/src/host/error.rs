@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use lattice::client::ConnectError;
 
-use crate::{artifacts::ArtifactsError, identity::KeyFileError, state::replica::ReplicaError};
+use crate::{artifacts::ArtifactsError, identity::KeyFileError, state::replica::ReplicaError, twins::KeyInUse};
 
 /// Why a host does not start.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,9 @@ pub enum HostError {
     /// Registries or their cache cannot be used.
     #[error(transparent)]
     Artifacts(#[from] ArtifactsError),
+    /// Another host has the same key.
+    #[error(transparent)]
+    KeyInUse(#[from] KeyInUse),
     /// The control socket cannot be opened.
     #[error("cannot open the control socket `{path}`")]
     Socket {
