@@ -13,7 +13,7 @@ use std::{
 
 use async_nats::jetstream::{
     self,
-    kv::{self, Entry, Operation},
+    kv::{self, Entry, Operation, UpdateErrorKind},
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -34,7 +34,7 @@ pub const SELDOM: Duration = Duration::from_secs(60);
 #[derive(Debug, thiserror::Error)]
 pub enum BucketError {
     /// No answer in time.
-    #[error("no answer within {DEADLINE:?} while {step}")]
+    #[error("no answer in time while {step}")]
     Timeout {
         /// What was being done.
         step: &'static str,
@@ -164,6 +164,20 @@ impl Buckets {
     /// [`BucketError`]; the write may have happened when it is a timeout.
     pub async fn put(&mut self, bucket: Bucket, key: &str, value: Bytes) -> Result<u64, BucketError> {
         bounded("writing a key", self.find(bucket).store.put(key, value)).await
+    }
+
+    /// Writes a key that nobody has written or deleted yet; the new revision, none when somebody has.
+    ///
+    /// # Errors
+    /// As [`Buckets::put`].
+    pub async fn fill(&mut self, bucket: Bucket, key: &str, value: Bytes) -> Result<Option<u64>, BucketError> {
+        let step = "filling a bucket";
+        match tokio::time::timeout(DEADLINE, self.find(bucket).store.update(key, value, 0)).await {
+            Ok(Ok(revision)) => Ok(Some(revision)),
+            Ok(Err(error)) if error.kind() == UpdateErrorKind::WrongLastRevision => Ok(None),
+            Ok(Err(error)) => Err(refused(step, &error)),
+            Err(_) => Err(BucketError::Timeout { step }),
+        }
     }
 
     /// Removes a key: links and claims are deleted, configuration is purged (protocol section 3.5). A revocation list

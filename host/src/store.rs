@@ -1,7 +1,7 @@
 //! The owner of lattice state: one task between the local replica, the JetStream buckets and the tables in memory.
 //!
-//! A write goes to the bucket when the broker is there and to the replica always; without the broker it is kept as
-//! pending and sent after the next merge. Whatever changes, from here or from others, passes the tables exactly once and
+//! A write is kept in the replica as pending, then goes to the bucket when the broker is there, else after the next
+//! merge; what the disk does not take is refused and goes nowhere. Whatever changes, from here or from others, passes the tables exactly once and
 //! leaves as an [`Effect`]; revocation lists, which merge by a rule of their own, leave as a whole. Invariant: tables,
 //! replica and (when synced) buckets agree.
 
@@ -10,7 +10,7 @@ mod revocations;
 mod tables;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::state::{
     merge::Local,
-    replica::{Bucket, Replica, ReplicaError},
+    replica::{Bucket, Kept, Replica, ReplicaError},
     revocations::{NotTaken, Trust},
 };
 
@@ -144,8 +144,8 @@ pub fn open(
     let tables = Arc::new(Tables::default());
     let mut known = HashMap::new();
     for bucket in Bucket::ALL {
-        let entries = replica.load(bucket)?;
-        for (key, entry) in &entries {
+        let entries = load(&replica, bucket)?;
+        for (key, entry) in entries.iter().filter(|(_, entry)| entry.value.is_some()) {
             if let Some(effect) = tables.apply(bucket, key, entry.value.as_ref(), true) {
                 effects.send(effect).ok();
             }
@@ -157,8 +157,19 @@ pub fn open(
     Ok((Store { commands, tables }, owner, effects_out))
 }
 
+/// What the replica holds, without deletions of long ago.
+fn load(replica: &Replica, bucket: Bucket) -> Result<BTreeMap<String, Local>, ReplicaError> {
+    let (mut entries, now) = (replica.load(bucket)?, now_ms());
+    let old: Vec<_> =
+        entries.extract_if(.., |_, entry| entry.may_be_forgotten(now)).map(|(key, _)| (key, None)).collect();
+    if !old.is_empty() {
+        replica.set(bucket, &old, Kept::Now)?;
+    }
+    Ok(entries)
+}
+
 fn confirmed(value: Option<Bytes>, revision: u64) -> Local {
-    Local { value, revision, written_ms: now_ms(), pending: false }
+    Local { value, revision, written_ms: now_ms(), pending: false, replaced: None }
 }
 
 fn now_ms() -> u64 {

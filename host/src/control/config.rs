@@ -6,7 +6,7 @@ use lattice::{
     subject::{ConfigKey, config_key},
 };
 
-use crate::{core::Core, state::replica::Bucket};
+use crate::{core::Core, reason::reason, state::replica::Bucket};
 
 /// Sets an entry.
 pub async fn put(core: &Core, key: &ConfigKey, body: &Bytes) -> Ack {
@@ -25,7 +25,7 @@ pub async fn clear(core: &Core, entity: &str) -> Ack {
     for name in names {
         let outcome = core.store.write(Bucket::Config, config_key(&entity, &name), None).await;
         if let Err(error) = outcome {
-            return Ack::refused(error);
+            return Ack::refused(reason(&error));
         }
     }
     Ack::accepted()
@@ -51,6 +51,6 @@ async fn write(core: &Core, key: &ConfigKey, value: Option<Bytes>) -> Ack {
     let Some(entity) = config_entity(&key.entity) else { return Ack::refused(INVALID_CONFIG_ENTITY) };
     match core.store.write(Bucket::Config, config_key(&entity, &key.key), value).await {
         Ok(()) => Ack::accepted(),
-        Err(error) => Ack::refused(error),
+        Err(error) => Ack::refused(reason(&error)),
     }
 }

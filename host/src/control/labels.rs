@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use lattice::control::{Ack, DeleteLabel, PutLabel, decode};
 
-use crate::core::Core;
+use crate::{core::Core, reason::reason};
 
 /// Fact of the replica that holds the labels put by operators, as JSON; a null value is a removed label.
 pub const LABELS_FACT: &str = "labels";
@@ -38,7 +38,7 @@ async fn change(core: &Core, key: String, value: Option<String>) -> Ack {
     });
     match kept.await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => return Ack::refused(format!("cannot keep the label: {error}")),
+        Ok(Err(error)) => return Ack::refused(format!("cannot keep the label: {}", reason(&error))),
         Err(_) => return Ack::refused("this host is stopping"),
     }
     let mut labels = core.labels.write().unwrap_or_else(std::sync::PoisonError::into_inner);

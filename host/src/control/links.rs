@@ -12,7 +12,7 @@ use lattice::{
     subject::LatticeKey,
 };
 
-use crate::{core::Core, state::replica::Bucket};
+use crate::{core::Core, reason::reason, state::replica::Bucket};
 
 /// Every link of the lattice.
 pub fn list(core: &Core) -> Vec<u8> {
@@ -53,7 +53,7 @@ pub async fn delete(core: &Core, body: &Bytes) -> Ack {
 async fn write(core: &Core, id: LinkId, value: Option<Bytes>) -> Ack {
     match core.store.write(Bucket::Lattice, LatticeKey::Link(id).render(), value).await {
         Ok(()) => Ack::accepted(),
-        Err(error) => Ack::refused(error),
+        Err(error) => Ack::refused(reason(&error)),
     }
 }
 

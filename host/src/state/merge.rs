@@ -8,11 +8,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 
 /// One key as the replica has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Local {
-    /// The value; none is a deletion that is remembered.
+    /// The value; none is a deletion. One that the bucket has confirmed is remembered as well: should the bucket be wiped,
+    /// a host that was away would fill in again what is deleted.
     pub value: Option<Bytes>,
     /// Revision last seen in the bucket; 0 when it never was there.
     pub revision: u64,
@@ -20,6 +22,42 @@ pub struct Local {
     pub written_ms: u64,
     /// Whether the bucket has not confirmed it.
     pub pending: bool,
+    /// Of a pending change and of a deletion: what it changed. Hosts fill an empty bucket again with what they have, which
+    /// looks like a later write; by this a change knows the very state that it has changed.
+    pub replaced: Option<Fingerprint>,
+}
+
+impl Local {
+    /// The same key once the bucket has deleted it.
+    #[must_use]
+    pub fn deleted(&self, revision: u64, now_ms: u64) -> Self {
+        let written_ms = if self.value.is_none() { self.written_ms } else { now_ms };
+        Self { value: None, revision, written_ms, pending: false, replaced: self.origin() }
+    }
+
+    /// What a change of this one replaces, as the bucket knew it.
+    #[must_use]
+    pub fn origin(&self) -> Option<Fingerprint> {
+        if self.pending { self.replaced } else { self.value.as_deref().map(fingerprint).or(self.replaced) }
+    }
+
+    /// Whether it is a deletion that is so old that nobody comes back with what was deleted.
+    #[must_use]
+    pub fn may_be_forgotten(&self, now_ms: u64) -> bool {
+        self.value.is_none() && !self.pending && now_ms.saturating_sub(self.written_ms) > REMEMBER_DELETIONS_MS
+    }
+}
+
+/// Thirty days.
+const REMEMBER_DELETIONS_MS: u64 = 30 * 24 * 60 * 60 * 1000;
+
+/// SHA-256 of a value.
+pub type Fingerprint = [u8; 32];
+
+/// The fingerprint of a value.
+#[must_use]
+pub fn fingerprint(value: &[u8]) -> Fingerprint {
+    Sha256::digest(value).into()
 }
 
 /// One key as the bucket has it.
@@ -38,6 +76,8 @@ pub struct Remote {
 pub enum Action {
     /// Write our value to the bucket.
     Push(Bytes),
+    /// Write our value to the bucket unless somebody has written the key by then: it is no news, and must not undo any.
+    Fill(Bytes),
     /// Delete it in the bucket.
     PushDelete,
     /// Take the bucket's state; none deletes it here.
@@ -46,8 +86,6 @@ pub enum Action {
     Conflict(Box<Action>),
     /// Both agree; remember the revision.
     Agree(u64),
-    /// Nothing on either side worth keeping: drop the local record.
-    Forget,
 }
 
 /// Decides for every key of either side. `same_bucket`: the bucket is the one the revisions were seen in.
@@ -67,35 +105,43 @@ fn decide(local: Option<&Local>, remote: Option<&Remote>, same_bucket: bool) -> 
     match (local, remote) {
         (None, None) => None,
         (None, Some(remote)) => remote.value.is_some().then(|| Action::Take(Some(remote.clone()))),
-        (Some(local), None) => Some(only_local(local, same_bucket)),
-        (Some(local), Some(remote)) => Some(both(local, remote, same_bucket)),
+        (Some(local), None) => only_local(local, same_bucket),
+        (Some(local), Some(remote)) => both(local, remote, same_bucket),
     }
 }
 
-fn only_local(local: &Local, same_bucket: bool) -> Action {
-    match &local.value {
-        None => Action::Forget,
+fn only_local(local: &Local, same_bucket: bool) -> Option<Action> {
+    Some(match &local.value {
+        // Others would fill it in again, unless they find that it is deleted.
+        None if !same_bucket => Action::PushDelete,
+        None if local.pending => Action::Take(None),
+        None => return None,
         Some(_) if same_bucket && !local.pending => Action::Take(None),
+        Some(value) if !local.pending => Action::Fill(value.clone()),
         Some(value) => Action::Push(value.clone()),
-    }
+    })
 }
 
-fn both(local: &Local, remote: &Remote, same_bucket: bool) -> Action {
+fn both(local: &Local, remote: &Remote, same_bucket: bool) -> Option<Action> {
     if local.value == remote.value {
-        return if local.value.is_none() { Action::Forget } else { Action::Agree(remote.revision) };
-    }
-    if !local.pending {
-        return Action::Take(Some(remote.clone()));
+        let is_known = local.value.is_none() && !local.pending && local.revision == remote.revision;
+        return (!is_known).then_some(Action::Agree(remote.revision));
     }
     let ours = match &local.value {
         Some(value) => Action::Push(value.clone()),
         None => Action::PushDelete,
     };
-    if same_bucket && remote.revision == local.revision {
-        return ours;
-    }
-    let winner = if local.written_ms >= remote.written_ms { ours } else { Action::Take(Some(remote.clone())) };
-    Action::Conflict(Box::new(winner))
+    let unchanged = match same_bucket {
+        true => local.pending && remote.revision == local.revision,
+        false => local.replaced.is_some() && local.replaced == remote.value.as_deref().map(fingerprint),
+    };
+    let theirs = Action::Take(Some(remote.clone()));
+    Some(match local.pending {
+        _ if unchanged => ours,
+        false => theirs,
+        true if local.written_ms >= remote.written_ms => Action::Conflict(Box::new(ours)),
+        true => Action::Conflict(Box::new(theirs)),
+    })
 }
 
 #[cfg(test)]
@@ -103,7 +149,8 @@ mod tests {
     use super::*;
 
     fn local(value: Option<&'static str>, revision: u64, pending: bool) -> Local {
-        Local { value: value.map(|v| Bytes::from_static(v.as_bytes())), revision, written_ms: 100, pending }
+        let value = value.map(|v| Bytes::from_static(v.as_bytes()));
+        Local { value, revision, written_ms: 100, pending, replaced: None }
     }
 
     fn remote(value: Option<&'static str>, revision: u64, written_ms: u64) -> Remote {
@@ -129,8 +176,32 @@ mod tests {
     #[test]
     fn a_wiped_bucket_is_filled_again() {
         let ours = Bytes::from_static(b"x");
-        assert_eq!(one(Some(local(Some("x"), 3, false)), None, false), Some(Action::Push(ours)));
-        assert_eq!(one(Some(local(None, 3, true)), None, false), Some(Action::Forget));
+        assert_eq!(one(Some(local(Some("x"), 3, false)), None, false), Some(Action::Fill(ours)));
+        assert_eq!(one(Some(local(None, 3, true)), None, true), Some(Action::Take(None)));
+    }
+
+    #[test]
+    fn what_was_changed_during_an_outage_is_not_undone_by_those_who_fill_a_wiped_bucket() {
+        // First to come: the others must find the deletion.
+        assert_eq!(one(Some(local(None, 3, true)), None, false), Some(Action::PushDelete));
+        // Later: what it has changed is there again, with a new date.
+        let filled_in = remote(Some("x"), 1, 101);
+        let since = |value| Local { replaced: Some(fingerprint(b"x")), ..local(value, 3, true) };
+        assert_eq!(one(Some(since(None)), Some(filled_in.clone()), false), Some(Action::PushDelete));
+        let ours = Action::Push(Bytes::from_static(b"y"));
+        assert_eq!(one(Some(since(Some("y"))), Some(filled_in.clone()), false), Some(ours));
+        // Also where the deletion was confirmed before the bucket was wiped, and where another host never heard of it.
+        let deleted = local(Some("x"), 3, false).deleted(4, 100);
+        assert_eq!(one(Some(deleted.clone()), None, false), Some(Action::PushDelete));
+        assert_eq!(one(Some(deleted.clone()), None, true), None);
+        assert_eq!(one(Some(deleted.clone()), Some(filled_in.clone()), false), Some(Action::PushDelete));
+        let put_again = Some(Action::Take(Some(filled_in.clone())));
+        assert_eq!(one(Some(deleted.clone()), Some(filled_in.clone()), true), put_again, "after the deletion");
+        assert_eq!(one(Some(deleted), Some(remote(None, 4, 101)), true), None);
+        // What somebody else has written meanwhile is not it.
+        let theirs = remote(Some("z"), 1, 101);
+        let conflict = Action::Conflict(Box::new(Action::Take(Some(theirs.clone()))));
+        assert_eq!(one(Some(since(None)), Some(theirs), false), Some(conflict));
     }
 
     #[test]
@@ -149,6 +220,19 @@ mod tests {
         let later = remote(Some("z"), 4, 101);
         let theirs = Action::Conflict(Box::new(Action::Take(Some(later.clone()))));
         assert_eq!(one(Some(local(Some("y"), 3, true)), Some(later), true), Some(theirs));
+    }
+
+    #[test]
+    fn a_deletion_knows_what_it_deleted_and_is_forgotten_in_the_end() {
+        let x = fingerprint(b"x");
+        let pending = Local { replaced: Some(x), ..local(None, 3, true) };
+        let deleted = pending.deleted(4, 500);
+        assert_eq!((deleted.replaced, deleted.written_ms, deleted.pending), (Some(x), 100, false));
+        assert_eq!(deleted.deleted(5, 900), Local { revision: 5, ..deleted.clone() });
+        assert_eq!(local(Some("x"), 3, false).deleted(4, 500).replaced, Some(x));
+        assert!(!deleted.may_be_forgotten(100 + REMEMBER_DELETIONS_MS));
+        assert!(deleted.may_be_forgotten(101 + REMEMBER_DELETIONS_MS));
+        assert!(!pending.may_be_forgotten(u64::MAX) && !local(Some("x"), 3, false).may_be_forgotten(u64::MAX));
     }
 
     #[test]

@@ -11,17 +11,18 @@ use lattice::{LatticeId, subject::revocation_bucket};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    BucketSource, Command, Effect, FIRST_RETRY, LONGEST_RETRY, StoreError, Tables, Write, confirmed, now_ms, on_disk,
-};
+use super::{BucketSource, Command, Effect, FIRST_RETRY, LONGEST_RETRY, Tables, Write, confirmed, now_ms, on_disk};
 use crate::{
     buckets::{BucketError, Buckets, SELDOM, Update, openable},
     state::{
         merge::{Action, Local, merge},
-        replica::{Bucket, Replica, ReplicaError},
+        replica::{Bucket, Kept, Replica, ReplicaError},
         revocations::Trust,
     },
 };
+
+/// Longest wait for the broker's word about one write.
+const CONFIRM_WITHIN: Duration = Duration::from_millis(1500);
 
 /// The task's own side.
 pub struct Owner {
@@ -78,6 +79,8 @@ impl Owner {
         let (jetstream, lattice) = (source.jetstream.clone(), source.lattice.clone());
         let openable = |wait| Box::pin(openable(&jetstream, &lattice, Bucket::Revocations, wait));
         let mut reopens = openable(SELDOM);
+        // Beside everything else: a broker that says nothing must not keep those waiting who write here meanwhile.
+        let mut opening = None;
         loop {
             // Only looked at, not marked as seen: an outage that began and ended during a write must still show below.
             let connected = *source.connected.borrow();
@@ -85,6 +88,7 @@ impl Owner {
                 self.buckets = None;
             }
             let idle = self.buckets.is_none();
+            let is_time = idle && connected && opening.is_none();
             tokio::select! {
                 () = stop.cancelled() => return,
                 command = self.commands.recv() => match command {
@@ -94,7 +98,7 @@ impl Owner {
                 changed = source.connected.changed() => {
                     if changed.is_err() { return }
                     // A reconnect may bring an empty JetStream: look again, also if the change was too quick to see.
-                    self.buckets = None;
+                    (self.buckets, opening) = (None, None);
                     reopens = openable(Duration::ZERO);
                     next_try.as_mut().reset(tokio::time::Instant::now());
                 }
@@ -105,12 +109,14 @@ impl Owner {
                     self.buckets = None;
                     next_try.as_mut().reset(tokio::time::Instant::now());
                 }
-                () = next_try.as_mut(), if idle && connected => {
+                () = next_try.as_mut(), if is_time => opening = Some(Box::pin(Buckets::open(&jetstream, &lattice))),
+                opened = next_opened(&mut opening) => {
+                    opening = None;
                     // A merge that a stop cuts short is made again at the next start; a broker that went away in its
                     // midst must not hold the host until every request has timed out.
                     let synced = tokio::select! {
                         () = stop.cancelled() => return,
-                        synced = self.sync(&source) => synced,
+                        synced = self.sync(opened, &source) => synced,
                     };
                     match synced {
                         Ok(()) => { ready.send_replace(true); }
@@ -136,8 +142,8 @@ impl Owner {
         }
     }
 
-    async fn sync(&mut self, source: &BucketSource) -> Result<(), SyncError> {
-        let mut buckets = Buckets::open(&source.jetstream, &source.lattice).await?;
+    async fn sync(&mut self, opened: Result<Buckets, BucketError>, source: &BucketSource) -> Result<(), SyncError> {
+        let mut buckets = opened?;
         for bucket in [Bucket::Lattice, Bucket::Config] {
             self.sync_bucket(&mut buckets, bucket).await?;
         }
@@ -183,42 +189,54 @@ impl Owner {
         action: Action,
     ) -> Result<Change, BucketError> {
         let known = self.known[&bucket].get(key).cloned();
+        let gone = |revision| known.as_ref().map(|entry| entry.deleted(revision, now_ms()));
         let change = match action {
             Action::Push(value) => {
                 let revision = buckets.put(bucket, key, value.clone()).await?;
                 Change { entry: Some(confirmed(Some(value), revision)), applied: true }
             }
+            Action::Fill(value) => {
+                // Where somebody was quicker, the watch brings what they have written, with a revision above none.
+                let revision = buckets.fill(bucket, key, value.clone()).await?.unwrap_or(0);
+                Change { entry: Some(confirmed(Some(value), revision)), applied: true }
+            }
             Action::PushDelete => {
                 buckets.delete(bucket, key).await?;
-                Change { entry: None, applied: true }
+                Change { entry: gone(0), applied: true }
             }
             Action::Take(remote) => {
-                let entry = remote.filter(|remote| remote.value.is_some());
-                Change { entry: entry.map(|remote| confirmed(remote.value, remote.revision)), applied: false }
+                let entry = match remote {
+                    Some(remote) if remote.value.is_some() => Some(confirmed(remote.value, remote.revision)),
+                    remote => gone(remote.map_or(0, |remote| remote.revision)),
+                };
+                Change { entry, applied: false }
             }
             Action::Conflict(winner) => {
                 tracing::warn!(%key, here = ?known, ?winner, "two writers changed one key while they were apart");
                 return Box::pin(self.act(buckets, bucket, key, *winner)).await;
             }
             Action::Agree(revision) => {
-                let value = known.and_then(|entry| entry.value.clone());
-                Change { entry: Some(confirmed(value, revision)), applied: true }
+                let entry = match known.as_ref().and_then(|entry| entry.value.clone()) {
+                    Some(value) => Some(confirmed(Some(value), revision)),
+                    None => gone(revision),
+                };
+                Change { entry, applied: true }
             }
-            Action::Forget => Change { entry: None, applied: true },
         };
         Ok(change)
     }
 
-    /// Keeps what a merge changed in one transaction, then lets it take effect.
+    /// Keeps what a merge changed in one transaction, and lets it take effect, also where the disk is full: it is the
+    /// lattice's, and the next comparison tries to keep it again.
     async fn take_all(&mut self, bucket: Bucket, changes: Vec<(String, Change)>) -> Result<(), ReplicaError> {
         let entries = changes.iter().map(|(key, change)| (key.clone(), change.entry.clone())).collect();
-        self.keep(bucket, entries).await?;
+        let kept = self.keep(bucket, entries).await;
         for (key, change) in changes {
             if !change.applied {
                 self.apply(bucket, &key, change.entry.and_then(|entry| entry.value).as_ref(), true);
             }
         }
-        Ok(())
+        kept
     }
 
     async fn obey(&mut self, command: Command) {
@@ -228,28 +246,38 @@ impl Owner {
         }
     }
 
-    /// One local write: bucket first when it is there, replica always.
+    /// One local write: replica first, so that what cannot be kept has not happened anywhere; then the bucket, when it
+    /// is there.
     async fn write(&mut self, write: Write) {
         let Write { bucket, key, value, done } = write;
-        let entry = match self.send(bucket, &key, value.clone()).await {
-            Some(revision) => value.clone().map(|value| confirmed(Some(value), revision)),
-            None => self.pending(bucket, &key, value.clone()),
-        };
-        let kept = self.keep(bucket, vec![(key.clone(), entry)]).await;
-        if kept.is_ok() {
-            self.apply(bucket, &key, value.as_ref(), false);
+        let pending = self.pending(bucket, &key, value.clone());
+        if let Err(error) = self.keep(bucket, vec![(key.clone(), pending)]).await {
+            done.send(Err(error.into())).ok();
+            return;
         }
-        done.send(kept.map_err(StoreError::from)).ok();
+        if let Some(revision) = self.send(bucket, &key, value.clone()).await {
+            let entry = match value.clone() {
+                Some(value) => Some(confirmed(Some(value), revision)),
+                None => self.known[&bucket].get(&key).map(|entry| entry.deleted(entry.revision, now_ms())),
+            };
+            self.note(bucket, key.clone(), entry).await;
+        }
+        self.apply(bucket, &key, value.as_ref(), false);
+        done.send(Ok(())).ok();
     }
 
-    /// Sends a write to the bucket; none when the broker did not confirm it.
+    /// Sends a write to the bucket; none when the broker did not confirm it. Whoever ordered the write waits, and it is
+    /// kept already, so not for as long as a broker may take otherwise.
     pub(super) async fn send(&mut self, bucket: Bucket, key: &str, value: Option<Bytes>) -> Option<u64> {
         let buckets = self.buckets.as_mut().filter(|buckets| buckets.has(bucket))?;
-        let outcome = match value {
-            Some(value) => buckets.put(bucket, key, value).await,
-            None => buckets.delete(bucket, key).await.map(|()| 0),
+        let writing = async {
+            match value {
+                Some(value) => buckets.put(bucket, key, value).await,
+                None => buckets.delete(bucket, key).await.map(|()| 0),
+            }
         };
-        match outcome {
+        let outcome = tokio::time::timeout(CONFIRM_WITHIN, writing).await;
+        match outcome.unwrap_or(Err(BucketError::Timeout { step: "writing a key" })) {
             Ok(revision) => Some(revision),
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, %key, "broker did not confirm a write; kept here and sent later");
@@ -265,7 +293,8 @@ impl Owner {
             return None;
         }
         let revision = before.map_or(0, |entry| entry.revision);
-        Some(Local { value, revision, written_ms: now_ms(), pending: true })
+        let replaced = before.and_then(Local::origin);
+        Some(Local { value, revision, written_ms: now_ms(), pending: true, replaced })
     }
 
     async fn follow(&mut self, update: Result<(Bucket, Update), BucketError>) {
@@ -287,9 +316,15 @@ impl Owner {
         if known.is_some_and(|entry| entry.revision >= update.remote.revision) {
             return;
         }
-        let entry = update.remote.value.clone().map(|value| confirmed(Some(value), update.remote.revision));
+        let revision = update.remote.revision;
+        let entry = match update.remote.value.clone() {
+            Some(value) => Some(confirmed(Some(value), revision)),
+            None => known.map(|entry| entry.deleted(revision, now_ms())),
+        };
         if let Err(error) = self.keep(bucket, vec![(update.key.clone(), entry)]).await {
-            tracing::error!(error = &error as &dyn std::error::Error, key = %update.key, "cannot keep lattice state on disk");
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, key = %update.key, "cannot keep lattice state on disk; comparing again");
+            self.buckets = None; // until the disk has it
         }
         self.apply(bucket, &update.key, update.remote.value.as_ref(), false);
     }
@@ -307,20 +342,35 @@ impl Owner {
             return Ok(());
         }
         let (replica, records) = (self.replica.clone(), changed.clone());
-        on_disk(move || replica.set(bucket, &records)).await?;
-        for (key, entry) in changed {
-            match entry {
-                Some(entry) => known.insert(key, entry),
-                None => known.remove(&key),
-            };
-        }
+        on_disk(move || replica.set(bucket, &records, Kept::Now)).await?;
+        know(known, changed);
         Ok(())
+    }
+
+    /// Notes that the bucket has what was [kept](Self::keep) as pending. Losing this note loses nothing: the next
+    /// comparison finds out.
+    async fn note(&mut self, bucket: Bucket, key: String, entry: Option<Local>) {
+        let (replica, records) = (self.replica.clone(), [(key, entry)]);
+        let written = records.clone();
+        if let Err(error) = on_disk(move || replica.set(bucket, &written, Kept::Later)).await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "a confirmed write stays pending on disk");
+        }
+        know(self.known.get_mut(&bucket).expect("every bucket was loaded"), records);
     }
 
     fn apply(&self, bucket: Bucket, key: &str, value: Option<&Bytes>, replayed: bool) {
         if let Some(effect) = self.tables.apply(bucket, key, value, replayed) {
             self.effects.send(effect).ok();
         }
+    }
+}
+
+fn know(known: &mut BTreeMap<String, Local>, records: impl IntoIterator<Item = (String, Option<Local>)>) {
+    for (key, entry) in records {
+        match entry {
+            Some(entry) => known.insert(key, entry),
+            None => known.remove(&key),
+        };
     }
 }
 
@@ -337,6 +387,13 @@ pub(super) enum SyncError {
 struct Change {
     entry: Option<Local>,
     applied: bool,
+}
+
+async fn next_opened<T>(opening: &mut Option<impl Future<Output = T> + Unpin>) -> T {
+    match opening {
+        Some(opening) => opening.await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn next_update(buckets: &mut Option<Buckets>) -> Result<(Bucket, Update), BucketError> {
