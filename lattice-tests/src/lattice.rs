@@ -3,7 +3,14 @@
 //! Hosts run in this process, or as `wash-host` processes where a test kills them. Each has the label `host={name}`
 //! and a state directory that a later start of the same name takes up again.
 
-use std::{collections::BTreeMap, ffi::OsString, fs, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use claims::{HostId, KeyKind, KeyPair};
 use host::HostConfig;
@@ -26,6 +33,7 @@ pub struct TestLattice {
     id: LatticeId,
     cluster: KeyPair,
     dir: TempDir,
+    env: Vec<(String, OsString)>,
 }
 
 /// A host under test.
@@ -61,7 +69,7 @@ impl TestLattice {
     pub async fn start_with<const N: usize>(names: [&str; N], change: impl Fn(&mut HostConfig)) -> Option<Self> {
         let mut lattice = Self::empty(NatsServer::start().await?);
         for name in names {
-            lattice.add(name, Home::Here, &change).await;
+            lattice.add(name, Home::Here, lattice.dir.path().join(name), &change).await;
         }
         lattice.assemble().await;
         Some(lattice)
@@ -71,7 +79,7 @@ impl TestLattice {
     pub async fn start_processes<const N: usize>(names: [&str; N]) -> Option<Self> {
         let mut lattice = Self::empty(NatsServer::start().await?);
         for name in names {
-            lattice.add(name, Home::Process, &|_| {}).await;
+            lattice.add_process(name).await;
         }
         lattice.assemble().await;
         Some(lattice)
@@ -86,26 +94,47 @@ impl TestLattice {
             id: LatticeId::default(),
             cluster: KeyPair::generate(KeyKind::Cluster),
             dir: tempfile::tempdir().expect("a directory"),
+            env: Vec::new(),
         }
+    }
+
+    /// What host processes started from now on find in their environment besides what every one gets.
+    pub fn set_environment(&mut self, env: &[(&str, &OsStr)]) {
+        self.env = env.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
     }
 
     /// Adds a host in this process.
     pub async fn add_host(&mut self, name: &str) {
-        self.add(name, Home::Here, &|_| {}).await;
+        self.add(name, Home::Here, self.dir.path().join(name), &|_| {}).await;
     }
 
     /// The same, with changes to its configuration.
     pub async fn add_host_with(&mut self, name: &str, change: impl Fn(&mut HostConfig)) {
-        self.add(name, Home::Here, &change).await;
+        self.add(name, Home::Here, self.dir.path().join(name), &change).await;
     }
 
-    async fn add(&mut self, name: &str, home: Home, change: &dyn Fn(&mut HostConfig)) {
+    /// Adds a host in this process whose state is in a directory of the test.
+    pub async fn add_host_in(&mut self, name: &str, state_dir: &Path) {
+        self.add(name, Home::Here, state_dir.to_owned(), &|_| {}).await;
+    }
+
+    /// Adds a host as a process of its own, or starts one again that was killed.
+    pub async fn add_process(&mut self, name: &str) {
+        self.add(name, Home::Process, self.dir.path().join(name), &|_| {}).await;
+    }
+
+    /// The configuration that a host of this name would have, reaching NATS directly, with its state in a directory.
+    #[must_use]
+    pub fn config_in(&self, name: &str, state_dir: &Path) -> HostConfig {
+        self.config_at(self.nats.address(), name, state_dir)
+    }
+
+    async fn add(&mut self, name: &str, home: Home, state_dir: PathBuf, change: &dyn Fn(&mut HostConfig)) {
         let relay = Relay::start(self.nats.address()).await;
-        let state_dir = self.dir.path().join(name);
         fs::create_dir_all(&state_dir).expect("a directory");
         let running = match home {
             Home::Here => {
-                let mut config = self.config(name, &relay, &state_dir);
+                let mut config = self.config_at(relay.address(), name, &state_dir);
                 change(&mut config);
                 Running::Here(InProcess::start(config).await)
             }
@@ -135,10 +164,10 @@ impl TestLattice {
         .await;
     }
 
-    fn config(&self, name: &str, relay: &Relay, state_dir: &std::path::Path) -> HostConfig {
+    fn config_at(&self, nats: SocketAddr, name: &str, state_dir: &Path) -> HostConfig {
         let mut config = HostConfig::new(self.id.clone(), state_dir.to_owned());
         config.ctl = Some(NatsOptions {
-            urls: vec![format!("nats://{}", relay.address())],
+            urls: vec![format!("nats://{nats}")],
             name: name.to_owned(),
             retry: true,
             ..NatsOptions::default()
@@ -150,7 +179,7 @@ impl TestLattice {
         config
     }
 
-    fn spawn(&self, name: &str, relay: &Relay, state_dir: &std::path::Path) -> Guarded {
+    fn spawn(&self, name: &str, relay: &Relay, state_dir: &Path) -> Guarded {
         let args: Vec<OsString> = vec![
             "--lattice".into(),
             self.id.to_string().into(),
@@ -167,7 +196,8 @@ impl TestLattice {
         ];
         let seed = OsString::from(self.cluster.seed().expose());
         let home = self.dir.path().as_os_str();
-        let env = [("WASMCLOUD_CLUSTER_SEED", &*seed), ("WASH_HOME", home), ("HOME", home)];
+        let mut env = vec![("WASMCLOUD_CLUSTER_SEED", &*seed), ("WASH_HOME", home), ("HOME", home)];
+        env.extend(self.env.iter().map(|(name, value)| (name.as_str(), value.as_os_str())));
         Guarded::start(&binary("wash-host"), &args, &env, &self.dir.path().join(format!("{name}.log")))
     }
 
@@ -243,6 +273,16 @@ impl TestLattice {
         self.host(name).relay.silence();
     }
 
+    /// Makes everything between a host and NATS arrive this much later, in each direction.
+    pub fn delay(&self, name: &str, delay: Duration) {
+        self.host(name).relay.delay(delay);
+    }
+
+    /// Makes so many of a hundred pieces between a host and NATS wait for their retransmission.
+    pub fn lose(&self, name: &str, percent: u64) {
+        self.host(name).relay.lose(percent);
+    }
+
     /// Connects a host again.
     pub fn heal(&self, name: &str) {
         self.host(name).relay.heal();
@@ -275,18 +315,19 @@ impl TestLattice {
     /// Starts a host that was stopped or killed, in this process, with the state it had.
     pub async fn start_again(&mut self, name: &str) {
         self.stop(name).await;
-        self.add(name, Home::Here, &|_| {}).await;
+        let state_dir = self.host(name).state_dir.clone();
+        self.add(name, Home::Here, state_dir, &|_| {}).await;
     }
 
     /// The same as a process of its own.
     pub async fn start_process_again(&mut self, name: &str) {
         self.stop(name).await;
-        self.add(name, Home::Process, &|_| {}).await;
+        self.add_process(name).await;
     }
 }
 
 /// An operator at the control socket in a state directory.
-pub(crate) fn socket_operator(state_dir: &std::path::Path, id: &LatticeId) -> Operator {
+pub(crate) fn socket_operator(state_dir: &Path, id: &LatticeId) -> Operator {
     let root = ControlRoot::new(id.clone());
     Operator { control: ControlClient::socket(state_dir.join("host.sock"), root, CONTROL_TIMEOUT) }
 }

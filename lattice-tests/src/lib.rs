@@ -16,13 +16,16 @@
 //! ([`eventually`]), never for a time. A server that is missing is a visible skip, and a failure where `CI` is set.
 
 mod actors;
+mod agreement;
 mod binaries;
 mod caller;
 mod calls;
 mod eventually;
+mod fake_time;
 mod http;
 mod in_process;
 mod lattice;
+mod load;
 mod nats;
 mod operator;
 mod ports;
@@ -34,15 +37,19 @@ mod relay;
 mod sign;
 mod single;
 mod skip;
+mod small_disk;
 
 pub use actors::Actor;
+pub use agreement::Agreed;
 pub use binaries::binary;
 pub use caller::Caller;
 pub use calls::{Gate, RELAY, relay, subscribe};
 pub use eventually::{eventually, eventually_within};
+pub use fake_time::fake_time_library;
 pub use http::{Answer, ask, get, post, try_get};
 pub use in_process::InProcess;
 pub use lattice::{TestHost, TestLattice};
+pub use load::{Load, Seen};
 pub use nats::NatsServer;
 pub use operator::{Operator, http_link, link};
 pub use ports::free_address;
@@ -53,3 +60,4 @@ pub use registry::{Access, Registry, program};
 pub use relay::Relay;
 pub use sign::{HTTPSERVER, KEYVALUE, Signed, Signer, now};
 pub use single::SingleHost;
+pub use small_disk::SmallDisk;

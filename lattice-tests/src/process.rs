@@ -78,6 +78,16 @@ impl Guarded {
         self.signal(Signal::TERM).await;
     }
 
+    /// Lets it stand still (SIGSTOP).
+    pub fn pause(&self) {
+        let _ = kill_process(self.pid, Signal::STOP); // fails only when it has ended
+    }
+
+    /// Lets it go on after [`Self::pause`].
+    pub fn go_on(&self) {
+        let _ = kill_process(self.pid, Signal::CONT); // fails only when it has ended
+    }
+
     async fn signal(&mut self, signal: Signal) {
         let _ = kill_process(self.pid, signal); // fails only when it has ended
         let (pid, limit) = (self.pid(), Duration::from_secs(20));

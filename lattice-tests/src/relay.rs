@@ -1,7 +1,9 @@
 //! A TCP relay that can be cut: what stands between a host and its NATS server when a test wants faults.
 //!
-//! Three ways to be broken: refused (connections end, new ones are closed at once), silent (connections stay, nothing
-//! passes: what a pulled cable looks like), slow (every piece waits).
+//! Four ways to be broken: refused (connections end, new ones are closed at once), silent (connections stay, nothing
+//! passes: what a pulled cable looks like), slow (everything arrives later, in both directions, and as much of it as
+//! before: a long way, not a narrow one), and lossy. A TCP connection loses nothing; what loss looks like from its ends is
+//! that some pieces, and all that comes behind them, arrive one retransmission timeout later. That is what lossy does.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -11,16 +13,29 @@ use tokio::{
         TcpListener, TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::watch,
+    sync::{mpsc, watch},
     task::{JoinHandle, JoinSet},
+    time::Instant,
 };
+
+/// How long a sender waits before it sends a lost piece again: the least that Linux waits.
+const RETRANSMISSION: Duration = Duration::from_millis(200);
+/// Pieces that may be on their way; then the sender is held up.
+const UNDER_WAY: usize = 256;
 
 /// How connections pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Path {
-    Open { delay: Duration },
+    Open(Quality),
     Refused,
     Silent,
+}
+
+/// What happens to pieces that pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Quality {
+    delay: Duration,
+    lost_percent: u64,
 }
 
 /// A relay; its connections end with the value.
@@ -39,7 +54,7 @@ impl Relay {
     pub async fn start(target: SocketAddr) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let (path, changes) = watch::channel(Path::Open { delay: Duration::ZERO });
+        let (path, changes) = watch::channel(Path::Open(Quality::default()));
         Self { address, path, task: tokio::spawn(accept(listener, target, changes)) }
     }
 
@@ -59,14 +74,19 @@ impl Relay {
         self.path.send_replace(Path::Silent);
     }
 
-    /// Makes everything wait this long.
+    /// Makes everything arrive this much later, in each direction.
     pub fn delay(&self, delay: Duration) {
-        self.path.send_replace(Path::Open { delay });
+        self.path.send_replace(Path::Open(Quality { delay, lost_percent: 0 }));
+    }
+
+    /// Makes so many pieces of a hundred wait for their retransmission, and what comes behind them as well.
+    pub fn lose(&self, percent: u64) {
+        self.path.send_replace(Path::Open(Quality { delay: Duration::ZERO, lost_percent: percent }));
     }
 
     /// Lets everything pass again. What was held back while silent is delivered.
     pub fn heal(&self) {
-        self.path.send_replace(Path::Open { delay: Duration::ZERO });
+        self.path.send_replace(Path::Open(Quality::default()));
     }
 }
 
@@ -102,17 +122,38 @@ async fn connect(client: TcpStream, target: SocketAddr, path: watch::Receiver<Pa
     }
 }
 
-async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut path: watch::Receiver<Path>) {
+async fn pass(from: OwnedReadHalf, to: OwnedWriteHalf, path: watch::Receiver<Path>) {
+    let (pieces, arriving) = mpsc::channel(UNDER_WAY);
+    tokio::join!(read(from, pieces, path.clone()), write(to, arriving, path)); // what was read is written, then both end
+}
+
+/// A piece on its way, and when it is there.
+type Piece = (Instant, Vec<u8>);
+
+async fn read(mut from: OwnedReadHalf, pieces: mpsc::Sender<Piece>, path: watch::Receiver<Path>) {
     let mut buffer = vec![0; 64 * 1024];
-    loop {
-        let Ok(length @ 1..) = from.read(&mut buffer).await else { return };
-        let Ok(open) = path.wait_for(|path| *path != Path::Silent).await.map(|path| *path) else { return };
-        if let Path::Open { delay } = open
-            && !delay.is_zero()
-        {
-            tokio::time::sleep(delay).await; // this is the fault itself, not a wait for something
+    let mut dice = 0_u64;
+    while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        let mut arrives = Instant::now();
+        if let Path::Open(quality) = *path.borrow() {
+            arrives += quality.delay;
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            if (dice >> 33) % 100 < quality.lost_percent {
+                arrives += RETRANSMISSION;
+            }
         }
-        if to.write_all(&buffer[..length]).await.is_err() {
+        if pieces.send((arrives, buffer[..length].to_vec())).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn write(mut to: OwnedWriteHalf, mut pieces: mpsc::Receiver<Piece>, mut path: watch::Receiver<Path>) {
+    while let Some((arrives, piece)) = pieces.recv().await {
+        if arrives > Instant::now() {
+            tokio::time::sleep_until(arrives).await; // this is the fault itself, not a wait for something
+        }
+        if path.wait_for(|path| *path != Path::Silent).await.is_err() || to.write_all(&piece).await.is_err() {
             return;
         }
     }
@@ -120,7 +161,7 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut path: watch::
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::{Instant, timeout};
+    use tokio::time::timeout;
 
     use super::*;
 
@@ -173,5 +214,42 @@ mod tests {
         let started = Instant::now();
         round_trip(&mut stream).await.expect("it passes");
         assert!(started.elapsed() >= Duration::from_millis(60), "both directions wait");
+    }
+
+    #[tokio::test]
+    async fn delay_lets_as_much_pass_as_before_and_loss_keeps_the_order() {
+        let relay = Relay::start(echo().await).await;
+        relay.delay(Duration::from_millis(100));
+        let stream = TcpStream::connect(relay.address()).await.expect("a connection");
+        let (mut from, mut to) = stream.into_split();
+        let started = Instant::now();
+        let writing = tokio::spawn(async move {
+            for number in 0..200_u8 {
+                to.write_all(&[number]).await.expect("it is taken");
+                tokio::time::sleep(Duration::from_millis(1)).await; // so that each is a piece of its own
+            }
+            to
+        });
+        let mut answer = [0; 200];
+        from.read_exact(&mut answer).await.expect("it passes");
+        let elapsed = started.elapsed();
+        assert!(elapsed >= Duration::from_millis(200), "{elapsed:?}");
+        assert!(elapsed < Duration::from_secs(3), "200 pieces do not wait for each other: {elapsed:?}");
+
+        relay.lose(20);
+        let mut to = writing.await.expect("no panic");
+        let started = Instant::now();
+        let writing = tokio::spawn(async move {
+            for number in 0..100_u8 {
+                to.write_all(&[number]).await.expect("it is taken");
+                tokio::time::sleep(Duration::from_millis(1)).await; // as above
+            }
+            to
+        });
+        let mut answer = [0; 100];
+        from.read_exact(&mut answer).await.expect("it passes");
+        assert!(answer.iter().zip(0..).all(|(one, number)| *one == number), "{answer:?}");
+        assert!(started.elapsed() >= RETRANSMISSION, "something was lost: {:?}", started.elapsed());
+        writing.await.expect("no panic");
     }
 }

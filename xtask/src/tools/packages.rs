@@ -1,5 +1,5 @@
 //! Providing what tests run besides nats-server: a registry server with two tools we did not write that speak to it, and
-//! a Redis server.
+//! a Redis server, and a library that makes a process believe in another time.
 //!
 //! They come from the operating system's packages. Installing those takes Debian or a relative of it and root; anywhere
 //! else what is missing is said and nothing fails here: the tests that need it skip visibly, and fail where `CI` is set.
@@ -15,7 +15,7 @@ use anyhow::Result;
 use crate::workspace;
 
 /// Programs, each with the Debian package of the same name.
-pub const PROGRAMS: &[&str] = &["docker-registry", "buildah", "skopeo", "redis-server"];
+pub const PROGRAMS: &[&str] = &["docker-registry", "buildah", "skopeo", "redis-server", "faketime"];
 
 /// Provides the programs and says what is used.
 pub(super) fn provide() {
