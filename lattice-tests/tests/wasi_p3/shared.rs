@@ -73,7 +73,8 @@ async fn a_trap_ends_the_calls_of_its_instance_and_no_others() {
     let error = ask(&guest, "/trap", context()).await.map(drop).unwrap_err();
     assert!(matches!(error, CallError::Trap { .. }), "{error}");
     assert!(third.into_body().collect().await.is_err(), "its answer is cut off");
-    assert_eq!(guest.running(), 2, "the others go on");
+    // Whoever reads an answer sees its end a little before the call is over.
+    eventually("the end of those two", || guest.running() == 2).await;
     let mut body = neighbour.into_body();
     assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "the beginning");
     drop((body, other));
