@@ -104,13 +104,13 @@ impl ComponentGuest {
     }
 }
 
-/// One request, inside of the guest's instance, until its answer is out.
+/// One request, inside of the guest's instance, until its answer is out. Whether somebody has taken all of it.
 pub(super) async fn answer(
     instance: &Accessor<ComponentState>,
     guest: &bindings::Service,
     request: Request,
     head: oneshot::Sender<Head>,
-) -> wasmtime::Result<()> {
+) -> wasmtime::Result<bool> {
     let request = instance.with(|mut store| incoming(store.data_mut(), request));
     match guest.handle(instance, request).await.map_err(unreadable)? {
         Ok(response) => {
@@ -121,9 +121,10 @@ pub(super) async fn answer(
             let (hand, pieces) = pieces();
             let (parts, body) = response.into_parts();
             if head.send(Ok(http::Response::from_parts(parts, pieces))).is_ok() {
-                hand.over(body).await;
+                let is_read = hand.over(body).await;
                 // The guest need not be interested.
                 let _ = sent.send(());
+                return Ok(is_read);
             }
         }
         Err(code) => {
@@ -131,7 +132,7 @@ pub(super) async fn answer(
             let _ = head.send(Err(code.to_string()));
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// The request as the guest's host functions want it.

@@ -35,8 +35,8 @@ pub(super) fn pieces() -> (Hand, Pieces) {
 }
 
 impl Hand {
-    /// Hands over the whole body, as fast as it is read; returns early when nobody reads it any more.
-    pub(super) async fn over<B>(self, mut body: B)
+    /// Hands over the whole body, as fast as it is read. False, and early, when nobody reads it any more.
+    pub(super) async fn over<B>(self, mut body: B) -> bool
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: Into<BoxError>,
@@ -44,15 +44,18 @@ impl Hand {
         loop {
             let frame = tokio::select! {
                 frame = body.frame() => frame,
-                () = self.0.closed() => return,
+                () = self.0.closed() => return false,
             };
             let (piece, is_last) = match frame {
                 Some(Ok(frame)) => (Piece::Frame(frame), false),
                 Some(Err(error)) => (Piece::Broken(error.into()), true),
                 None => (Piece::End, true),
             };
-            if self.0.send(piece).await.is_err() || is_last {
-                return;
+            if self.0.send(piece).await.is_err() {
+                return false;
+            }
+            if is_last {
+                return true;
             }
         }
     }
@@ -90,7 +93,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_arrives_whole() {
         let (hand, pieces) = pieces();
-        let (collected, ()) = tokio::join!(pieces.collect(), hand.over(Full::new(Bytes::from("all of it"))));
+        let (collected, _) = tokio::join!(pieces.collect(), hand.over(Full::new(Bytes::from("all of it"))));
         assert_eq!(collected.expect("complete").to_bytes(), "all of it");
     }
 

@@ -233,8 +233,9 @@ async fn attend_one(
         () = done.closed() => return Ok(()),
         answered = answer(instance, guest, request, head) => answered,
     };
-    answered?;
-    // It may have left just now.
-    let _ = done.send(());
+    // Whoever leaves in the middle of an answer has left work undone; and one may have left just now.
+    if answered? {
+        let _ = done.send(());
+    }
     Ok(())
 }
