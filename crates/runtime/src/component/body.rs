@@ -22,6 +22,11 @@ const EARLY: u64 = 32 << 10;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// How many bytes the guest says that a body has, if it says so.
+pub(super) fn announced(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok())
+}
+
 pub(super) struct GuestBody<B> {
     /// What was gathered.
     early: VecDeque<Result<Frame<Bytes>, Failure>>,
@@ -40,7 +45,7 @@ where
     /// The body with what the guest writes of it until it makes a pause. Whatever the guest still has to do it does in
     /// a task of its own.
     pub(super) async fn begin(inner: B, headers: &HeaderMap, mut guest: Running) -> Self {
-        let remaining = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let remaining = announced(headers);
         let mut body = Self { early: VecDeque::new(), inner: Some(inner), remaining, guest: None };
         poll_fn(|cx| {
             body.gather(&mut guest, cx);

@@ -29,7 +29,9 @@ use super::{
 use crate::{
     CallContext, LoadError,
     call::{Actor, HasCall},
-    component::{ComponentGuest, ComponentState, entry_point, http::Request, reuse::Place, reuse::Waiting},
+    component::{
+        ComponentGuest, ComponentState, body::announced, entry_point, http::Request, reuse::Place, reuse::Waiting,
+    },
     error::unreadable,
     guest::Admitted,
     idle::Idle,
@@ -120,11 +122,13 @@ pub(super) async fn answer(
             let response = instance.with(|store| response.into_http(store, is_sent))?;
             let (hand, pieces) = pieces();
             let (parts, body) = response.into_parts();
+            let announced = announced(&parts.headers);
             if head.send(Ok(http::Response::from_parts(parts, pieces))).is_ok() {
-                let is_read = hand.over(body).await;
+                if !hand.over(body, announced).await {
+                    return Ok(false);
+                }
                 // The guest need not be interested.
                 let _ = sent.send(());
-                return Ok(is_read);
             }
         }
         Err(code) => {

@@ -35,28 +35,33 @@ pub(super) fn pieces() -> (Hand, Pieces) {
 }
 
 impl Hand {
-    /// Hands over the whole body, as fast as it is read. False, and early, when nobody reads it any more.
-    pub(super) async fn over<B>(self, mut body: B) -> bool
+    /// Hands over the whole body, as fast as it is read. False, and early, when its reader has left before; one who was
+    /// told a length may leave with the last of the `announced` bytes.
+    pub(super) async fn over<B>(self, mut body: B, announced: Option<u64>) -> bool
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: Into<BoxError>,
     {
+        let mut sent = 0;
         loop {
             let frame = tokio::select! {
                 frame = body.frame() => frame,
-                () = self.0.closed() => return false,
+                () = self.0.closed() => return announced == Some(sent),
             };
+            let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
+            let bytes = data.map_or(0, |data| data.len() as u64);
             let (piece, is_last) = match frame {
                 Some(Ok(frame)) => (Piece::Frame(frame), false),
                 Some(Err(error)) => (Piece::Broken(error.into()), true),
                 None => (Piece::End, true),
             };
             if self.0.send(piece).await.is_err() {
-                return false;
+                return announced == Some(sent);
             }
             if is_last {
                 return true;
             }
+            sent += bytes;
         }
     }
 }
@@ -86,6 +91,7 @@ impl Body for Pieces {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::StreamExt;
     use http_body_util::Full;
 
     use super::*;
@@ -93,8 +99,24 @@ mod tests {
     #[tokio::test]
     async fn a_body_arrives_whole() {
         let (hand, pieces) = pieces();
-        let (collected, _) = tokio::join!(pieces.collect(), hand.over(Full::new(Bytes::from("all of it"))));
+        let (collected, is_read) = tokio::join!(pieces.collect(), hand.over(Full::new(Bytes::from("all of it")), None));
         assert_eq!(collected.expect("complete").to_bytes(), "all of it");
+        assert!(is_read);
+    }
+
+    #[tokio::test]
+    async fn whoever_was_told_a_length_may_leave_with_the_last_byte_and_nobody_before() {
+        for (announced, has_all) in [(Some(9), true), (Some(10), false), (None, false)] {
+            let (hand, mut pieces) = pieces();
+            let first = futures_util::stream::iter([Ok::<_, BoxError>(Frame::data(Bytes::from("all of it")))]);
+            let unfinished = http_body_util::StreamBody::new(first.chain(futures_util::stream::pending()));
+            let read = async {
+                pieces.frame().await.expect("a piece").expect("data");
+                drop(pieces);
+            };
+            let ((), is_read) = tokio::join!(read, hand.over(unfinished, announced));
+            assert_eq!(is_read, has_all, "{announced:?}");
+        }
     }
 
     #[tokio::test]
@@ -109,6 +131,6 @@ mod tests {
         let (hand, pieces) = pieces();
         drop(pieces);
         let never = http_body_util::StreamBody::new(futures_util::stream::pending::<Result<Frame<Bytes>, BoxError>>());
-        hand.over(never).await;
+        assert!(!hand.over(never, None).await);
     }
 }
