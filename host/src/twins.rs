@@ -51,9 +51,20 @@ pub async fn refuse(broker: &Broker, root: &ControlRoot, lattice: &LatticeId, ow
     }
     let subject = ControlSubject::GetInventory(own).render(root);
     match timeout(ANSWER_WITHIN, broker.ctl.client.request(subject, Bytes::new())).await {
-        Ok(Ok(_)) => Err(KeyInUse { host: own, lattice: lattice.clone() }),
+        Ok(Ok(answer)) if is_inventory_of(own, &answer.payload) => {
+            Err(KeyInUse { host: own, lattice: lattice.clone() })
+        }
         _ => Ok(()),
     }
+}
+
+/// Others may answer as well: a stream that keeps what is sent to hosts confirms every request.
+fn is_inventory_of(own: HostId, answer: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Inventory {
+        host_id: HostId,
+    }
+    serde_json::from_slice::<Inventory>(answer).is_ok_and(|inventory| inventory.host_id == own)
 }
 
 /// Says that another host has our key.
@@ -105,6 +116,8 @@ impl OwnSigns {
 
 #[cfg(test)]
 mod tests {
+    use claims::{KeyKind, KeyPair};
+
     use super::*;
 
     #[test]
@@ -117,6 +130,17 @@ mod tests {
         assert!(!own.heard(second));
         assert!(own.heard(second));
         assert!(!own.heard(second), "said once");
+    }
+
+    #[test]
+    fn only_an_inventory_under_our_key_is_one_of_a_twin() {
+        let host = || HostId::try_from(KeyPair::generate(KeyKind::Server).public()).expect("a host key");
+        let inventory = |id: HostId| format!(r#"{{"host_id":"{id}","actors":[]}}"#);
+        let own = host();
+        assert!(is_inventory_of(own, inventory(own).as_bytes()));
+        for answer in [r#"{"stream":"AUDIT","seq":7}"#, "", "[]", &inventory(host())] {
+            assert!(!is_inventory_of(own, answer.as_bytes()), "{answer}");
+        }
     }
 
     #[test]
