@@ -47,7 +47,8 @@ async fn until_answered(core: &Core, mut connection: Connection, tried: oneshot:
                 core.artifacts.offer_credentials(registry_credentials);
             }
             Err(reason) if tried.is_some() => {
-                tracing::warn!(%reason, "no answer of the config service; this host goes on without and keeps asking");
+                tracing::warn!(%reason, "no answer of the config service; this host goes on without and keeps asking; \
+                    if there is none, leave out `--config-service-enabled`");
             }
             Err(reason) => tracing::debug!(%reason, "no answer of the config service"),
         }

@@ -217,7 +217,7 @@ impl Host {
         }
         serve_lattice(&core).await;
         // What is taken up may have to be fetched with these credentials.
-        tokio::time::timeout(SYNC_WITHIN, config_service::ask(&core)).await.ok();
+        tokio::time::timeout_at(go_on_at.into(), config_service::ask(&core)).await.ok();
         take_up::begin(&core).await;
         if let Some(listener) = admin {
             core.tasks.spawn(admin::serve(core.clone(), listener, synced.clone()));

@@ -1,9 +1,9 @@
 //! The owner of lattice state: one task between the local replica, the JetStream buckets and the tables in memory.
 //!
 //! A write is kept in the replica as pending, then goes to the bucket when the broker is there, else after the next
-//! merge; what the disk does not take is refused and goes nowhere. Whatever changes, from here or from others, passes the tables exactly once and
-//! leaves as an [`Effect`]; revocation lists, which merge by a rule of their own, leave as a whole. Invariant: tables,
-//! replica and (when synced) buckets agree.
+//! merge; what the disk does not take is refused and goes nowhere. Whatever changes, from here or from others, passes the
+//! tables exactly once and leaves as an [`Effect`]; revocation lists, which merge by a rule of their own, leave as a
+//! whole. Invariant: tables, replica and (when synced) buckets agree.
 
 mod owner;
 mod revocations;

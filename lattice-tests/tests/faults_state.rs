@@ -18,11 +18,9 @@ use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition}
 
 /// A link whose values take some room.
 fn large_link() -> Link {
-    let link = any_link();
     let values = [("address", "127.0.0.1:1".to_owned()), ("comment", "x".repeat(8 << 10))];
-    let mut large = Link { values: Default::default(), contract_id: "example:large".parse().expect("an id"), ..link };
-    large.values = values.map(|(key, value)| (key.to_owned(), value)).into_iter().collect();
-    large
+    let values = values.map(|(key, value)| (key.to_owned(), value)).into_iter().collect();
+    Link { values, contract_id: "example:large".parse().expect("an id"), ..any_link() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -159,15 +157,22 @@ async fn restart_of_everything(lattice: &mut TestLattice, wiped: bool) -> Durati
     started.elapsed()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_link_that_was_deleted_is_not_there_again_after_a_restart_of_everything_and_one_that_was_put_is() {
-    let Some(mut lattice) = TestLattice::start(["a", "b"]).await else { return };
-    let (kept, deleted) = (any_link(), any_link());
+/// Two links that both hosts have.
+async fn two_links_on_both(lattice: &TestLattice) -> (Link, Link) {
+    let (one, other) = (any_link(), any_link());
     let operator = lattice.operator().await;
-    for link in [&kept, &deleted] {
+    for link in [&one, &other] {
         operator.control.put_link(link).await.expect("it is taken");
     }
     lattice.agree_within(["a", "b"], LONG).await;
+    (one, other)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_was_deleted_is_not_there_again_after_a_restart_of_everything_and_one_that_was_put_is() {
+    let Some(mut lattice) = TestLattice::start(["a", "b"]).await else { return };
+    let operator = lattice.operator().await;
+    let (kept, deleted) = two_links_on_both(&lattice).await;
     unlink(&operator, &deleted).await.expect("it is deleted");
     for wiped in [false, true, true] {
         let equal = restart_of_everything(&mut lattice, wiped).await;
@@ -242,12 +247,8 @@ async fn two_hosts_with_one_key_that_find_each_other_later_both_say_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_deleted_while_a_host_is_away_does_not_come_back_with_it_even_into_an_empty_store() {
     let Some(mut lattice) = TestLattice::start(["a", "b"]).await else { return };
-    let (kept, deleted) = (any_link(), any_link());
     let operator = lattice.operator().await;
-    for link in [&kept, &deleted] {
-        operator.control.put_link(link).await.expect("it is taken");
-    }
-    lattice.agree_within(["a", "b"], LONG).await;
+    let (kept, deleted) = two_links_on_both(&lattice).await;
     lattice.stop("b").await;
     unlink(&operator, &deleted).await.expect("it is deleted");
     lattice.stop("a").await;

@@ -2,8 +2,8 @@
 //!
 //! A host makes a fresh instance for each call, and Rust's own allocator begins by growing its memory. Beyond the room a
 //! host gives for that, and on hosts that give none, it costs two changes of page protection for each call, and every
-//! other thread of the host a flush. An arena is part of the memory the instance has from the start. Invariant: what does not fit is the system allocator's business, so an
-//! arena bounds nothing.
+//! other thread of the host a flush. An arena is part of the memory the instance has from the start. Invariant: what
+//! does not fit is the system allocator's business, so an arena bounds nothing.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use contracts::http_message::{decode_request, decode_response};
 use lattice::config_service::{ConfigAnswer, ConfigQuestion};
 use lattice::control::{self, ControlRequest};
-use lattice::event::Event;
+use lattice::event::{Event, EventHead};
 use lattice::invocation::{Invocation, InvocationResponse};
 use lattice::policy::{PolicyDecision, PolicyRequest};
 use lattice::{HealthResponse, Link};
@@ -70,9 +70,11 @@ fn check<T: ControlRequest + Serialize + PartialEq>(data: &[u8]) {
     }
 }
 
-/// An event, whatever its data.
+/// An event, whatever its data, and its head alone.
 pub fn event(data: &[u8]) {
+    let head = EventHead::from_json(data);
     let Ok(event) = Event::from_json(data) else { return };
+    assert_eq!(head.expect("an event has a head").source, event.source);
     assert_eq!(Event::from_json(&event.to_json()).expect("our JSON reads"), event);
 }
 

@@ -1,7 +1,7 @@
 //! Calls from other hosts to providers embedded in this one, and hosts that ask whether such a provider serves a link.
 //!
-//! Owns the checks of such a call: signature, target, link, claims, revocation, policy. A provider process has the same in its SDK.
-//! Invariant: nothing is called here that its caller could not call on this host.
+//! Owns the checks of such a call: signature, target, link, claims, revocation, policy. A provider process has the same
+//! in its SDK, but for the policy. Invariant: nothing is called here that its caller could not call on this host.
 
 use std::{
     sync::Arc,

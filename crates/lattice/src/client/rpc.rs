@@ -2,7 +2,8 @@
 //!
 //! Owns the way out and back of one signed invocation; signing and routing are the caller's. Invariants: a call ends
 //! within its timeout (and the protocol's extra time when a payload goes through the object store), at once when there
-//! is nobody or no connection, but for the moment in which a client that was just made connects; a small call costs one message each way and nothing else.
+//! is nobody or no connection, but for the moment in which a client that was just made connects; a small call costs one
+//! message each way and nothing else.
 
 use std::{path::PathBuf, time::Duration};
 
