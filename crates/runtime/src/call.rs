@@ -143,6 +143,10 @@ pub(crate) fn store<T: HasCall>(engine: &wasmtime::Engine, mut data: T) -> Store
         if Instant::now() >= call.way_out.deadline() {
             return Err(Breach::Deadline.into());
         }
+        if meter::has_just_begun() {
+            // It waited while the tick came. Letting others run would cost it another turn.
+            return Ok(UpdateDeadline::Continue(1));
+        }
         let limit = call.actor.limits.cpu_time.saturating_mul(call.calls.max(1));
         if meter::tick() >= limit {
             return Err(Breach::limit("cpu_time", format_args!("{limit:?}")).into());

@@ -4,7 +4,14 @@
 //! has found computing: most never are. A call polled within another one (an actor that calls an actor) is charged to
 //! itself and not to its caller. Invariant: time spent waiting, or taken by other threads, is never charged.
 
-use std::{cell::Cell, time::Duration};
+use std::{
+    cell::Cell,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+/// Ticks of all engines of this process.
+static TICKS: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
     /// The call that is being polled on this thread.
@@ -17,6 +24,8 @@ pub(crate) struct Meter {
     spent: Duration,
     /// The thread's clock when this piece began; none for a call that no tick has found computing.
     since: Option<Duration>,
+    /// The ticks there had been when this piece began.
+    ticks: u64,
 }
 
 impl Meter {
@@ -37,6 +46,7 @@ impl Meter {
         if self.is_running() {
             self.since = began;
         }
+        self.ticks = TICKS.load(Relaxed);
         POLLED.set(Some(*self));
         let mut piece = Piece { meter: self, outer, began };
         let result = poll();
@@ -82,6 +92,16 @@ impl Drop for Piece<'_> {
             self.end();
         }
     }
+}
+
+/// To be called before the epoch of an engine moves on.
+pub(crate) fn ticked() {
+    TICKS.fetch_add(1, Relaxed);
+}
+
+/// Whether the call that is polled now was not at it when the last tick came: it only waited meanwhile.
+pub(crate) fn has_just_begun() -> bool {
+    POLLED.get().is_some_and(|polled| polled.ticks == TICKS.load(Relaxed))
 }
 
 /// To be called on every tick that finds a guest computing: starts its clock, or reads it.
@@ -145,6 +165,18 @@ mod tests {
         compute(LONG);
         meter.measure(|| ());
         assert!(meter.spent() < LONG, "{:?}", meter.spent());
+    }
+
+    #[test]
+    fn a_piece_has_just_begun_until_the_next_tick() {
+        assert!(!has_just_begun(), "nobody is polled");
+        // Guests of other tests tick as well, but not all the time.
+        assert!((0..1000).any(|_| Meter::default().measure(has_just_begun)));
+        let mut meter = Meter::default();
+        meter.measure(|| {
+            ticked();
+            assert!(!has_just_begun());
+        });
     }
 
     #[test]

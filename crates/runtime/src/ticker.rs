@@ -14,7 +14,7 @@ use std::{
 
 use wasmtime::{Engine, EngineWeak};
 
-use crate::RuntimeError;
+use crate::{RuntimeError, meter};
 
 /// Idle ticks before the thread goes to sleep for good.
 const IDLE_TICKS: u32 = 200;
@@ -81,6 +81,7 @@ fn run(engine: &EngineWeak, shared: &Shared, tick: Duration) {
     while !shared.stop.load(SeqCst) {
         thread::park_timeout(tick);
         let Some(engine) = engine.upgrade() else { return };
+        meter::ticked();
         engine.increment_epoch();
         drop(engine);
         idle = if shared.running.load(SeqCst) == 0 { idle + 1 } else { 0 };
