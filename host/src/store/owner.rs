@@ -212,7 +212,10 @@ impl Owner {
                 Change { entry, applied: false }
             }
             Action::Conflict(winner) => {
-                tracing::warn!(%key, here = ?known, ?winner, "two writers changed one key while they were apart");
+                // Without the values: link values may be secrets.
+                let kept =
+                    if matches!(*winner, Action::Take(_)) { "what the lattice has" } else { "what this host has" };
+                tracing::warn!(?bucket, %key, kept, "two writers changed one key while they were apart");
                 return Box::pin(self.act(buckets, bucket, key, *winner)).await;
             }
             Action::Agree(revision) => {
