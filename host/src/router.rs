@@ -52,7 +52,6 @@ impl Outbound for ActorOutbound {
     async fn call(&self, mut call: OutboundCall) -> Result<Bytes, CallError> {
         let core = self.core.upgrade().ok_or_else(stopping)?;
         self.barred.check(&self.actor)?;
-        let deadline = call.deadline;
         let failed = |peer, error: &CallError| core.failures.called(&self.actor, peer, error);
         let route = resolve(&core, &self.actor, &call.target).inspect_err(|error| {
             self.calls.made.refused(contract_of(&call.target), &call.operation, error);
@@ -64,19 +63,7 @@ impl Outbound for ActorOutbound {
             .with("lattice.hop", || "outgoing")
             .with("lattice.actor", || self.actor.as_str())
             .with("lattice.contract", || route.contract());
-        let outcome = within(deadline, "waiting for the callee", async {
-            match &route {
-                Route::Actor(target) => {
-                    policy::may_call(&core, &self.actor, target, deadline).await?;
-                    core.call_actor(BETWEEN_ACTORS, || Entity::actor(&self.actor), *target, call).await
-                }
-                Route::Provider(link) => {
-                    policy::may_call_over(&core, link, deadline).await?;
-                    core.call_provider(link, call).await
-                }
-            }
-        })
-        .await;
+        let outcome = self.follow(&core, &route, call).await;
         measured.end(&outcome);
         span.end(&outcome);
         outcome.inspect_err(|error| failed(route.peer(), error))
@@ -87,6 +74,22 @@ impl Outbound for ActorOutbound {
         self.barred.check(&self.actor)?;
         let config = core.tables().config_of(self.actor.as_str());
         Ok(config.into_iter().map(|(name, value)| (name, value.to_vec())).collect())
+    }
+}
+
+impl ActorOutbound {
+    async fn follow(&self, core: &Arc<Core>, route: &Route, call: OutboundCall) -> Result<Bytes, CallError> {
+        let deadline = call.deadline;
+        match route {
+            Route::Actor(target) => {
+                policy::may_call(core, &self.actor, target, deadline).await?;
+                core.call_actor(BETWEEN_ACTORS, || Entity::actor(&self.actor), *target, call).await
+            }
+            Route::Provider(link) => {
+                policy::may_call_over(core, link, deadline).await?;
+                within(deadline, "waiting for the callee", core.call_provider(link, call)).await
+            }
+        }
     }
 }
 
@@ -156,6 +159,7 @@ fn actor_named(core: &Core, name: &str) -> Result<ActorId, CallError> {
 }
 
 impl Core {
+    /// Calls an actor, wherever it runs. Every way to it keeps the deadline by itself.
     pub(crate) async fn call_actor(
         self: &Arc<Self>,
         contract: &str,

@@ -102,8 +102,7 @@ impl EmbeddedActors {
         let target = OutboundTarget::Actor { name: String::new() };
         let call = OutboundCall { target, operation: operation.to_owned(), payload, deadline, trace };
         policy::may_serve(core, &link, deadline).await?;
-        within(deadline, "waiting for the actor", core.call_actor(link.contract_id.as_str(), origin, *actor, call))
-            .await
+        core.call_actor(link.contract_id.as_str(), origin, *actor, call).await
     }
 
     async fn hand_over(

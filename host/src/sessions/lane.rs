@@ -1,7 +1,7 @@
 //! One direction of one session on its way out: entries become batches, batches become messages.
 //!
 //! Whatever is ready while the last message is written goes into the next one; nothing waits for company. A single
-//! entry leaves at once. Invariants: entries leave in the order they came; what waits is bounded in bytes; a number is
+//! entry leaves at once, in the task that brought it. Invariants: entries leave in the order they came; what waits is bounded in bytes; a number is
 //! used for one batch.
 
 use std::{
@@ -11,6 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use async_nats::client::PublishError;
+use bytes::Bytes;
+use futures_util::FutureExt;
 use lattice::session::{BatchKind, Draft, HEADER_BYTES, MAC_BYTES, MAX_BATCH_BYTES, MacKey, SessionId};
 
 use super::way::Way;
@@ -144,39 +147,61 @@ impl Lane {
     }
 
     fn wake(self: &Arc<Self>, mut queue: MutexGuard<'_, Queue>) {
-        if !std::mem::replace(&mut queue.writing, true) {
-            drop(queue);
+        if std::mem::replace(&mut queue.writing, true) {
+            return;
+        }
+        let was_silent = queue.last_left.is_none_or(|left| left.elapsed() >= SILENCE);
+        drop(queue);
+        if !(was_silent && self.write_at_once()) {
             self.way.tasks.spawn(self.clone().write());
         }
     }
 
+    /// Writes what waits without a task of its own: each task on the way of a single call is a thread that may have to be
+    /// woken. Whether nothing came meanwhile.
+    fn write_at_once(self: &Arc<Self>) -> bool {
+        for (number, draft) in self.take() {
+            let batch = draft.finish(number, &self.key);
+            let sent = tokio::task::unconstrained(self.publish(number, batch.clone())).now_or_never();
+            if sent.is_none() {
+                let lane = self.clone();
+                self.way.tasks.spawn(async move { lane.publish(number, batch).await });
+            }
+        }
+        self.lock().is_all_taken()
+    }
+
     /// Writes until nothing waits.
     async fn write(self: Arc<Self>) {
-        let mut at_once = self.lock().last_left.is_none_or(|left| left.elapsed() >= SILENCE);
         loop {
-            if !std::mem::take(&mut at_once) {
-                // Behind whatever is ready to run now: calls that are ready go together.
-                tokio::task::yield_now().await;
-            }
+            // Behind whatever is ready to run now: calls that are ready go together.
+            tokio::task::yield_now().await;
             let batches = self.take();
             if batches.is_empty() {
                 return;
             }
             for (number, draft) in batches {
-                let batch = draft.finish(number, &self.key);
-                let sent = match self.kind {
-                    BatchKind::Calls => {
-                        let nobody = self.way.nobody(self.session, number);
-                        self.way.client.publish_with_reply(self.subject.clone(), nobody, batch).await
-                    }
-                    BatchKind::Answers => self.way.client.publish(self.subject.clone(), batch).await,
-                };
-                if let Err(error) = sent {
-                    tracing::debug!(%error, session = %self.session, "cannot send a batch");
-                }
+                self.publish(number, draft.finish(number, &self.key)).await;
             }
             // What becomes ready while the connection writes goes together as well.
             tokio::time::timeout(WRITE, self.way.client.flush()).await.ok();
+        }
+    }
+
+    async fn publish(&self, number: u64, batch: Bytes) {
+        if let Err(error) = self.hand_over(number, batch).await {
+            tracing::debug!(%error, session = %self.session, "cannot send a batch");
+        }
+    }
+
+    async fn hand_over(&self, number: u64, batch: Bytes) -> Result<(), PublishError> {
+        let subject = self.subject.clone();
+        match self.kind {
+            BatchKind::Calls => {
+                let nobody = self.way.nobody(self.session, number);
+                self.way.client.publish_with_reply(subject, nobody, batch).await
+            }
+            BatchKind::Answers => self.way.client.publish(subject, batch).await,
         }
     }
 
@@ -213,6 +238,12 @@ impl Lane {
 }
 
 impl Queue {
+    /// Whether nothing waits; then whoever comes next writes.
+    fn is_all_taken(&mut self) -> bool {
+        self.writing = !self.full.is_empty() || self.open.draft.entries() > 0;
+        !self.writing
+    }
+
     fn add(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let before = self.open.draft.size();
         self.open.draft.add(write);
