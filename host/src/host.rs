@@ -16,11 +16,7 @@ use std::{
 };
 
 use claims::{ClusterId, HostId, KeyKind};
-use lattice::{
-    LatticeId,
-    event::{EventData, HostStopped},
-    subject::ControlRoot,
-};
+use lattice::{LatticeId, subject::ControlRoot};
 use provider_sdk::Builtin;
 use runtime::Runtime;
 use tokio::sync::watch;
@@ -41,7 +37,7 @@ use crate::{
     open_files,
     peers::Peers,
     policy::{self, Policy},
-    providers::{Providers, start},
+    providers::Providers,
     revocations,
     rpc::Inbound,
     sequencer::Sequencer,
@@ -51,6 +47,7 @@ use crate::{
         replica::{Replica, ReplicaError},
         revocations::Trust,
     },
+    stop,
     store::{self, BucketSource},
     take_up,
     telemetry::{self, Exporting},
@@ -286,37 +283,7 @@ impl Host {
             () = stop => self.core.stop.cancel(),
             () = self.core.stop.cancelled() => {}
         }
-        self.shut_down().await;
-    }
-
-    async fn shut_down(self) {
-        let core = self.core;
-        tracing::info!("stopping");
-        let within = *core.stop_within.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let deadline = Instant::now() + within;
-        if let Some(sessions) = &core.sessions {
-            sessions.leave();
-        }
-        for actor in core.actors.all() {
-            actor.serving().cancel();
-        }
-        let ending = core.providers.all().into_iter().map(|provider| async move { start::end(&provider).await });
-        tokio::time::timeout_at(deadline.into(), futures_util::future::join_all(ending)).await.ok();
-        core.emit(EventData::HostStopped(HostStopped { labels: core.labels() }));
-        core.publishing.cancel();
-        core.tasks.close();
-        if tokio::time::timeout_at(deadline.into(), core.tasks.wait()).await.is_err() {
-            tracing::warn!(left = core.tasks.len(), "stopping without waiting for what is still in flight");
-        }
-        if let Some(sessions) = &core.sessions {
-            sessions.close().await;
-        }
-        if let Some(broker) = &core.broker {
-            broker.flush(Duration::from_secs(1)).await;
-        }
-        if let Some(spans) = self.spans {
-            spans.finish(deadline).await;
-        }
+        stop::end_all(&self.core, self.spans).await;
     }
 }
 

@@ -36,6 +36,7 @@ mod sequencer;
 mod sessions;
 mod socket;
 mod state;
+mod stop;
 mod store;
 mod take_up;
 mod telemetry;

@@ -2,10 +2,17 @@
 
 mod keyvalue_support;
 
-use std::fs;
+use std::{fs, net::SocketAddr, time::Duration};
 
 use keyvalue_support::{COUNTERS, Counting, redb_archive, redis_archive};
-use lattice_tests::{KEYVALUE, Redis, Signer, TestLattice, eventually, get, kill, link, processes_below, try_get};
+use lattice_tests::{
+    Actor, KEYVALUE, Redis, Signer, TestLattice, eventually, get, kill, link, processes_below, try_get,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
 
 const REDB: &str = "builtin://keyvalue-redb";
 
@@ -57,6 +64,48 @@ async fn in_redis_through_a_process_here_and_on_another_host() {
     both_count(&lattice, "a", "a", &redis_archive(&signer).reference(), &here).await;
     let there = [("URL", url.as_str()), ("NAMESPACE", "two")];
     both_count(&lattice, "a", "b", &redis_archive(&signer).reference(), &there).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_stops_keeps_its_stores_until_the_last_request_is_answered() {
+    for store in [REDB.to_owned(), redb_archive(&Signer::default()).reference()] {
+        let Some(mut lattice) = TestLattice::start(["a"]).await else { return };
+        let operator = lattice.operator().await;
+        let provider = operator.start_provider(&lattice.id("a"), &store).await.expect("the store starts");
+        // A module: it begins when the whole request is there.
+        let counting = Counting::start(&lattice, "a", Actor::KvCounter).await;
+        operator.put(&link(&counting.actor, &provider, KEYVALUE, &[])).await.expect("the link is taken");
+        get(counting.address, "/slow").await;
+        let mut request = begun_request(counting.address).await;
+        let late = async {
+            refused(counting.address).await;
+            request.write_all(b"body").await.expect("sent");
+            let mut answer = String::new();
+            let read = timeout(Duration::from_secs(10), request.read_to_string(&mut answer)).await;
+            read.expect("in time").expect("an answer");
+            assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("{\"counter\":2}"), "{store}: {answer}");
+        };
+        tokio::join!(lattice.stop("a"), late);
+    }
+}
+
+/// A request whose body of four bytes is awaited.
+async fn begun_request(address: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.expect("connected");
+    let head = "POST /slow HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\nexpect: 100-continue\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    let mut go_on = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
+    let read = timeout(Duration::from_secs(10), stream.read_exact(&mut go_on)).await;
+    read.expect("in time").expect("the server asks for the body");
+    stream
+}
+
+/// Waits until nobody listens.
+async fn refused(address: SocketAddr) {
+    eventually("that no connection is taken", || async {
+        if TcpStream::connect(address).await.is_err() { Ok(()) } else { Err("somebody listens") }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

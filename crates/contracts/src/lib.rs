@@ -20,5 +20,12 @@ pub use call::{CallError, TraceContext};
 pub use link_values::LinkValueError;
 pub use trace::TraceParent;
 
+/// Whether the providers of a contract call actors, on behalf of the outside world. Of a contract that is not known here it
+/// is taken that its providers are called by actors.
+#[must_use]
+pub fn calls_actors(contract: &str) -> bool {
+    [httpserver::CONTRACT, messaging::CONTRACT].contains(&contract)
+}
+
 /// Link values as they travel: free text by key, as the operator typed them (protocol section 3.3).
 pub type Values = std::collections::BTreeMap<String, String>;

@@ -21,6 +21,8 @@ struct State {
     running: u32,
     limit: u32,
     waiting: VecDeque<oneshot::Sender<Permit>>,
+    /// Who waits until nothing runs.
+    watching: Vec<oneshot::Sender<()>>,
 }
 
 impl State {
@@ -50,7 +52,7 @@ pub(crate) enum Entry {
 
 impl Admission {
     pub(crate) fn new(limit: u32, queue: u32) -> Arc<Self> {
-        let state = State { running: 0, limit, waiting: VecDeque::new() };
+        let state = State { running: 0, limit, waiting: VecDeque::new(), watching: Vec::new() };
         Arc::new(Self { state: Mutex::new(state), queue: queue as usize })
     }
 
@@ -106,6 +108,20 @@ impl Admission {
         self.lock().running
     }
 
+    /// Resolves when nothing runs; at once when nothing does.
+    pub(crate) async fn quiet(&self) {
+        let (sender, receiver) = oneshot::channel();
+        {
+            let mut state = self.lock();
+            if state.running == 0 {
+                return;
+            }
+            state.watching.retain(|watcher| !watcher.is_closed());
+            state.watching.push(sender);
+        }
+        receiver.await.ok(); // told, or the gate is gone
+    }
+
     /// Calls that wait and are still wanted.
     pub(crate) fn waiting(&self) -> usize {
         self.lock().wanted()
@@ -132,6 +148,11 @@ impl Admission {
                     Some(waiter) => waiter,
                     None => {
                         state.running -= 1;
+                        let told = if state.running == 0 { mem::take(&mut state.watching) } else { Vec::new() };
+                        drop(state);
+                        for watcher in told {
+                            let _ = watcher.send(()); // or it waits no more
+                        }
                         return;
                     }
                 }
@@ -163,6 +184,8 @@ impl Drop for Permit {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     fn admitted(entry: Entry) -> Permit {
@@ -215,6 +238,19 @@ mod tests {
         assert_eq!(gate.running(), 1, "it is in the channel");
         drop(second);
         assert_eq!(gate.running(), 0);
+    }
+
+    #[tokio::test]
+    async fn quiet_is_when_the_last_call_has_ended_and_nobody_waits() {
+        let gate = Admission::new(1, 1);
+        gate.quiet().await;
+        let (first, mut second) = (admitted(gate.enter()), queued(gate.enter()));
+        let mut quiet = std::pin::pin!(gate.quiet());
+        assert!(quiet.as_mut().now_or_never().is_none(), "one runs");
+        drop(first);
+        assert!(quiet.as_mut().now_or_never().is_none(), "the next one runs");
+        drop(second.try_recv().expect("admitted"));
+        assert!(quiet.now_or_never().is_some());
     }
 
     #[test]

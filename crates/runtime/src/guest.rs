@@ -139,6 +139,11 @@ impl Guest {
         self.shared.admission.running()
     }
 
+    /// Resolves when no call runs; at once when none does.
+    pub async fn quiet(&self) {
+        self.shared.admission.quiet().await;
+    }
+
     /// Calls that may run at once.
     #[must_use]
     pub fn max_instances(&self) -> u32 {
