@@ -2,6 +2,7 @@
 //! two hosts have, stores of other versions.
 
 mod faults_support;
+mod keyvalue_support;
 
 use std::{
     ffi::OsStr,
@@ -12,8 +13,9 @@ use claims::{KeyKind, KeyPair};
 use faults_support::{Called, LONG, any_actor, any_link, figure, links_at, unlink};
 use futures_util::future::join_all;
 use host::{Host, HostError};
+use keyvalue_support::Counting;
 use lattice::Link;
-use lattice_tests::{NatsServer, SmallDisk, TestLattice, eventually};
+use lattice_tests::{Actor, KEYVALUE, NatsServer, SmallDisk, TestLattice, eventually, get, link, try_get};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 
 /// A link whose values take some room.
@@ -83,6 +85,39 @@ async fn a_full_disk_refuses_what_it_cannot_keep_and_nothing_is_half_done() {
     assert_eq!(agreed.links, accepted.len());
     figure("disk full", &format!("works {works:.0?} after there is room, equal {:.0?} later", agreed.after));
     is_on_disk(&mut lattice, &accepted).await;
+    lattice.stop("a").await; // before its disk goes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_whose_disk_was_full_works_again_when_there_is_room() {
+    let Some(disk) = SmallDisk::mount(64) else { return };
+    let Some(nats) = NatsServer::start().await else { return };
+    let mut lattice = TestLattice::empty(nats);
+    lattice.add_host_in("a", disk.path()).await;
+    let counting = Counting::start(&lattice, "a", Actor::KvCounter).await;
+    let operator = lattice.operator_at("a");
+    let store = operator.start_provider(&lattice.id("a"), "builtin://keyvalue-redb").await.expect("it starts");
+    operator.put(&link(&counting.actor, &store, KEYVALUE, &[])).await.expect("the link is taken");
+    get(counting.address, "/before").await;
+
+    disk.fill();
+    let mut refused = None;
+    for number in 0..20_000 {
+        let started = Instant::now();
+        let answer = try_get(counting.address, &format!("/{number}-{}", "x".repeat(1_000))).await.expect("an answer");
+        if !answer.status.is_success() {
+            refused = Some((answer, started.elapsed()));
+            break;
+        }
+    }
+    let (refused, after) = refused.expect("a full disk must be noticed");
+    assert!(refused.body.contains("No space left on device"), "{refused:?}");
+    figure("store's disk full", &format!("a change is refused after {after:.0?}: {}", refused.body.trim()));
+
+    disk.make_room();
+    let started = Instant::now();
+    assert_eq!(get(counting.address, "/before").await.trim(), "{\"counter\":2}", "nothing is lost");
+    figure("store's disk full", &format!("works {:.0?} after there is room", started.elapsed()));
     lattice.stop("a").await; // before its disk goes
 }
 

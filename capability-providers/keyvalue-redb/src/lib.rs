@@ -5,6 +5,7 @@
 //! that was answered is on disk, and what it changed was changed as a whole.
 
 mod error;
+mod file;
 mod read;
 mod record;
 mod settings;

@@ -17,6 +17,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::{
     error::{Fault, StoreError, unusable},
+    file::File,
     read,
     settings::{LinkSettings, Settings},
     tables::Tables,
@@ -27,12 +28,10 @@ use crate::{
 const QUEUE: usize = 1024;
 /// Reads at once; more wait in their callers.
 const READERS: usize = 16;
-/// Memory for pages of the database.
-const PAGES: usize = 16 << 20;
 
 /// An open database.
 pub struct Store {
-    database: Arc<Database>,
+    file: Arc<File>,
     max_answer: u64,
     writer: Mutex<Option<Writer>>,
     places: Arc<Semaphore>,
@@ -58,18 +57,18 @@ impl Store {
             .create(directory)
             .map_err(|error| StoreError::Directory { path: directory.clone(), reason: error.to_string() })?;
         let path = directory.join("keyvalue.redb");
-        let failed = |reason: String| StoreError::Open { path: path.clone(), reason };
-        let database = Database::builder().set_cache_size(PAGES).create(&path).map_err(|e| failed(e.to_string()))?;
-        prepare(&database).map_err(|fault| failed(fault.to_string()))?;
-        let (database, trouble) = (Arc::new(database), Trouble::default());
+        let failed = |fault: Fault| StoreError::Open { path: path.clone(), reason: fault.to_string() };
+        let file = File::open(path.clone()).map_err(failed)?;
+        file.write(prepare).map_err(failed)?;
+        let (file, trouble) = (Arc::new(file), Trouble::default());
         let (jobs, incoming) = mpsc::channel();
-        let (of_thread, told) = (Arc::clone(&database), Arc::clone(&trouble));
+        let (of_thread, told) = (Arc::clone(&file), Arc::clone(&trouble));
         let thread = std::thread::Builder::new()
             .name("keyvalue-redb".to_owned())
             .spawn(move || writer::run(&of_thread, &incoming, &told))
             .map_err(|error| StoreError::Thread { reason: error.to_string() })?;
         Ok(Self {
-            database,
+            file,
             max_answer: settings.max_answer,
             writer: Mutex::new(Some(Writer { jobs, thread })),
             places: Arc::new(Semaphore::new(QUEUE)),
@@ -102,10 +101,9 @@ impl Store {
 
     async fn look(&self, link: LinkSettings, request: Request) -> Result<Answer, CallError> {
         let _place = self.readers.acquire().await.map_err(|_| closed())?;
-        let (database, max_answer) = (Arc::clone(&self.database), self.max_answer);
-        let look = move || -> Result<Answer, Fault> {
-            read::answer(&database.begin_read()?, now_ms(), max_answer, &link, &request)
-        };
+        let (file, max_answer) = (Arc::clone(&self.file), self.max_answer);
+        let look =
+            move || file.read(|database| read::answer(&database.begin_read()?, now_ms(), max_answer, &link, &request));
         match tokio::task::spawn_blocking(look).await.map_err(|_| closed())? {
             Ok(answer) => Ok(answer),
             Err(Fault::Call(error)) => Err(error),

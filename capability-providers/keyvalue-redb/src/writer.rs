@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::{
     error::{Fault, unusable},
+    file::File,
     settings::LinkSettings,
     sweep::{Swept, sweep},
     tables::Tables,
@@ -46,7 +47,7 @@ pub struct Job {
 pub type Trouble = Arc<Mutex<Option<String>>>;
 
 /// Works until nobody can send a job any more.
-pub fn run(database: &Database, jobs: &Receiver<Job>, trouble: &Trouble) {
+pub fn run(file: &File, jobs: &Receiver<Job>, trouble: &Trouble) {
     let mut wait = Duration::ZERO;
     loop {
         let batch = match jobs.recv_timeout(wait) {
@@ -54,13 +55,13 @@ pub fn run(database: &Database, jobs: &Receiver<Job>, trouble: &Trouble) {
             Err(RecvTimeoutError::Timeout) => Vec::new(),
             Err(RecvTimeoutError::Disconnected) => return,
         };
-        wait = match write(database, batch) {
+        wait = match write(file, batch) {
             Ok(wait) => {
                 set(trouble, None);
                 wait
             }
-            Err(reason) => {
-                set(trouble, Some(reason));
+            Err(fault) => {
+                set(trouble, Some(fault.to_string()));
                 TRY_AGAIN
             }
         };
@@ -68,7 +69,7 @@ pub fn run(database: &Database, jobs: &Receiver<Job>, trouble: &Trouble) {
 }
 
 /// Carries out a batch and sweeps; how long nothing is due then.
-fn write(database: &Database, batch: Vec<Job>) -> Result<Duration, String> {
+fn write(file: &File, batch: Vec<Job>) -> Result<Duration, Fault> {
     // An expired call is not started, and one whose caller is gone neither.
     let batch: Vec<Job> =
         batch.into_iter().filter(|job| job.deadline > Instant::now() && !job.done.is_closed()).collect();
@@ -78,10 +79,11 @@ fn write(database: &Database, batch: Vec<Job>) -> Result<Duration, String> {
         links.push((link, request));
         waiting.push((done, place));
     }
-    let outcome = transact(database, links, &mut answers);
-    if let Err(reason) = &outcome {
+    let outcome = file.write(|database| transact(database, links, &mut answers));
+    if let Err(fault) = &outcome {
+        let reason = fault.to_string();
         answers.clear();
-        answers.resize_with(waiting.len(), || Err(unusable(reason)));
+        answers.resize_with(waiting.len(), || Err(unusable(&reason)));
     }
     for ((done, _place), answer) in waiting.into_iter().zip(answers) {
         // Nobody waits any more when this fails.
@@ -94,23 +96,23 @@ fn transact(
     database: &Database,
     operations: Vec<(LinkSettings, Request)>,
     answers: &mut Vec<Result<Answer, CallError>>,
-) -> Result<Duration, String> {
-    let mut transaction = database.begin_write().map_err(|error| error.to_string())?;
+) -> Result<Duration, Fault> {
+    let mut transaction = database.begin_write()?;
     // A database of any size is ready at once after a crash.
     transaction.set_quick_repair(true);
-    let mut tables = Tables::open(&transaction).map_err(|fault| fault.to_string())?;
+    let mut tables = Tables::open(&transaction)?;
     let now = now_ms();
     for (link, request) in operations {
         let outcome = Change { tables: &mut tables, link: &link, now }.apply(request);
         answers.push(match outcome {
             Ok(answer) => Ok(answer),
             Err(Fault::Call(error)) => Err(error),
-            Err(Fault::Storage(reason)) => return Err(reason),
+            Err(storage) => return Err(storage),
         });
     }
-    let swept = sweep(&mut tables, now).map_err(|fault| fault.to_string())?;
+    let swept = sweep(&mut tables, now)?;
     drop(tables);
-    transaction.commit().map_err(|error| error.to_string())?;
+    transaction.commit()?;
     Ok(match swept {
         Swept::More => Duration::ZERO,
         Swept::Until(None) => SWEEP_AT_LEAST,
