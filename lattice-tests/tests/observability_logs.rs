@@ -101,7 +101,8 @@ async fn provider_processes_log_and_trace_as_their_host_does() {
     const ENDPOINT: &str = "http://127.0.0.1:1";
     let change = |config: &mut HostConfig| {
         config.structured_logging = true;
-        config.tracing = Some(TracingConfig { endpoint: ENDPOINT.to_owned(), ratio: 1.0 });
+        config.tracing =
+            Some(TracingConfig { endpoint: ENDPOINT.to_owned(), headers: http::HeaderMap::new(), ratio: 1.0 });
     };
     let Some(lattice) = TestLattice::start_with(["a"], change).await else { return };
     let (operator, signer, dir) =

@@ -127,6 +127,9 @@ fn spans(body: &[u8]) -> Vec<Span> {
     spans
 }
 
+/// What the receiver asks for.
+const TOKEN: &str = "Bearer of-a-test";
+
 /// An OTLP/HTTP receiver.
 #[derive(Clone)]
 struct Receiver {
@@ -162,13 +165,15 @@ impl Receiver {
         }
         assert_eq!((request.method().as_str(), request.uri().path()), ("POST", "/v1/traces"));
         assert_eq!(request.headers()["content-type"], "application/x-protobuf");
+        assert_eq!(request.headers()["authorization"], TOKEN);
         let body = request.collect().await.expect("a body").to_bytes();
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).extend(spans(&body));
         response
     }
 
     fn config(&self, ratio: f64) -> TracingConfig {
-        TracingConfig { endpoint: format!("http://{}/", self.address), ratio }
+        let headers = [(http::header::AUTHORIZATION, http::HeaderValue::from_static(TOKEN))].into_iter().collect();
+        TracingConfig { endpoint: format!("http://{}/", self.address), headers, ratio }
     }
 
     fn seen(&self) -> Vec<Span> {

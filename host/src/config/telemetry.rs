@@ -1,6 +1,8 @@
 //! Settings on traces, with the names that OpenTelemetry gives them (protocol section 8.1).
 
 use clap::Args;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use percent_encoding::percent_decode_str;
 
 use super::Problems;
 use crate::telemetry::TracingConfig;
@@ -17,6 +19,9 @@ pub struct TelemetryArgs {
     /// Base URL of an OTLP/HTTP receiver; `/v1/traces` is added. Default: `http://127.0.0.1:4318`.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
     pub otel_exporter_otlp_endpoint: Option<String>,
+    /// Headers for the receiver, such as its token: `name=value,name=value`, with percent-encoded values.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_HEADERS", hide_env_values = true, value_name = "HEADERS")]
+    pub otel_exporter_otlp_headers: Option<String>,
     /// Share of the traces that begin here which are recorded, from 0 to 1. Callers decide about theirs. Default: 1.
     #[arg(long, env = "OTEL_TRACES_SAMPLER_ARG", value_name = "RATIO")]
     pub otel_traces_sampler_arg: Option<String>,
@@ -51,8 +56,28 @@ impl TelemetryArgs {
         if ratio.is_none() {
             problems.add(&format!("--otel-traces-sampler-arg: `{share}` is not a number from 0 to 1"));
         }
-        Some(TracingConfig { endpoint, ratio: ratio.unwrap_or_default() })
+        let headers = headers(&set(self.otel_exporter_otlp_headers).unwrap_or_default(), problems);
+        Some(TracingConfig { endpoint, headers, ratio: ratio.unwrap_or_default() })
     }
+}
+
+/// Reads headers as OpenTelemetry's "Protocol Exporter" has them: a list of W3C Baggage without properties. Problems name
+/// no value, which may be a secret.
+fn headers(list: &str, problems: &mut Problems) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (position, entry) in list.split(',').map(str::trim).enumerate().filter(|(_, entry)| !entry.is_empty()) {
+        let (name, value) = entry.split_once('=').map_or(("", ""), |(name, value)| (name.trim(), value.trim()));
+        let parsed = name.parse::<HeaderName>().ok();
+        let value = HeaderValue::from_bytes(&percent_decode_str(value).collect::<Vec<_>>()).ok();
+        let (Some(name), Some(mut value)) = (parsed, value) else {
+            let number = position + 1;
+            problems.add(&format!("--otel-exporter-otlp-headers: entry {number} is no `name=value` of a header"));
+            continue;
+        };
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    headers
 }
 
 #[cfg(test)]
@@ -64,6 +89,7 @@ mod tests {
         let args = TelemetryArgs {
             otel_traces_exporter: exporter.map(str::to_owned),
             otel_exporter_otlp_endpoint: endpoint.map(str::to_owned),
+            otel_exporter_otlp_headers: None,
             otel_traces_sampler_arg: Some(ratio.to_owned()),
         };
         (args.into_config(&mut problems), problems.0)
@@ -71,7 +97,9 @@ mod tests {
 
     #[test]
     fn traces_are_exported_only_when_somebody_asked() {
-        let on = |endpoint: &str| Some(TracingConfig { endpoint: endpoint.to_owned(), ratio: 1.0 });
+        let on = |endpoint: &str| {
+            Some(TracingConfig { endpoint: endpoint.to_owned(), headers: HeaderMap::new(), ratio: 1.0 })
+        };
         for (exporter, endpoint, expected) in [
             (None, None, None),
             (Some(""), Some(""), None), // what hosts of the protocol give their providers
@@ -80,6 +108,22 @@ mod tests {
             (None, Some("http://x:1/base"), on("http://x:1/base")),
         ] {
             assert_eq!(config(exporter, endpoint, ""), (expected, Vec::new()), "{exporter:?} {endpoint:?}");
+        }
+    }
+
+    #[test]
+    fn headers_are_decoded_and_never_shown() {
+        let mut problems = Problems(Vec::new());
+        let headers = headers("authorization=Basic%20c2VjcmV0, x-tenant = a=b ,", &mut problems);
+        assert_eq!(headers["authorization"], "Basic c2VjcmV0");
+        assert_eq!(headers["x-tenant"], "a=b");
+        assert!(!format!("{headers:?}").contains("c2VjcmV0"));
+        assert!(problems.0.is_empty(), "{:?}", problems.0);
+        for wrong in ["c2VjcmV0", "no name=c2VjcmV0", "x=%0Ac2VjcmV0", "=c2VjcmV0"] {
+            let mut problems = Problems(Vec::new());
+            super::headers(&format!("a=b,{wrong}"), &mut problems);
+            let text = problems.0.join("");
+            assert!(text.contains("entry 2") && !text.contains("c2VjcmV0"), "{wrong}: {text}");
         }
     }
 

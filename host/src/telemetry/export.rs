@@ -8,11 +8,15 @@ use std::{
     time::Duration,
 };
 
-use reqwest::{Client, StatusCode, header::CONTENT_TYPE, redirect::Policy};
+use reqwest::{
+    Client, StatusCode,
+    header::{CONTENT_TYPE, HeaderMap},
+    redirect::Policy,
+};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Counts, Ended, Resource, otlp};
+use super::{Counts, Ended, Resource, TracingConfig, otlp};
 
 /// Most spans in one request.
 const BATCH: usize = 512;
@@ -28,6 +32,7 @@ const LAST: Duration = Duration::from_secs(2);
 /// Sends what ends up in the queue; run it as a task.
 pub struct Exporter {
     url: String,
+    headers: HeaderMap,
     resource: Resource,
     ended: mpsc::Receiver<Ended>,
     counts: Arc<Counts>,
@@ -42,14 +47,19 @@ enum Failure {
 }
 
 impl Exporter {
-    pub(super) fn new(endpoint: String, resource: Resource, ended: mpsc::Receiver<Ended>, counts: Arc<Counts>) -> Self {
-        let url = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
-        Self { url, resource, ended, counts, failing: false }
+    pub(super) fn new(
+        config: TracingConfig,
+        resource: Resource,
+        ended: mpsc::Receiver<Ended>,
+        counts: Arc<Counts>,
+    ) -> Self {
+        let url = format!("{}/v1/traces", config.endpoint.trim_end_matches('/'));
+        Self { url, headers: config.headers, resource, ended, counts, failing: false }
     }
 
     /// Exports until `stop` was called and the queue is empty, or two seconds after.
     pub async fn run(mut self, stop: CancellationToken) {
-        let client = match client() {
+        let client = match client(self.headers.clone()) {
             Ok(client) => client,
             Err(error) => {
                 tracing::error!(%error, "cannot export traces");
@@ -149,10 +159,10 @@ fn is_passing(status: StatusCode) -> bool {
     matches!(status.as_u16(), 429 | 502 | 503 | 504)
 }
 
-fn client() -> reqwest::Result<Client> {
+fn client(headers: HeaderMap) -> reqwest::Result<Client> {
     // reqwest panics when there is none. Losing a race for it is fine: then there is one.
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
-    Client::builder().timeout(ANSWER_WITHIN).redirect(Policy::none()).referer(false).build()
+    Client::builder().default_headers(headers).timeout(ANSWER_WITHIN).redirect(Policy::none()).referer(false).build()
 }

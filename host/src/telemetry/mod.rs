@@ -39,6 +39,8 @@ const MAX_ATTRIBUTE: usize = 256;
 pub struct TracingConfig {
     /// Base URL of an OTLP/HTTP receiver; `/v1/traces` is added.
     pub endpoint: String,
+    /// Headers for the receiver; those that are secret are marked as sensitive.
+    pub headers: http::HeaderMap,
     /// Share of the traces that begin here which are recorded, from 0 to 1. Callers decide about theirs.
     pub ratio: f64,
 }
@@ -114,7 +116,7 @@ pub fn open(config: Option<&TracingConfig>, resource: Resource) -> (Tracer, Opti
     let (sender, receiver) = mpsc::channel(QUEUE);
     let counts = Arc::<Counts>::default();
     let shared = Shared { ratio: config.ratio, ended: sender, counts: counts.clone() };
-    let exporter = Exporter::new(config.endpoint.clone(), resource, receiver, counts);
+    let exporter = Exporter::new(config.clone(), resource, receiver, counts);
     (Tracer(Some(Arc::new(shared))), Some(exporter))
 }
 
