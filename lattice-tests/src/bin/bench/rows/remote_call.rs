@@ -2,22 +2,22 @@
 //!
 //! The calling host is in this process, so that the load begins at the calling actor; the other is a `wash-host`.
 
-use std::{hint::black_box, time::Duration};
+use std::{collections::BTreeMap, hint::black_box, time::Duration};
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use claims::{ClusterId, HostId, KeyKind, KeyPair};
-use lattice::invocation::{Entity, Invocation};
-use lattice_tests::{Actor, Guarded, NatsServer, eventually, now};
-
-use super::{
-    local_call::start,
-    relay::{ECHO, PAYLOAD, RELAY, check, request},
+use lattice::{
+    control::ScaleActor,
+    invocation::{Entity, Invocation},
 };
+use lattice_tests::{Actor, Guarded, NatsServer, Operator, eventually, now};
+
+use super::relay::{ECHO, PAYLOAD, RELAY, check, request};
 use crate::{
-    measure::{Contender, Plan, calls_per_second, in_turns, median_seconds},
+    measure::{Contender, Plan, Samples, calls_per_second, in_turns, median_seconds},
     report::{Baseline, Budget, Row, Unit},
-    world::{Driver, World},
+    world::{Driver, MANY, World},
 };
 
 /// Calls at once, where it is many.
@@ -27,21 +27,27 @@ const SUBJECT: &str = "bench.echo";
 /// Measures the group.
 pub async fn run(plan: Plan) -> Result<Vec<Row>> {
     let world = World::with_nats().await?;
-    let (caller, callee) = (world.actor(Actor::Echo), world.actor(Actor::Echo));
     let (there, there_id) = world.start_host("there").await?;
     let here = world.start_here().await?;
-    start(&here.operator, &here.id, &caller.reference()).await?;
-    start(&there.operator, &there_id, &callee.reference()).await?;
-    let driver = here.drive(caller.id).await?;
-    let relay = request(&callee.id)?;
-    eventually("a call to the other host", || driver.call(RELAY, relay.clone())).await;
+    let (here_at, there_at) = ((&here.operator, &here.id), (&there.operator, &there_id));
+    let mut pairs = Vec::new();
+    for limits in [BTreeMap::new(), warm()] {
+        let (caller, callee) = (world.actor(Actor::Echo), world.actor(Actor::Echo));
+        start_with(here_at, &caller.reference(), &limits).await?;
+        start_with(there_at, &callee.reference(), &limits).await?;
+        let (driver, relay) = (here.drive(caller.id).await?, request(&callee.id)?);
+        eventually("a call to the other host", || driver.call(RELAY, relay.clone())).await;
+        pairs.push((driver, relay));
+    }
+    let [fresh, warm] = <[_; 2]>::try_from(pairs).ok().context("two pairs")?;
 
     let (_answering, client) = start_answering(&world).await?;
     let half = Plan { time: plan.time / 2, ..plan };
-    let mut many = [many_calls(driver.clone(), relay.clone()), many_requests(client.clone())];
-    let rates = pair(in_turns(half, &mut many).await?)?;
-    let mut single = [single_call(driver, relay), single_request(client)];
-    let times = pair(in_turns(half, &mut single).await?)?;
+    let mut many = [many_calls(fresh.clone()), many_calls(warm), many_requests(client.clone())];
+    let [rates, warm_rates, asked] =
+        <[Samples; 3]>::try_from(in_turns(half, &mut many).await?).ok().context("three")?;
+    let mut single = [single_call(fresh), single_request(client)];
+    let (times, asked_times) = pair(in_turns(half, &mut single).await?)?;
 
     here.stop().await?;
     there.stop().await?;
@@ -51,15 +57,35 @@ pub async fn run(plan: Plan) -> Result<Vec<Row>> {
         unit,
         samples: ours,
         limit: None,
-        baselines: vec![Baseline { name: "async-nats request/reply", samples: Ok(theirs), budget: Some(budget) }],
+        baselines: vec![Baseline { name: "async-nats request/reply", samples: Ok(theirs), budget }],
         notes,
     };
     let title = "actor → actor on another host over NATS, module, fresh instances, 256 B, 64 in flight";
-    let title_single = "the same, one in flight, median";
+    let title_warm = "the same, an instance serves 128 calls";
+    let title_single = "with fresh instances, one in flight, median";
+    let (many, single) = (Some(Budget::AtLeast(0.8)), Some(Budget::AtMost(1.25)));
     Ok(vec![
-        row("remote-call-64", title, Unit::PerSecond, rates, Budget::AtLeast(0.8), vec![signatures()?]),
-        row("remote-call-1", title_single, Unit::Seconds, times, Budget::AtMost(1.25), Vec::new()),
+        row("remote-call-64", title, Unit::PerSecond, (rates, asked.clone()), many, vec![signatures()?]),
+        row("remote-call-64-warm", title_warm, Unit::PerSecond, (warm_rates, asked), None, Vec::new()),
+        row("remote-call-1", title_single, Unit::Seconds, (times, asked_times), single, Vec::new()),
     ])
+}
+
+/// Limits of an actor whose instances serve many calls, one after the other.
+fn warm() -> BTreeMap<String, String> {
+    [("calls-per-instance", "128".to_owned()), ("idle-instances", IN_FLIGHT.to_string())]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+}
+
+async fn start_with(
+    (operator, host): (&Operator, &HostId),
+    reference: &str,
+    limits: &BTreeMap<String, String>,
+) -> Result<()> {
+    let (actor_ref, limits) = (reference.to_owned(), Some(limits.clone()));
+    let command = ScaleActor { actor_ref, max_instances: MANY, limits, ..ScaleActor::default() };
+    operator.scale_as(host, command).await.map(drop).map_err(anyhow::Error::msg)
 }
 
 /// What was sampled of two contenders.
@@ -87,7 +113,7 @@ async fn ask(client: async_nats::Client) -> Result<()> {
     check(&client.request(SUBJECT, Bytes::from_static(PAYLOAD)).await?.payload)
 }
 
-fn many_calls(driver: Driver, relay: Bytes) -> Contender {
+fn many_calls((driver, relay): (Driver, Bytes)) -> Contender {
     Contender::new("remote calls", move |slice| {
         let (driver, relay) = (driver.clone(), relay.clone());
         calls_per_second(slice, IN_FLIGHT, move || call(driver.clone(), relay.clone()))
@@ -102,7 +128,7 @@ pub fn many_requests(client: async_nats::Client) -> Contender {
     })
 }
 
-fn single_call(driver: Driver, relay: Bytes) -> Contender {
+fn single_call((driver, relay): (Driver, Bytes)) -> Contender {
     Contender::new("one remote call", move |slice| {
         let (driver, relay) = (driver.clone(), relay.clone());
         in_task(median_seconds(slice, move || call(driver.clone(), relay.clone())))
