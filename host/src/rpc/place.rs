@@ -1,7 +1,7 @@
 //! An actor's place in its queue group: calls are taken from the broker until the actor no longer serves.
 //!
 //! The client library forgets a subscription in the moment in which it asks the broker to end it, and drops the calls
-//! that are still on their way. A busy place is therefore left by number: broker and library both end the subscription
+//! that are still on their way. A place is therefore left by number: broker and library both end the subscription
 //! after so many more calls, and none is lost. Invariant: a call that was taken is answered.
 
 use std::{
@@ -20,10 +20,12 @@ use crate::{actors::RunningActor, core::Core};
 const DRAIN: Duration = Duration::from_secs(2);
 /// How long a place is left by number. Calls that come rarely are not worth a longer wait.
 const LINGER: Duration = Duration::from_secs(2);
+/// The same for a place that had no calls lately: they may just begin.
+const BRIEFLY: Duration = Duration::from_millis(300);
 /// A busy place is left after the calls of a quarter of a second: more are not on their way from the broker at once.
-const PART: u64 = 4;
+const PART: f64 = 0.25;
 /// And after so many at least.
-const FEWEST: u64 = 2;
+const FEWEST: u64 = 4;
 
 /// Takes calls for an actor, and for those that replace it, until it no longer serves.
 pub fn serve_actor(core: &Arc<Core>, actor: &Arc<RunningActor>) {
@@ -66,11 +68,11 @@ impl Place {
         }
     }
 
-    /// Whether the place is left. It is not, and nothing was done, when calls come too rarely.
+    /// Whether the place is left. It is not when calls come too rarely.
     async fn leave_by_number(&mut self) -> bool {
-        let lately = self.pace.lately(Instant::now());
-        let more = (lately / PART).max(FEWEST);
-        if lately == 0 || self.calls.unsubscribe_after(self.taken + more).await.is_err() {
+        let rate = self.pace.per_second(Instant::now());
+        let more = ((rate * PART).ceil() as u64).max(FEWEST);
+        if self.calls.unsubscribe_after(self.taken + more).await.is_err() {
             return false;
         }
         let all = async {
@@ -78,7 +80,8 @@ impl Place {
                 self.take(call);
             }
         };
-        tokio::time::timeout(LINGER, all).await.is_ok()
+        let patience = if rate > 0.0 { LINGER } else { BRIEFLY };
+        tokio::time::timeout(patience, all).await.is_ok()
     }
 
     async fn leave_at_once(&mut self) {
@@ -101,30 +104,39 @@ impl Place {
 /// How many calls come in a second.
 #[derive(Default)]
 struct Pace {
-    second: Option<Instant>,
-    now: u64,
-    before: u64,
+    since: Option<Instant>,
+    calls: u64,
+    /// Calls of the second before, if it was just before.
+    before: Option<u64>,
 }
 
 impl Pace {
+    /// The shortest time that calls are taken to have come in.
+    const LEAST: Duration = Duration::from_millis(50);
+
     fn count(&mut self, now: Instant) {
         self.turn(now);
-        self.now += 1;
+        self.calls += 1;
     }
 
-    /// Calls of the last one to two seconds.
-    fn lately(&mut self, now: Instant) -> u64 {
-        self.turn(now);
-        self.now + self.before
+    /// The rate of the last one to two seconds, or since the first call when that is less.
+    fn per_second(&mut self, now: Instant) -> f64 {
+        let this = now.saturating_duration_since(self.turn(now));
+        let time = if self.before.is_some() { this + Duration::from_secs(1) } else { this };
+        let calls = self.calls + self.before.unwrap_or_default();
+        calls as f64 / time.max(Self::LEAST).as_secs_f64()
     }
 
-    fn turn(&mut self, now: Instant) {
-        let second = *self.second.get_or_insert(now);
-        let passed = now.saturating_duration_since(second);
-        if passed >= Duration::from_secs(1) {
-            self.before = if passed < Duration::from_secs(2) { self.now } else { 0 };
-            (self.second, self.now) = (Some(now), 0);
+    /// When the present second began.
+    fn turn(&mut self, now: Instant) -> Instant {
+        let since = *self.since.get_or_insert(now);
+        let passed = now.saturating_duration_since(since);
+        if passed < Duration::from_secs(1) {
+            return since;
         }
+        self.before = (passed < Duration::from_secs(2)).then_some(self.calls);
+        (self.since, self.calls) = (Some(now), 0);
+        now
     }
 }
 
@@ -136,14 +148,17 @@ mod tests {
     fn a_pace_is_that_of_the_last_seconds() {
         let (mut pace, start) = (Pace::default(), Instant::now());
         let at = |ms| start + Duration::from_millis(ms);
-        assert_eq!(pace.lately(start), 0);
-        for ms in [0, 100, 900] {
+        let near = |rate: f64, expected: f64| assert!((rate - expected).abs() < 0.1, "{rate} instead of {expected}");
+        near(pace.per_second(start), 0.0);
+        pace.count(start);
+        near(pace.per_second(at(1)), 20.0); // as if it had taken the least time
+        for ms in [100, 200] {
             pace.count(at(ms));
         }
-        assert_eq!(pace.lately(at(950)), 3);
+        near(pace.per_second(at(300)), 10.0);
         pace.count(at(1_100));
-        assert_eq!(pace.lately(at(1_200)), 4);
-        assert_eq!(pace.lately(at(2_300)), 1);
-        assert_eq!(pace.lately(at(5_000)), 0);
+        near(pace.per_second(at(1_600)), 4.0 / 1.5);
+        near(pace.per_second(at(2_600)), 1.0);
+        near(pace.per_second(at(6_000)), 0.0);
     }
 }

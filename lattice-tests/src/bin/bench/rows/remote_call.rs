@@ -43,11 +43,10 @@ pub async fn run(plan: Plan) -> Result<Vec<Row>> {
 
     let (_answering, client) = start_answering(&world).await?;
     let half = Plan { time: plan.time / 2, ..plan };
-    let mut many = [many_calls(fresh.clone()), many_calls(warm), many_requests(client.clone())];
-    let [rates, warm_rates, asked] =
-        <[Samples; 3]>::try_from(in_turns(half, &mut many).await?).ok().context("three")?;
-    let mut single = [single_call(fresh), single_request(client)];
-    let (times, asked_times) = pair(in_turns(half, &mut single).await?)?;
+    let mut many = [many_calls(fresh.clone()), many_calls(warm.clone()), many_requests(client.clone())];
+    let [rates, warm_rates, asked] = three(in_turns(half, &mut many).await?)?;
+    let mut single = [single_call(fresh), single_call(warm), single_request(client)];
+    let [times, warm_times, asked_times] = three(in_turns(half, &mut single).await?)?;
 
     here.stop().await?;
     there.stop().await?;
@@ -67,7 +66,8 @@ pub async fn run(plan: Plan) -> Result<Vec<Row>> {
     Ok(vec![
         row("remote-call-64", title, Unit::PerSecond, (rates, asked.clone()), many, vec![signatures()?]),
         row("remote-call-64-warm", title_warm, Unit::PerSecond, (warm_rates, asked), None, Vec::new()),
-        row("remote-call-1", title_single, Unit::Seconds, (times, asked_times), single, Vec::new()),
+        row("remote-call-1", title_single, Unit::Seconds, (times, asked_times.clone()), single, Vec::new()),
+        row("remote-call-1-warm", title_warm, Unit::Seconds, (warm_times, asked_times), None, Vec::new()),
     ])
 }
 
@@ -86,6 +86,10 @@ async fn start_with(
     let (actor_ref, limits) = (reference.to_owned(), Some(limits.clone()));
     let command = ScaleActor { actor_ref, max_instances: MANY, limits, ..ScaleActor::default() };
     operator.scale_as(host, command).await.map(drop).map_err(anyhow::Error::msg)
+}
+
+fn three(all: Vec<Samples>) -> Result<[Samples; 3]> {
+    all.try_into().ok().context("samples of all three")
 }
 
 /// What was sampled of two contenders.
