@@ -8,7 +8,7 @@ use std::{
     collections::VecDeque,
     ops::RangeInclusive,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use async_nats::client::PublishError;
@@ -22,10 +22,17 @@ use super::way::Way;
 const MAX_WAITING: usize = 32 << 20;
 /// Batches whose calls are remembered, for a host that does not know the session.
 const REMEMBERED: usize = 1024;
-/// A lane that was silent for so long has calls one after the other: there is no company to wait for.
-const SILENCE: Duration = Duration::from_micros(200);
 /// Longest wait for a write before the next batch is made anyway.
 const WRITE: Duration = Duration::from_secs(1);
+
+/// Whether more may follow at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Company {
+    /// Nothing else is under way: there is nothing to wait for.
+    None,
+    /// More is under way.
+    Some,
+}
 
 /// The entry cannot be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,8 +63,6 @@ struct Queue {
     /// The calls of batches that left.
     left: VecDeque<(u64, RangeInclusive<u32>)>,
     writing: bool,
-    /// When the last batch left.
-    last_left: Option<Instant>,
 }
 
 struct Waiting {
@@ -77,7 +82,6 @@ impl Lane {
             last_call: 0,
             left: VecDeque::new(),
             writing: false,
-            last_left: None,
         };
         Arc::new(Self { way, kind, session, key, subject, queue: Mutex::new(queue) })
     }
@@ -86,11 +90,16 @@ impl Lane {
     ///
     /// # Errors
     /// [`Refused`]; nothing was sent then.
-    pub fn add(self: &Arc<Self>, size: usize, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Refused> {
+    pub fn add(
+        self: &Arc<Self>,
+        size: usize,
+        company: Company,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), Refused> {
         let mut queue = self.lock();
         self.make_room(&mut queue, size)?;
         queue.add(write);
-        self.wake(queue);
+        self.wake(queue, company);
         Ok(())
     }
 
@@ -98,7 +107,12 @@ impl Lane {
     ///
     /// # Errors
     /// [`Refused`]; nothing was sent then.
-    pub fn add_call(self: &Arc<Self>, size: usize, write: impl FnOnce(u32, &mut Vec<u8>)) -> Result<(), Refused> {
+    pub fn add_call(
+        self: &Arc<Self>,
+        size: usize,
+        company: Company,
+        write: impl FnOnce(u32, &mut Vec<u8>),
+    ) -> Result<(), Refused> {
         let mut queue = self.lock();
         self.make_room(&mut queue, size)?;
         let number = queue.last_call + 1;
@@ -106,7 +120,7 @@ impl Lane {
         queue.add(|to| write(number, to));
         let first = queue.open.calls.as_ref().map_or(number, |calls| *calls.start());
         queue.open.calls = Some(first..=number);
-        self.wake(queue);
+        self.wake(queue, company);
         Ok(())
     }
 
@@ -146,13 +160,12 @@ impl Lane {
         Ok(())
     }
 
-    fn wake(self: &Arc<Self>, mut queue: MutexGuard<'_, Queue>) {
+    fn wake(self: &Arc<Self>, mut queue: MutexGuard<'_, Queue>, company: Company) {
         if std::mem::replace(&mut queue.writing, true) {
             return;
         }
-        let was_silent = queue.last_left.is_none_or(|left| left.elapsed() >= SILENCE);
         drop(queue);
-        if !(was_silent && self.write_at_once()) {
+        if company == Company::Some || !self.write_at_once() {
             self.way.tasks.spawn(self.clone().write());
         }
     }
@@ -216,9 +229,6 @@ impl Lane {
         }
         queue.bytes = 0;
         queue.writing = !taken.is_empty();
-        if queue.writing {
-            queue.last_left = Some(Instant::now());
-        }
         let numbered = taken.into_iter().map(|waiting| {
             queue.last_batch += 1;
             if let Some(calls) = waiting.calls {

@@ -21,7 +21,7 @@ use lattice::session::{
 use tokio::sync::oneshot;
 
 use super::{
-    lane::{Lane, Refused},
+    lane::{Company, Lane, Refused},
     way::Way,
 };
 
@@ -119,7 +119,8 @@ impl Outgoing {
         let time_left = deadline.saturating_duration_since(Instant::now());
         let (sender, receiver) = oneshot::channel();
         let mut began = None;
-        let added = self.lane.add_call(parts.size(), |number, to| {
+        let company = if self.in_flight.load(Ordering::Relaxed) == 0 { Company::None } else { Company::Some };
+        let added = self.lane.add_call(parts.size(), company, |number, to| {
             let mut calls = self.calls();
             if calls.open {
                 calls.waiting.insert(number, sender);
@@ -251,7 +252,10 @@ impl Drop for Waiting<'_> {
         if waited.is_some() && !self.is_over {
             let number = self.number;
             // Without room for it the call ends at its deadline.
-            let _ = self.session.lane.add(FromCaller::CANCEL_BYTES, |to| FromCaller::write_cancel(number, to));
+            let _ = self
+                .session
+                .lane
+                .add(FromCaller::CANCEL_BYTES, Company::Some, |to| FromCaller::write_cancel(number, to));
         }
     }
 }

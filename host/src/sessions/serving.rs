@@ -26,7 +26,7 @@ use sha2::{Digest, Sha256};
 use tokio::task::AbortHandle;
 
 use super::{
-    lane::{Lane, Refused},
+    lane::{Company, Lane, Refused},
     way::Way,
 };
 use crate::{
@@ -173,18 +173,26 @@ impl Incoming {
         if running.len() >= MAX_RUNNING || running.contains_key(&number) {
             drop(running);
             let sentence = "too many calls of this session are running".to_owned();
-            self.answer(number, &Answer::Failure { begun: false, code: "busy".to_owned(), sentence });
+            self.answer(number, &Answer::Failure { begun: false, code: "busy".to_owned(), sentence }, Company::Some);
             return;
         }
         let (session, core, way_of) = (self.clone(), core.clone(), way.clone());
         let task = way.tasks.spawn(async move {
             let answer = carry_out(&core, &way_of, session.id, call).await;
             // Taken out first: a call that was taken back is not answered.
-            if session.running().remove(&number).is_some() {
-                session.answer(number, &answer);
+            let (was_wanted, company) = session.ended(number);
+            if was_wanted {
+                session.answer(number, &answer, company);
             }
         });
         running.insert(number, task.abort_handle());
+    }
+
+    /// Whether the call was not taken back, and whether others run.
+    fn ended(&self, number: u32) -> (bool, Company) {
+        let mut running = self.running();
+        let was_wanted = running.remove(&number).is_some();
+        (was_wanted, if running.is_empty() { Company::None } else { Company::Some })
     }
 
     fn cancel(&self, number: u32) {
@@ -193,13 +201,13 @@ impl Incoming {
         }
     }
 
-    fn answer(&self, number: u32, answer: &Answer) {
-        match self.answers.add(answer.size(), |to| answer.write(number, to)) {
+    fn answer(&self, number: u32, answer: &Answer, company: Company) {
+        match self.answers.add(answer.size(), company, |to| answer.write(number, to)) {
             Ok(()) => {}
             Err(Refused::TooLarge) => {
                 let sentence = "limit exceeded: the NATS server takes no message of the size of the answer".to_owned();
                 let answer = Answer::Failure { begun: true, code: "limit_exceeded".to_owned(), sentence };
-                let _ = self.answers.add(answer.size(), |to| answer.write(number, to)); // small
+                let _ = self.answers.add(answer.size(), company, |to| answer.write(number, to)); // small
             }
             Err(Refused::Full) => tracing::debug!(session = %self.id, "an answer is dropped: NATS takes nothing"),
         }
@@ -209,7 +217,7 @@ impl Incoming {
         let Some(window) = self.window().take() else { return };
         let last = window.highest();
         // Without room for it the calls of later batches end at their deadlines.
-        let _ = self.answers.add(FromCallee::LAST_BYTES, |to| FromCallee::write_last(last, to));
+        let _ = self.answers.add(FromCallee::LAST_BYTES, Company::Some, |to| FromCallee::write_last(last, to));
     }
 
     fn end(&self) {
@@ -217,7 +225,11 @@ impl Incoming {
         for (number, task) in running {
             task.abort();
             let sentence = "unreachable: the host that ran the call has stopped".to_owned();
-            self.answer(number, &Answer::Failure { begun: true, code: "unreachable".to_owned(), sentence });
+            self.answer(
+                number,
+                &Answer::Failure { begun: true, code: "unreachable".to_owned(), sentence },
+                Company::Some,
+            );
         }
     }
 
