@@ -40,6 +40,9 @@ pub enum Fault {
     /// The store's business; the whole batch is undone.
     #[error("{0}")]
     Storage(String),
+    /// The disk's business: the same, and the database does nothing more until it is opened again.
+    #[error("{0}")]
+    Disk(String),
 }
 
 /// Errors of the database, which has one type for each of its steps.
@@ -47,12 +50,22 @@ macro_rules! from_database {
     ($($error:ident),+) => {
         $(impl From<redb::$error> for Fault {
             fn from(error: redb::$error) -> Self {
-                Self::Storage(error.to_string())
+                redb::Error::from(error).into()
             }
         })+
     };
 }
-from_database!(StorageError, TableError, TransactionError, CommitError);
+from_database!(DatabaseError, StorageError, TableError, TransactionError, CommitError);
+
+impl From<redb::Error> for Fault {
+    fn from(error: redb::Error) -> Self {
+        let reason = error.to_string();
+        match error {
+            redb::Error::Io(_) | redb::Error::PreviousIo => Self::Disk(reason),
+            _ => Self::Storage(reason),
+        }
+    }
+}
 
 /// An error of the contract itself.
 pub fn reported(message: impl Into<String>) -> Fault {

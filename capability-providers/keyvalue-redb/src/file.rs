@@ -26,7 +26,7 @@ impl File {
     /// Opens the database, or makes one.
     ///
     /// # Errors
-    /// [`Fault::Storage`]; a database that another process uses is one.
+    /// [`Fault`]; a database that another process uses is one.
     pub fn open(path: PathBuf) -> Result<Self, Fault> {
         let database = RwLock::new(Some(create(&path)?));
         Ok(Self { path, database })
@@ -40,34 +40,34 @@ impl File {
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
         match &*database {
             Some(database) => look(database),
-            None => Err(Fault::Storage("the disk has failed, and has not taken a change since".to_owned())),
+            None => Err(Fault::Disk("the disk has failed, and has not taken a change since".to_owned())),
         }
     }
 
-    /// Changes something; the database is opened before that if it is not, and given up when it fails.
+    /// Changes something; the database is opened before that if it is not, and given up when the disk fails. One caller at
+    /// a time.
     ///
     /// # Errors
     /// [`Fault`].
     pub fn write<T>(&self, change: impl FnOnce(&Database) -> Result<T, Fault>) -> Result<T, Fault> {
-        self.open_again()?;
+        if self.database.read().unwrap_or_else(PoisonError::into_inner).is_none() {
+            self.set(Some(create(&self.path)?));
+        }
         let changed = self.read(change);
-        if let Err(Fault::Storage(_)) = changed {
-            *self.database.write().unwrap_or_else(PoisonError::into_inner) = None;
+        if let Err(Fault::Disk(_)) = changed {
+            self.set(None);
         }
         changed
     }
 
-    fn open_again(&self) -> Result<(), Fault> {
-        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
-        if database.is_none() {
-            *database = Some(create(&self.path)?);
-        }
-        Ok(())
+    /// Waits for whoever reads: only after a failure, so that otherwise readers and the writer never meet.
+    fn set(&self, database: Option<Database>) {
+        *self.database.write().unwrap_or_else(PoisonError::into_inner) = database;
     }
 }
 
 fn create(path: &std::path::Path) -> Result<Database, Fault> {
-    Database::builder().set_cache_size(PAGES).create(path).map_err(|error| Fault::Storage(error.to_string()))
+    Ok(Database::builder().set_cache_size(PAGES).create(path)?)
 }
 
 #[cfg(test)]
@@ -94,19 +94,30 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = File::open(directory.path().join("test.redb")).unwrap();
         file.write(|database| put(database, 1)).unwrap();
-        let failed = || Fault::Storage("no space".to_owned());
-        assert!(file.write(|_| Err::<(), _>(failed())).is_err());
-        assert!(matches!(get(&file), Err(Fault::Storage(_))));
+        let full = || Fault::from(redb::StorageError::Io(std::io::ErrorKind::StorageFull.into()));
+        assert!(file.write(|_| Err::<(), _>(full())).is_err());
+        assert!(matches!(get(&file), Err(Fault::Disk(_))));
         file.write(|database| put(database, 2)).unwrap();
         assert_eq!(get(&file).unwrap(), 2);
     }
 
     #[test]
-    fn what_a_caller_did_wrong_gives_nothing_up() {
+    fn what_is_not_the_disks_fault_gives_nothing_up() {
         let directory = tempfile::tempdir().unwrap();
         let file = File::open(directory.path().join("test.redb")).unwrap();
         file.write(|database| put(database, 1)).unwrap();
-        assert!(file.write(|_| Err::<(), _>(crate::error::reported("wrong"))).is_err());
+        for fault in [crate::error::reported("wrong"), Fault::Storage("a record is damaged".to_owned())] {
+            assert!(file.write(|_| Err::<(), _>(fault)).is_err());
+            assert_eq!(get(&file).unwrap(), 1);
+        }
+    }
+
+    #[test]
+    fn a_change_goes_on_beside_a_reader() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = File::open(directory.path().join("test.redb")).unwrap();
+        let reading = file.read(|_| file.write(|database| put(database, 1)));
+        reading.unwrap();
         assert_eq!(get(&file).unwrap(), 1);
     }
 }

@@ -107,7 +107,7 @@ impl Store {
         match tokio::task::spawn_blocking(look).await.map_err(|_| closed())? {
             Ok(answer) => Ok(answer),
             Err(Fault::Call(error)) => Err(error),
-            Err(Fault::Storage(reason)) => Err(unusable(&reason)),
+            Err(fault) => Err(unusable(&fault.to_string())),
         }
     }
 

@@ -107,7 +107,7 @@ fn transact(
         answers.push(match outcome {
             Ok(answer) => Ok(answer),
             Err(Fault::Call(error)) => Err(error),
-            Err(storage) => return Err(storage),
+            Err(fault) => return Err(fault),
         });
     }
     let swept = sweep(&mut tables, now)?;

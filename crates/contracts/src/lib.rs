@@ -20,8 +20,8 @@ pub use call::{CallError, TraceContext};
 pub use link_values::LinkValueError;
 pub use trace::TraceParent;
 
-/// Whether the providers of a contract call actors, on behalf of the outside world. Of a contract that is not known here it
-/// is taken that its providers are called by actors.
+/// Whether the providers of a contract call actors, on behalf of the outside world; those of messaging are called by actors
+/// as well. Of a contract that is not known here it is taken that its providers are only called.
 #[must_use]
 pub fn calls_actors(contract: &str) -> bool {
     [httpserver::CONTRACT, messaging::CONTRACT].contains(&contract)

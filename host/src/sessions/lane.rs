@@ -29,9 +29,16 @@ const WRITE: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Company {
     /// Nothing else is under way: there is nothing to wait for.
-    None,
+    Alone,
     /// More is under way.
-    Some,
+    More,
+}
+
+impl Company {
+    /// That of an entry beside which `others` are under way.
+    pub fn of(others: usize) -> Self {
+        if others == 0 { Self::Alone } else { Self::More }
+    }
 }
 
 /// The entry cannot be sent.
@@ -165,27 +172,32 @@ impl Lane {
             return;
         }
         drop(queue);
-        if company == Company::Some || !self.write_at_once() {
-            self.way.tasks.spawn(self.clone().write());
+        let unsent = match company {
+            Company::Alone => self.write_at_once(),
+            Company::More => Some(Vec::new()),
+        };
+        if let Some(unsent) = unsent {
+            self.way.tasks.spawn(self.clone().write(unsent));
         }
     }
 
     /// Writes what waits without a task of its own: each task on the way of a single call is a thread that may have to be
-    /// woken. Whether nothing came meanwhile.
-    fn write_at_once(self: &Arc<Self>) -> bool {
-        for (number, draft) in self.take() {
-            let batch = draft.finish(number, &self.key);
-            let sent = tokio::task::unconstrained(self.publish(number, batch.clone())).now_or_never();
-            if sent.is_none() {
-                let lane = self.clone();
-                self.way.tasks.spawn(async move { lane.publish(number, batch).await });
-            }
-        }
-        self.lock().is_all_taken()
+    /// woken. What is left to a task: batches that the connection does not take now, or only what came meanwhile.
+    fn write_at_once(&self) -> Option<Vec<(u64, Bytes)>> {
+        let sealed = self.take().into_iter().map(|(number, draft)| (number, draft.finish(number, &self.key)));
+        let is_unsent = |(number, batch): &(u64, Bytes)| {
+            tokio::task::unconstrained(self.publish(*number, batch.clone())).now_or_never().is_none()
+        };
+        let unsent: Vec<_> = sealed.filter(is_unsent).collect();
+        let is_done = unsent.is_empty() && self.lock().is_all_taken();
+        (!is_done).then_some(unsent)
     }
 
-    /// Writes until nothing waits.
-    async fn write(self: Arc<Self>) {
+    /// Writes `unsent`, and then until nothing waits.
+    async fn write(self: Arc<Self>, unsent: Vec<(u64, Bytes)>) {
+        for (number, batch) in unsent {
+            self.publish(number, batch).await;
+        }
         loop {
             // Behind whatever is ready to run now: calls that are ready go together.
             tokio::task::yield_now().await;

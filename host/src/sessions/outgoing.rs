@@ -119,7 +119,7 @@ impl Outgoing {
         let time_left = deadline.saturating_duration_since(Instant::now());
         let (sender, receiver) = oneshot::channel();
         let mut began = None;
-        let company = if self.in_flight.load(Ordering::Relaxed) == 0 { Company::None } else { Company::Some };
+        let company = Company::of(self.in_flight.load(Ordering::Relaxed));
         let added = self.lane.add_call(parts.size(), company, |number, to| {
             let mut calls = self.calls();
             if calls.open {
@@ -255,7 +255,7 @@ impl Drop for Waiting<'_> {
             let _ = self
                 .session
                 .lane
-                .add(FromCaller::CANCEL_BYTES, Company::Some, |to| FromCaller::write_cancel(number, to));
+                .add(FromCaller::CANCEL_BYTES, Company::More, |to| FromCaller::write_cancel(number, to));
         }
     }
 }

@@ -173,7 +173,7 @@ impl Incoming {
         if running.len() >= MAX_RUNNING || running.contains_key(&number) {
             drop(running);
             let sentence = "too many calls of this session are running".to_owned();
-            self.answer(number, &Answer::Failure { begun: false, code: "busy".to_owned(), sentence }, Company::Some);
+            self.answer(number, &Answer::Failure { begun: false, code: "busy".to_owned(), sentence }, Company::More);
             return;
         }
         let (session, core, way_of) = (self.clone(), core.clone(), way.clone());
@@ -192,7 +192,7 @@ impl Incoming {
     fn ended(&self, number: u32) -> (bool, Company) {
         let mut running = self.running();
         let was_wanted = running.remove(&number).is_some();
-        (was_wanted, if running.is_empty() { Company::None } else { Company::Some })
+        (was_wanted, Company::of(running.len()))
     }
 
     fn cancel(&self, number: u32) {
@@ -217,7 +217,7 @@ impl Incoming {
         let Some(window) = self.window().take() else { return };
         let last = window.highest();
         // Without room for it the calls of later batches end at their deadlines.
-        let _ = self.answers.add(FromCallee::LAST_BYTES, Company::Some, |to| FromCallee::write_last(last, to));
+        let _ = self.answers.add(FromCallee::LAST_BYTES, Company::More, |to| FromCallee::write_last(last, to));
     }
 
     fn end(&self) {
@@ -228,7 +228,7 @@ impl Incoming {
             self.answer(
                 number,
                 &Answer::Failure { begun: true, code: "unreachable".to_owned(), sentence },
-                Company::Some,
+                Company::More,
             );
         }
     }
