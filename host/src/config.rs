@@ -18,7 +18,9 @@ use lattice::{LatticeId, client::NatsOptions};
 use nats::Side;
 use runtime::{GuestLimits, LimitSettings, RuntimeConfig};
 
-use crate::{admin::AdminAddress, telemetry::TracingConfig};
+use ::telemetry::TracingConfig;
+
+use crate::admin::AdminAddress;
 
 pub use self::{
     artifacts::{ArtifactArgs, ArtifactConfig, RegistryLogin},

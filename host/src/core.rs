@@ -19,6 +19,7 @@ use lattice::{
 };
 use provider_sdk::Builtin;
 use runtime::Runtime;
+use telemetry::Tracer;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -40,7 +41,6 @@ use crate::{
         revocations::Trust,
     },
     store::{Store, StoreError, Tables},
-    telemetry::Tracer,
     wanted::Wanted,
     why::Failures,
 };

@@ -19,6 +19,7 @@ use claims::{ClusterId, HostId, KeyKind};
 use lattice::{LatticeId, subject::ControlRoot};
 use provider_sdk::Builtin;
 use runtime::Runtime;
+use telemetry::{Exporting, Resource};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -49,9 +50,7 @@ use crate::{
     },
     stop,
     store::{self, BucketSource},
-    take_up,
-    telemetry::{self, Exporting},
-    twins,
+    take_up, twins,
     wanted::Wanted,
     why::Failures,
 };
@@ -160,8 +159,7 @@ impl Host {
         }
 
         let connection = broker.as_ref().map(|broker| broker.ctl.clone());
-        let origin = telemetry::resource(identity.host_id, &identity.friendly_name, &config.lattice);
-        let (tracer, exporter) = telemetry::open(config.tracing.as_ref(), origin);
+        let (tracer, exporter) = telemetry::open(config.tracing.as_ref(), resource(&identity, &config.lattice));
         let tasks = TaskTracker::new();
         let policy = Policy::new(config.policy.as_ref(), connection.clone(), tasks.clone());
         let (events, publisher) = events::channel(identity.host_id, config.lattice.clone(), connection);
@@ -352,4 +350,15 @@ async fn serve_lattice(core: &Arc<Core>) {
             heartbeat::greet_peers(shared.clone(), broker).await;
         }
     });
+}
+
+/// How spans say where they come from.
+fn resource(identity: &Identity, lattice: &LatticeId) -> Resource {
+    Resource(vec![
+        ("service.name", "wasmcloud-host".to_owned()),
+        ("service.instance.id", identity.host_id.to_string()),
+        ("service.version", control::VERSION.to_owned()),
+        ("host.name", identity.friendly_name.clone()),
+        ("lattice.id", lattice.to_string()),
+    ])
 }

@@ -3,7 +3,7 @@
 //! [`Host::start`] opens a host from a [`HostConfig`]; [`Host::run`] serves until it is told to stop. Which providers
 //! are compiled in is the caller's choice. The inside: `control` (one handler per operation), `state` (pure
 //! decisions), `router` (every call is decided once), `rpc` (calls that arrive), `providers` (embedded and child
-//! processes), `store` (lattice state between replica and JetStream), `revocations` (what must stop, stops), `metrics`, `telemetry`
+//! processes), `store` (lattice state between replica and JetStream), `revocations` (what must stop, stops), `metrics`
 //! and `admin` (what can be seen of it).
 
 mod actors;
@@ -39,7 +39,6 @@ mod state;
 mod stop;
 mod store;
 mod take_up;
-mod telemetry;
 mod twins;
 mod wanted;
 mod why;

@@ -19,6 +19,7 @@ use futures_util::FutureExt;
 use lattice::{Link, invocation::Entity, session::CallParts, subject::RpcSubject};
 use provider_sdk::ProviderCall;
 use runtime::{Outbound, OutboundCall, OutboundTarget};
+use telemetry::{Kind, Span};
 
 use crate::{
     actors::Barred,
@@ -28,7 +29,6 @@ use crate::{
     policy,
     providers::Home,
     sessions::Wish,
-    telemetry::{Kind, Span},
     why::Peer,
 };
 

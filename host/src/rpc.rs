@@ -19,6 +19,7 @@ use lattice::{
     invocation::{DEADLINE_HEADER, Entity, Invocation, InvocationResponse, UNKNOWN_INVOCATION},
     session::{CallEntry, CallParts},
 };
+use telemetry::Kind;
 
 pub use self::place::serve_actor;
 use crate::{
@@ -28,7 +29,6 @@ use crate::{
     core::{Core, unix_now},
     metrics::BETWEEN_ACTORS,
     policy, revocations,
-    telemetry::Kind,
     why::Peer,
 };
 

@@ -11,12 +11,12 @@ use std::{
 
 use futures_util::future::join_all;
 use lattice::event::{EventData, HostStopped};
+use telemetry::Exporting;
 use tokio::time::timeout_at;
 
 use crate::{
     core::Core,
     providers::{RunningProvider, start},
-    telemetry::Exporting,
 };
 
 /// The part of the time that is kept for the end of what calls use.

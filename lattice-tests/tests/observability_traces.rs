@@ -17,10 +17,13 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use lattice_tests::{Actor, Signer, SingleHost, TestLattice, ask, eventually, free_address, get};
+use lattice_tests::{
+    Actor, HTTPSERVER, KEYVALUE, Signer, SingleHost, TestLattice, ask, binary, eventually, free_address, get, link,
+};
 use tokio::net::TcpListener;
 
 const PROVIDER: &str = "builtin://httpserver";
+const HOST: &str = "wasmcloud-host";
 const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 /// A protobuf message: its fields in order, numbers as little-endian bytes.
@@ -79,7 +82,8 @@ fn attributes(message: &[(u64, Vec<u8>)], field: u64) -> BTreeMap<String, String
 
 #[derive(Debug, Clone)]
 struct Span {
-    host: String,
+    service: String,
+    instance: String,
     trace: Vec<u8>,
     id: Vec<u8>,
     parent: Vec<u8>,
@@ -103,14 +107,14 @@ fn spans(body: &[u8]) -> Vec<Span> {
     for of_resource in all(&fields(body), 1) {
         let of_resource = fields(of_resource);
         let resource = attributes(&fields(all(&of_resource, 1)[0]), 1);
-        assert_eq!(resource["service.name"], "wasmcloud-host");
         for scoped in all(&of_resource, 2) {
             for span in all(&fields(scoped), 2) {
                 let span = fields(span);
                 let (began, ended) = (number(&span, 7), number(&span, 8));
                 let status = all(&span, 15).first().map(|status| fields(status)).unwrap_or_default();
                 spans.push(Span {
-                    host: resource["service.instance.id"].clone(),
+                    instance: resource["service.instance.id"].clone(),
+                    service: resource["service.name"].clone(),
                     trace: all(&span, 1)[0].to_vec(),
                     id: all(&span, 2)[0].to_vec(),
                     parent: all(&span, 4).first().map(|id| id.to_vec()).unwrap_or_default(),
@@ -221,6 +225,23 @@ async fn traced(address: SocketAddr, parent: &str) -> lattice_tests::Answer {
     ask(address, request, Bytes::new()).await.expect("an answer")
 }
 
+/// The spans of a call from [`CALLER`] inwards: exactly these hops, each the only child of the one before.
+fn in_order<'a>(spans: &'a [Span], hops: &[&str]) -> Vec<&'a Span> {
+    let mut parent = vec![0xb7, 0xad, 0x6b, 0x71, 0x69, 0x20, 0x33, 0x31];
+    let mut took = u64::MAX;
+    let next = |hop: &&str| {
+        let children: Vec<_> = spans.iter().filter(|span| span.parent == parent).collect();
+        let [span] = children[..] else { panic!("{hop}: {children:#?} of {spans:#?}") };
+        assert_eq!((span.hop(), span.state.as_str(), span.error.as_str()), (*hop, "vendor=1", ""));
+        assert!(span.took <= took, "a child is no longer than its parent: {spans:#?}");
+        (parent, took) = (span.id.clone(), span.took);
+        span
+    };
+    let chain: Vec<_> = hops.iter().map(next).collect();
+    assert_eq!(spans.len(), hops.len(), "{spans:#?}");
+    chain
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_request_over_two_hosts_is_one_trace() {
     let receiver = Receiver::start().await;
@@ -238,17 +259,10 @@ async fn one_request_over_two_hosts_is_one_trace() {
     let spans = receiver.of_caller(6).await;
     let chain = ["http", "actor", "outgoing", "remote", "arrival", "actor"];
     let (a, b) = (lattice.id("a").to_string(), lattice.id("b").to_string());
-    let mut parent = vec![0xb7, 0xad, 0x6b, 0x71, 0x69, 0x20, 0x33, 0x31];
-    let mut took = u64::MAX;
-    for (index, hop) in chain.into_iter().enumerate() {
-        let children: Vec<_> = spans.iter().filter(|span| span.parent == parent).collect();
-        let [span] = children[..] else { panic!("{hop}: {children:#?} of {spans:#?}") };
-        assert_eq!((span.hop(), &span.host), (hop, if index < 4 { &a } else { &b }), "{span:#?}");
-        assert_eq!((span.state.as_str(), span.error.as_str()), ("vendor=1", ""));
-        assert!(span.took <= took, "a child is no longer than its parent: {spans:#?}");
-        (parent, took) = (span.id.clone(), span.took);
+    for (index, span) in in_order(&spans, &chain).into_iter().enumerate() {
+        let instance = if index < 4 { &a } else { &b };
+        assert_eq!((&*span.service, &span.instance), (HOST, instance), "{span:#?}");
     }
-    assert_eq!(spans.len(), 6);
     let of = |hop: &str| spans.iter().find(|span| span.hop() == hop).expect("there is one");
     let http = of("http");
     assert_eq!((http.name.as_str(), http.kind), ("HTTP GET", 2));
@@ -256,6 +270,39 @@ async fn one_request_over_two_hosts_is_one_trace() {
     assert_eq!((of("outgoing").kind, of("outgoing").name.as_str()), (3, "Echo.Work"));
     assert_eq!(of("remote").attributes["lattice.target"], far.as_str());
     assert_eq!((of("arrival").kind, &*of("arrival").attributes["lattice.origin"]), (2, near.id.as_str()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn provider_processes_are_part_of_the_trace() {
+    let receiver = Receiver::start().await;
+    let change = |config: &mut HostConfig| config.tracing = Some(receiver.config(0.0));
+    let Some(lattice) = TestLattice::start_with(["a"], change).await else { return };
+    let (operator, host, signer, address) =
+        (lattice.operator().await, lattice.id("a"), Signer::default(), free_address());
+    let archive = |program: &str, contract: &str| {
+        signer.provider(&std::fs::read(binary(program)).expect("the program"), contract).reference()
+    };
+    let server = operator.start_provider(&host, &archive("wash-httpserver", HTTPSERVER)).await.expect("it starts");
+    let store = operator.start_provider(&host, &archive("wash-keyvalue-redb", KEYVALUE)).await.expect("it starts");
+    let counter = signer.actor_with(Actor::KvCounter, |claims| {
+        let caps = vec![HTTPSERVER.to_owned(), KEYVALUE.to_owned()];
+        claims.metadata.get_or_insert_default().caps = Some(caps);
+    });
+    operator.start_actor(&host, &counter.reference()).await.expect("it starts");
+    operator.put(&link(&counter.id, &store, KEYVALUE, &[])).await.expect("the link is taken");
+    operator.link(&counter.id, &server, &[("address", &address.to_string())]).await.expect("the link is taken");
+    get(address, "/other").await;
+
+    assert_eq!(traced(address, CALLER).await.body.trim(), "{\"counter\":1}");
+    let chain = ["http", "remote", "arrival", "actor", "outgoing", "remote", "arrival"];
+    let spans = receiver.of_caller(chain.len()).await;
+    let [http, asks, arrives, .., counts] = in_order(&spans, &chain)[..] else { panic!("{spans:#?}") };
+    assert_eq!([&*http.service, &*asks.service], ["wasmcloud-httpserver"; 2]);
+    assert_eq!((&*http.attributes["http.response.status_code"], http.name.as_str()), ("200", "HTTP GET"));
+    assert_eq!((&*asks.attributes["lattice.target"], asks.kind), (counter.id.as_str(), 3));
+    assert_eq!((&*arrives.service, &*arrives.attributes["lattice.origin"]), (HOST, server.as_str()));
+    assert_eq!((&*counts.service, counts.kind), ("wasmcloud-keyvalue-redb", 2));
+    assert_eq!(counts.name, "KeyValue.Increment");
 }
 
 #[tokio::test(flavor = "multi_thread")]

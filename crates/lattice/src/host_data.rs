@@ -125,6 +125,12 @@ pub struct OtelConfig {
     /// URL.
     #[serde(default)]
     pub exporter_otlp_endpoint: Option<String>,
+    /// Headers for the receiver, `name=value,name=value`, which may be secrets. Ours; providers of others do not know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exporter_otlp_headers: Option<Secret>,
+    /// Share of the traces that begin in the provider which are recorded, from 0 to 1. Ours, as above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traces_sampler_arg: Option<String>,
 }
 
 impl fmt::Debug for HostData {

@@ -2,13 +2,14 @@
 //!
 //! One line of host data on standard input, then everything over NATS: links, calls, health, shutdown. Owns the order of
 //! start and end; `launch` reads the line, `serve` answers, `links` applies link changes, `actors` is the way out,
-//! `orphan` notices that the host is gone. Invariant: the process ends with its host, whatever ends the host.
+//! `traces` says where spans go, `orphan` notices that the host is gone. Invariant: the process ends with its host, whatever ends the host.
 
 mod actors;
 mod launch;
 mod links;
 mod orphan;
 mod serve;
+mod traces;
 
 use std::{
     path::PathBuf,
@@ -22,6 +23,7 @@ use lattice::{
     client::{NatsOptions, RpcClient, connect},
     subject::Role,
 };
+use telemetry::{Exporting, Tracer};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::{actors::LatticeActors, orphan::Parent, serve::Server};
@@ -32,6 +34,8 @@ pub const DATA_DIR: &str = "WASH_DATA_DIR";
 
 /// Time for the provider to release what it holds before the process ends all the same.
 const SHUTDOWN_TIME: Duration = Duration::from_secs(5);
+/// Time for the spans that are left at the end; hosts wait less by default.
+const LAST_SPANS: Duration = Duration::from_secs(2);
 /// Timeout of calls for which nobody says one.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -76,11 +80,13 @@ async fn serve(builtin: Builtin, host_data: HostData, parent: Parent) -> Result<
         ..NatsOptions::default()
     };
     let client = connect(&options).await.map_err(|error| error.to_string())?;
+    let (tracer, exporting) = tracer(&builtin, &host_data);
     let actors = LatticeActors {
         rpc: RpcClient::nats(client.clone(), host_data.lattice.clone(), None),
         origin: origin(&builtin, &host_data),
         cluster,
         host: host_data.host_id,
+        tracer: tracer.clone(),
     };
     let provider = (builtin.start)(Start {
         actors: Arc::new(actors),
@@ -91,7 +97,7 @@ async fn serve(builtin: Builtin, host_data: HostData, parent: Parent) -> Result<
     .map_err(|error| error.to_string())?;
     tracing::info!(provider = %host_data.provider_key, host = %host_data.host_id, lattice = %host_data.lattice, "started");
 
-    let server = Server::new(&builtin, host_data, client, Arc::clone(&provider));
+    let server = Server::new(&builtin, host_data, client, Arc::clone(&provider), tracer);
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
     let outcome = tokio::select! {
@@ -106,7 +112,20 @@ async fn serve(builtin: Builtin, host_data: HostData, parent: Parent) -> Result<
     if tokio::time::timeout(SHUTDOWN_TIME, provider.shutdown()).await.is_err() {
         tracing::warn!("the provider did not release everything in time");
     }
+    if let Some(exporting) = exporting {
+        exporting.finish(Instant::now() + LAST_SPANS).await;
+    }
     outcome
+}
+
+/// Makes spans where the host does. A provider that cannot serves all the same.
+fn tracer(builtin: &Builtin, host_data: &HostData) -> (Tracer, Option<Exporting>) {
+    let settings = traces::settings(&host_data.otel_config).unwrap_or_else(|reason| {
+        tracing::warn!(reason, "this provider exports no traces");
+        None
+    });
+    let (tracer, exporter) = telemetry::open(settings.as_ref(), traces::resource(builtin, host_data));
+    (tracer, exporter.map(Exporting::start))
 }
 
 fn origin(builtin: &Builtin, host_data: &HostData) -> lattice::invocation::Entity {

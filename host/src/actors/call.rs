@@ -8,9 +8,9 @@ use bytes::Bytes;
 use contracts::{CallError, TraceContext, httpserver};
 use provider_sdk::HttpBody;
 use runtime::CallContext;
+use telemetry::{Kind, Span};
 
 use super::RunningActor;
-use crate::telemetry::{Kind, Span};
 
 impl RunningActor {
     /// Calls the actor in this process. `contract` is that of the calling provider, for the metrics.

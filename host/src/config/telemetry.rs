@@ -1,11 +1,9 @@
 //! Settings on traces, with the names that OpenTelemetry gives them (protocol section 8.1).
 
 use clap::Args;
-use http::{HeaderMap, HeaderName, HeaderValue};
-use percent_encoding::percent_decode_str;
+use telemetry::{TracingConfig, headers};
 
 use super::Problems;
-use crate::telemetry::TracingConfig;
 
 /// Where receivers listen unless somebody says otherwise.
 const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:4318";
@@ -56,28 +54,13 @@ impl TelemetryArgs {
         if ratio.is_none() {
             problems.add(&format!("--otel-traces-sampler-arg: `{share}` is not a number from 0 to 1"));
         }
-        let headers = headers(&set(self.otel_exporter_otlp_headers).unwrap_or_default(), problems);
+        let headers = headers::parse(&self.otel_exporter_otlp_headers.unwrap_or_default()).unwrap_or_else(|error| {
+            let entry = error.entry;
+            problems.add(&format!("--otel-exporter-otlp-headers: entry {entry} is no `name=value` of a header"));
+            Default::default()
+        });
         Some(TracingConfig { endpoint, headers, ratio: ratio.unwrap_or_default() })
     }
-}
-
-/// Reads headers as OpenTelemetry's "Protocol Exporter" has them: a list of W3C Baggage without properties. Problems name
-/// no value, which may be a secret.
-fn headers(list: &str, problems: &mut Problems) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    for (position, entry) in list.split(',').map(str::trim).enumerate().filter(|(_, entry)| !entry.is_empty()) {
-        let (name, value) = entry.split_once('=').map_or(("", ""), |(name, value)| (name.trim(), value.trim()));
-        let parsed = name.parse::<HeaderName>().ok();
-        let value = HeaderValue::from_bytes(&percent_decode_str(value).collect::<Vec<_>>()).ok();
-        let (Some(name), Some(mut value)) = (parsed, value) else {
-            let number = position + 1;
-            problems.add(&format!("--otel-exporter-otlp-headers: entry {number} is no `name=value` of a header"));
-            continue;
-        };
-        value.set_sensitive(true);
-        headers.insert(name, value);
-    }
-    headers
 }
 
 #[cfg(test)]
@@ -98,7 +81,7 @@ mod tests {
     #[test]
     fn traces_are_exported_only_when_somebody_asked() {
         let on = |endpoint: &str| {
-            Some(TracingConfig { endpoint: endpoint.to_owned(), headers: HeaderMap::new(), ratio: 1.0 })
+            Some(TracingConfig { endpoint: endpoint.to_owned(), headers: http::HeaderMap::new(), ratio: 1.0 })
         };
         for (exporter, endpoint, expected) in [
             (None, None, None),
@@ -113,18 +96,21 @@ mod tests {
 
     #[test]
     fn headers_are_decoded_and_never_shown() {
-        let mut problems = Problems(Vec::new());
-        let headers = headers("authorization=Basic%20c2VjcmV0, x-tenant = a=b ,", &mut problems);
-        assert_eq!(headers["authorization"], "Basic c2VjcmV0");
-        assert_eq!(headers["x-tenant"], "a=b");
-        assert!(!format!("{headers:?}").contains("c2VjcmV0"));
-        assert!(problems.0.is_empty(), "{:?}", problems.0);
-        for wrong in ["c2VjcmV0", "no name=c2VjcmV0", "x=%0Ac2VjcmV0", "=c2VjcmV0"] {
+        let read = |headers: &str| {
             let mut problems = Problems(Vec::new());
-            super::headers(&format!("a=b,{wrong}"), &mut problems);
-            let text = problems.0.join("");
-            assert!(text.contains("entry 2") && !text.contains("c2VjcmV0"), "{wrong}: {text}");
-        }
+            let args = TelemetryArgs {
+                otel_exporter_otlp_endpoint: Some("http://x:1".to_owned()),
+                otel_exporter_otlp_headers: Some(headers.to_owned()),
+                ..Default::default()
+            };
+            (args.into_config(&mut problems).expect("traced"), problems.0.join(""))
+        };
+        let (config, problems) = read("authorization=Basic%20c2VjcmV0, x-tenant = a=b ,");
+        assert_eq!(config.headers["authorization"], "Basic c2VjcmV0");
+        assert_eq!(config.headers["x-tenant"], "a=b");
+        assert_eq!(problems, "");
+        let (_, problems) = read("a=b,c2VjcmV0");
+        assert!(problems.contains("entry 2") && !problems.contains("c2VjcmV0"), "{problems}");
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub use self::{
     page::render,
     text::MEDIA_TYPE,
 };
-use crate::telemetry::Tracer;
+use telemetry::Tracer;
 
 /// What is seen of the calls of one actor, in both directions.
 #[derive(Debug, Default)]

@@ -21,7 +21,6 @@ use crate::{
     core::Core,
     policy,
     router::{stopping, within},
-    telemetry,
     why::Peer,
 };
 

@@ -269,7 +269,13 @@ impl Supervisor {
     /// Providers send their spans where this host does.
     fn otel_config(&self) -> OtelConfig {
         let Some(tracing) = &self.core.config.tracing else { return OtelConfig::default() };
-        OtelConfig { traces_exporter: Some("otlp".to_owned()), exporter_otlp_endpoint: Some(tracing.endpoint.clone()) }
+        let headers = (!tracing.headers.is_empty()).then(|| Secret::new(telemetry::headers::list(&tracing.headers)));
+        OtelConfig {
+            traces_exporter: Some("otlp".to_owned()),
+            exporter_otlp_endpoint: Some(tracing.endpoint.clone()),
+            exporter_otlp_headers: headers,
+            traces_sampler_arg: Some(tracing.ratio.to_string()),
+        }
     }
 
     async fn shut_down(&self, mut running: Running) {

@@ -12,6 +12,8 @@ use lattice::{
     subject::RpcSubject,
 };
 
+use telemetry::{Kind, Tracer};
+
 use super::{time_left, unix_time};
 use crate::{Actors, HttpBody, http_message};
 
@@ -25,11 +27,43 @@ pub struct LatticeActors {
     pub cluster: KeyPair,
     /// The host that started this process.
     pub host: HostId,
+    /// Makes spans.
+    pub tracer: Tracer,
 }
 
 #[async_trait]
 impl Actors for LatticeActors {
     async fn call(
+        &self,
+        actor: &ActorId,
+        operation: &str,
+        payload: Bytes,
+        deadline: Instant,
+        mut trace: TraceContext,
+    ) -> Result<Bytes, CallError> {
+        let span = self.tracer.span(operation, Kind::Client, &mut trace);
+        let span = span.with("lattice.hop", || "remote").with("lattice.target", || actor.as_str());
+        let outcome = self.invoke(actor, operation, payload, deadline, trace).await;
+        span.end(&outcome);
+        outcome
+    }
+
+    async fn handle_http(
+        &self,
+        actor: &ActorId,
+        mut request: http::Request<HttpBody>,
+        max_body: u64,
+        deadline: Instant,
+    ) -> Result<http::Response<HttpBody>, CallError> {
+        let span = telemetry::arrival(&self.tracer, &mut request).with("lattice.actor", || actor.as_str());
+        let outcome = self.hand_over(actor, request, max_body, deadline).await;
+        span.end_http(&outcome);
+        outcome
+    }
+}
+
+impl LatticeActors {
+    async fn invoke(
         &self,
         actor: &ActorId,
         operation: &str,
@@ -53,7 +87,7 @@ impl Actors for LatticeActors {
         tokio::time::timeout_at(deadline.into(), call).await.unwrap_or_else(|_| Err(expired()))
     }
 
-    async fn handle_http(
+    async fn hand_over(
         &self,
         actor: &ActorId,
         request: http::Request<HttpBody>,

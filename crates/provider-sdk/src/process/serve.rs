@@ -20,6 +20,7 @@ use lattice::{
     control::Ack,
     subject::RpcSubject,
 };
+use telemetry::{Kind, Tracer};
 use tokio::{
     sync::Semaphore,
     task::JoinSet,
@@ -61,11 +62,18 @@ struct Calls {
     link_name: String,
     contract: &'static str,
     timeout: Duration,
+    tracer: Tracer,
 }
 
 impl Server {
     /// Serves this provider on this connection.
-    pub fn new(builtin: &Builtin, host_data: HostData, client: Client, provider: Arc<dyn Provider>) -> Self {
+    pub fn new(
+        builtin: &Builtin,
+        host_data: HostData,
+        client: Client,
+        provider: Arc<dyn Provider>,
+        tracer: Tracer,
+    ) -> Self {
         let table = Arc::new(LinkTable::default());
         let calls = Arc::new(Calls {
             provider: Arc::clone(&provider),
@@ -77,6 +85,7 @@ impl Server {
             link_name: host_data.link_name.to_string(),
             contract: builtin.descriptor.contract,
             timeout: host_data.default_rpc_timeout_ms.map_or(DEFAULT_TIMEOUT, Duration::from_millis),
+            tracer,
         });
         Self { links: LinkChanges::new(provider, table), calls, host_data, client }
     }
@@ -213,7 +222,17 @@ impl Calls {
         }
     }
 
-    async fn carry_out(&self, incoming: Incoming) -> Result<Bytes, CallError> {
+    async fn carry_out(&self, mut incoming: Incoming) -> Result<Bytes, CallError> {
+        let invocation = &mut incoming.invocation;
+        let mut trace = TraceContext(std::mem::take(&mut invocation.trace_context));
+        let span = self.tracer.span(&invocation.operation, Kind::Server, &mut trace);
+        let span = span.with("lattice.hop", || "arrival").with("lattice.origin", || &invocation.origin.public_key);
+        let outcome = self.call(incoming, trace).await;
+        span.end(&outcome);
+        outcome
+    }
+
+    async fn call(&self, incoming: Incoming, trace: TraceContext) -> Result<Bytes, CallError> {
         let invocation = incoming.invocation;
         if invocation.target.public_key != self.own_key {
             let reason = format!("the invocation is for `{}`, not for this provider", invocation.target.public_key);
@@ -222,13 +241,7 @@ impl Calls {
         let origin = invocation.origin.public_key;
         let actor = self.linked(&origin)?;
         let deadline = incoming.deadline.unwrap_or_else(|| Instant::now() + self.timeout);
-        let call = ProviderCall {
-            actor,
-            operation: invocation.operation,
-            payload: invocation.msg,
-            deadline,
-            trace: TraceContext(invocation.trace_context),
-        };
+        let call = ProviderCall { actor, operation: invocation.operation, payload: invocation.msg, deadline, trace };
         let expired = |_| Err(CallError::DeadlineExceeded { step: format!("waiting for provider `{}`", self.own_key) });
         tokio::time::timeout_at(deadline.into(), self.provider.call(call)).await.unwrap_or_else(expired)
     }

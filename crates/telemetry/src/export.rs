@@ -110,7 +110,7 @@ impl Exporter {
         self.counts.exported.fetch_add(sent as u64, Ordering::Relaxed);
         self.counts.dropped.fetch_add(lost as u64, Ordering::Relaxed);
         if !matches!(outcome, Ok(Ok(()))) {
-            tracing::warn!(lost, "the host ended before all spans were exported");
+            tracing::warn!(lost, "the process ended before all spans were exported");
         }
     }
 

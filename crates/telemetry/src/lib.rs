@@ -1,11 +1,13 @@
-//! Spans: what a call went through on this host, and how the next hop learns of it.
+//! Spans: what a call went through in this process, and how the next hop learns of it.
 //!
 //! Off unless an endpoint is set; then a call's trace context passes through as it came. On, each hop continues the trace
 //! of its caller, or begins one. Invariant: a span never makes a call wait: where the exporter is behind, the span is
 //! dropped and counted.
+#![forbid(unsafe_code)]
 
 mod export;
 mod exporting;
+pub mod headers;
 mod otlp;
 
 use std::{
@@ -17,15 +19,10 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use contracts::{CallError, TraceContext, TraceParent};
-use provider_sdk::http_message;
+use contracts::{CallError, TraceContext, TraceParent, http_message};
 use tokio::sync::mpsc;
 
-pub use self::{
-    export::Exporter,
-    exporting::{Exporting, resource},
-    otlp::Resource,
-};
+pub use self::{export::Exporter, exporting::Exporting, otlp::Resource};
 
 /// Spans that may wait for the exporter.
 const QUEUE: usize = 4096;
@@ -68,7 +65,7 @@ pub struct Counts {
 /// The role of a span in its call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Within this host.
+    /// Within this process.
     Internal = 1,
     /// It answers a call from elsewhere.
     Server = 2,
@@ -163,7 +160,7 @@ impl Tracer {
     }
 }
 
-/// A request arrives at an HTTP server of this host. Its headers then name the span, so that a guest that passes them on
+/// A request arrives at an HTTP server of this process. Its headers then name the span, so that a guest that passes them on
 /// goes on with the trace.
 pub fn arrival<B>(tracer: &Tracer, request: &mut http::Request<B>) -> Span {
     if tracer.0.is_none() {

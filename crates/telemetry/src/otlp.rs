@@ -9,7 +9,7 @@ use super::Ended;
 pub struct Resource(pub Vec<(&'static str, String)>);
 
 /// Name of what made the spans.
-const SCOPE: &str = "lattice-host";
+const SCOPE: &str = "lattice";
 const STATUS_ERROR: u64 = 2;
 
 /// One request with these spans.
@@ -120,7 +120,7 @@ mod tests {
     use contracts::TraceParent;
 
     use super::*;
-    use crate::telemetry::Kind;
+    use crate::Kind;
 
     #[test]
     fn numbers_and_lengths_are_varints() {
