@@ -18,6 +18,7 @@ mod control;
 mod core;
 mod effects;
 mod events;
+mod executor;
 mod heartbeat;
 mod host;
 pub mod identity;
@@ -45,6 +46,7 @@ mod why;
 
 pub use admin::AdminAddress;
 pub use config::{ConfigError, HostArgs, HostConfig, PolicyConfig, PolicyDefault, nats_url, nats_urls};
+pub use executor::executor;
 pub use host::{Host, HostError, is_in_use, socket_path};
 pub use logging::{LogFormat, init_logging};
 /// Limits of an actor by name, as a start may set them.

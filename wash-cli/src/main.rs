@@ -61,10 +61,8 @@ fn main() -> ExitCode {
 /// Runs the command, shows its result and returns the exit code.
 fn run(cli: Cli, printer: Printer) -> failure::Result<u8> {
     let context = Context { home: Home::from_env()?, printer: printer.clone() };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::from(error).while_doing("cannot start the async runtime"))?;
+    let runtime =
+        host::executor().map_err(|error| Failure::from(error).while_doing("cannot start the async runtime"))?;
     let outcome = runtime.block_on(cli.command.run(&context));
     // Whatever is still in flight belongs to nobody now.
     runtime.shutdown_background();

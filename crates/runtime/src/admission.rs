@@ -108,6 +108,12 @@ impl Admission {
         self.lock().running
     }
 
+    /// Whether one call runs, and none waits.
+    pub(crate) fn is_alone(&self) -> bool {
+        let state = self.lock();
+        state.running == 1 && state.waiting.is_empty()
+    }
+
     /// Resolves when nothing runs; at once when nothing does.
     pub(crate) async fn quiet(&self) {
         let (sender, receiver) = oneshot::channel();

@@ -98,6 +98,11 @@ impl CallState {
         self.way_out.count(payload)
     }
 
+    /// Whether the guest has asked anything of the host or the world in this call.
+    pub(crate) fn has_called_out(&self) -> bool {
+        self.way_out.has_called()
+    }
+
     /// Refuses a result that is larger than the actor may hand over.
     pub(crate) fn check_response(&self, len: usize) -> Result<(), Breach> {
         let limit = self.actor.limits.response_bytes;

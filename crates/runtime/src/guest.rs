@@ -25,6 +25,7 @@ use crate::{
     component::ComponentGuest,
     error::deadline,
     module::ModuleGuest,
+    put_off,
     runtime::Shared,
 };
 
@@ -286,8 +287,32 @@ impl Guest {
     async fn run(&self, operation: &str, payload: Bytes, context: CallContext) -> Result<Bytes, CallError> {
         let actor = &self.shared.actor;
         match &self.shared.body {
-            Body::Module(module) => module.call(actor, operation, payload, context).await,
+            Body::Module(module) => {
+                let (outcome, spent) = module.call(actor, operation, payload, context).await;
+                if let Some(spent) = spent
+                    && self.may_put_off()
+                    && module.leave(spent)
+                {
+                    let guest = self.clone();
+                    put_off::until_idle(move || guest.tend());
+                }
+                outcome
+            }
             Body::Component(component) => Box::pin(component.call(actor, operation, payload, context)).await,
+        }
+    }
+
+    /// Whether nothing else of this guest runs, so that work may be put off until after the answer.
+    fn may_put_off(&self) -> bool {
+        let (admission, runtime) = (&self.shared.admission, &self.shared.runtime);
+        let has_room = || runtime.idle.has_plenty(runtime.ticker.running(), runtime.max_instances());
+        put_off::is_possible() && admission.is_alone() && has_room()
+    }
+
+    /// What was put off.
+    fn tend(&self) {
+        if let Body::Module(module) = &self.shared.body {
+            module.tend(&self.shared.actor);
         }
     }
 

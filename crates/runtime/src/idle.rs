@@ -1,4 +1,4 @@
-//! Instances between two calls, for actors that chose to reuse theirs (`calls_per_instance`).
+//! Instances between two calls: for actors that chose to reuse theirs (`calls_per_instance`), and spare ones.
 //!
 //! Knows nothing of what an instance is. Invariants: an instance is handed out at most `calls_per_instance` times and
 //! never to two calls at once; it waits for [`PATIENCE`] at most; instances that wait never keep one from being made.
@@ -18,7 +18,7 @@ use crate::GuestLimits;
 /// How long an instance waits for the next call.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The idle instances of one guest. Without reuse there is nothing in here, and it costs nothing.
+/// The idle instances of one guest, of one kind. Without reuse there is nothing in here, and it costs nothing.
 pub(crate) struct Idle<T: Send + 'static> {
     list: Option<Arc<List<T>>>,
 }
@@ -50,9 +50,17 @@ impl<T: Send + 'static> Idle<T> {
         if limits.calls_per_instance <= 1 || capacity == 0 {
             return Self::none();
         }
+        Self::of(capacity, limits.calls_per_instance, all)
+    }
+
+    /// Keeps one instance, for one call.
+    pub(crate) fn one(all: &Arc<AllIdle>) -> Self {
+        Self::of(1, 1, all)
+    }
+
+    fn of(capacity: usize, calls_per_instance: u32, all: &Arc<AllIdle>) -> Self {
         let waiting = Mutex::new(Waiting { instances: VecDeque::new(), watched: false });
-        let list = List { waiting, capacity, calls_per_instance: limits.calls_per_instance, all: all.clone() };
-        let list = Arc::new(list);
+        let list = Arc::new(List { waiting, capacity, calls_per_instance, all: all.clone() });
         all.add(&list);
         Self { list: Some(list) }
     }
@@ -64,6 +72,10 @@ impl<T: Send + 'static> Idle<T> {
 
     pub(crate) fn keeps_any(&self) -> bool {
         self.list.is_some()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.as_ref().is_none_or(|list| list.lock().instances.is_empty())
     }
 
     /// The instance that was used last.
@@ -169,6 +181,11 @@ impl AllIdle {
     /// Gives up idle instances until `running` ones and those that are left are `limit` at most.
     pub(crate) fn make_room(&self, running: u32, limit: u32) {
         while running.saturating_add(self.count.load(SeqCst)) > limit && self.shed_one() {}
+    }
+
+    /// Whether more than half of `limit` places are free beside `running` ones, so that spare instances harm nobody.
+    pub(crate) fn has_plenty(&self, running: u32, limit: u32) -> bool {
+        running.saturating_add(self.count.load(SeqCst)) < limit / 2
     }
 
     fn shed_one(&self) -> bool {

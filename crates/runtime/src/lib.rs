@@ -45,7 +45,9 @@ mod meter;
 mod module;
 mod newer_wasi;
 mod outbound;
+mod put_off;
 mod runtime;
+mod spare;
 mod stdin;
 mod stdio;
 mod ticker;
@@ -60,6 +62,7 @@ pub use guest::{Guest, GuestKind};
 pub use limit_names::{Limit, LimitError, LimitSettings, parse_size};
 pub use limits::GuestLimits;
 pub use outbound::{CallContext, Denied, Outbound, OutboundCall, OutboundTarget};
+pub use put_off::use_idle_time;
 pub use runtime::{Identity, Runtime};
 
 /// A streamed body; the same concrete type as everywhere in the workspace.

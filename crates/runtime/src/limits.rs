@@ -39,7 +39,8 @@ pub struct GuestLimits {
     /// Calls one instance serves, one after the other, before it is thrown away. One is a fresh instance for each call,
     /// so that no state passes from call to call.
     pub calls_per_instance: u32,
-    /// Idle instances kept for reuse; matters only where `calls_per_instance` is above one.
+    /// Idle instances kept for reuse, where `calls_per_instance` is above one. With zero, no fresh one is made beforehand
+    /// either.
     pub idle_instances: u32,
     /// Calls inside one instance at the same time, out of `calls_per_instance`. Only components of WASI 0.3 that answer
     /// HTTP can take more than one; for others it means nothing. Memory, tables, handles and what is computed are then

@@ -52,6 +52,11 @@ impl WayOut {
         self.shared.context.deadline
     }
 
+    /// Whether a call was counted.
+    pub(crate) fn has_called(&self) -> bool {
+        self.shared.calls.load(Relaxed) > 0
+    }
+
     /// Counts a call out of the guest and checks its argument.
     pub(crate) fn count(&self, payload: usize) -> Result<(), Breach> {
         let limits = &self.shared.actor.limits;

@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Parser;
-use host::{Host, HostArgs, HostConfig, LogFormat, init_logging};
+use host::{Host, HostArgs, HostConfig, LogFormat, executor, init_logging};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A lattice host without the command line tools.
@@ -19,7 +20,8 @@ struct Cli {
 
 fn main() -> ExitCode {
     rustls::crypto::ring::default_provider().install_default().ok();
-    match run(Cli::parse()) {
+    let cli = Cli::parse();
+    match executor().context("cannot start worker threads").and_then(|executor| executor.block_on(run(cli))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -28,7 +30,6 @@ fn main() -> ExitCode {
     }
 }
 
-#[tokio::main]
 async fn run(cli: Cli) -> anyhow::Result<()> {
     let format = if cli.host.enable_structured_logging { LogFormat::Json } else { LogFormat::Text };
     init_logging(&cli.host.log_level, format)?;

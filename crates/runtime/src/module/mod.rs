@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use contracts::CallError;
+use futures_util::FutureExt;
 use wasmtime::{
     Engine, ExternType, Instance, InstancePre, Linker, Memory, Module, ModuleExport, Store, TypedFunc, WasmParams,
     WasmResults,
@@ -24,6 +25,7 @@ use crate::{
     idle::{Idle, Warm},
     load,
     runtime::Places,
+    spare::Spare,
     stdio::Output,
 };
 
@@ -99,6 +101,8 @@ pub(crate) struct ModuleGuest {
     guest_call: Option<ModuleExport>,
     max_instances: u32,
     idle: Idle<Started>,
+    /// None where instances are reused, and for guests whose start is a function like any other.
+    spare: Option<Spare<Store<ModuleState>, Started>>,
 }
 
 /// An instance whose start function has run.
@@ -144,18 +148,22 @@ impl ModuleGuest {
             .instantiate_pre(&module)
             .map_err(|error| LoadError::ImportMismatch { reason: format!("{error:#}") })?;
         let (max_instances, idle) = (places.max_instances, Idle::new(&actor.limits, &places.idle));
-        Ok(Self { engine: engine.clone(), _code: module, pre, memory, start, guest_call, max_instances, idle })
+        let has_spare = start.is_none() && actor.limits.idle_instances > 0 && !idle.keeps_any();
+        let spare = has_spare.then(|| Spare::new(&places.idle));
+        Ok(Self { engine: engine.clone(), _code: module, pre, memory, start, guest_call, max_instances, idle, spare })
     }
 
-    /// Runs one call, in a fresh instance unless one waits.
+    /// Runs one call, in a fresh instance unless one waits. With the outcome comes an instance that has served its call,
+    /// for [`ModuleGuest::leave`] or to be dropped.
     pub(crate) async fn call(
         &self,
         actor: &Arc<Actor>,
         operation: &str,
         payload: Bytes,
         context: CallContext,
-    ) -> Result<Bytes, CallError> {
-        let (mut store, guest_call, served) = match self.idle.take() {
+    ) -> (Result<Bytes, CallError>, Option<Store<ModuleState>>) {
+        let spare = || Some(Warm { instance: self.spare.as_ref()?.take()?, served: 0 });
+        let (mut store, guest_call, served) = match self.idle.take().or_else(spare) {
             Some(Warm { instance: Started { mut store, guest_call }, served }) => {
                 store.data_mut().renew(context);
                 store.set_epoch_deadline(1);
@@ -166,18 +174,41 @@ impl ModuleGuest {
         match self.run(&mut store, guest_call, operation, payload).await {
             Ok(ended) => {
                 let outcome = Self::outcome(store.data_mut(), &ended);
-                if let (Ok(_), Ended::Returned(_, Some(guest_call))) = (&outcome, ended) {
+                if self.idle.keeps_any()
+                    && let (Ok(_), Ended::Returned(_, Some(guest_call))) = (&outcome, ended)
+                {
                     store.data_mut().clear();
                     self.idle.park(Warm { instance: Started { store, guest_call }, served: served + 1 });
+                    return (outcome, None);
                 }
-                outcome
+                (outcome, Some(store))
             }
             Err(error) => {
                 let breach = store.data_mut().call.limiter.breach();
                 let max_instances = self.max_instances;
-                Err(call_error(&error, Failed { actor: actor.id(), operation, breach, max_instances }))
+                (Err(call_error(&error, Failed { actor: actor.id(), operation, breach, max_instances })), None)
             }
         }
+    }
+
+    /// Leaves an instance after its call, to be ended later. Whether [`ModuleGuest::tend`] has to run.
+    pub(crate) fn leave(&self, spent: Store<ModuleState>) -> bool {
+        self.spare.as_ref().is_some_and(|spare| spare.leave(spent))
+    }
+
+    /// Ends what was left, and has an instance ready for the next call.
+    pub(crate) fn tend(&self, actor: &Arc<Actor>) {
+        if let Some(spare) = &self.spare {
+            spare.tend(|| self.beforehand(actor));
+        }
+    }
+
+    /// An instance for no call. None for a guest that fails without one, computes for long, or asks something before it has
+    /// one.
+    fn beforehand(&self, actor: &Arc<Actor>) -> Option<Started> {
+        let mut store = self.store(actor, "", &Bytes::new(), load::context_of_nobody());
+        let Ok(Begun::Ready(guest_call)) = self.start(&mut store).now_or_never()? else { return None };
+        (!store.data().call.has_called_out()).then_some(Started { store, guest_call })
     }
 
     fn store(&self, actor: &Arc<Actor>, operation: &str, payload: &Bytes, context: CallContext) -> Store<ModuleState> {

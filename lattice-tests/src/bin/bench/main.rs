@@ -63,14 +63,15 @@ enum Part {
     AnswerHttp { address: SocketAddr, body: String },
 }
 
-#[tokio::main]
-async fn main() -> Result<()> {
+fn main() -> Result<()> {
     rustls_provider();
     let cli = Cli::parse();
-    match &cli.part {
-        Some(part) => part.run(Duration::from_secs(cli.seconds)).await,
-        None => measure_all(&cli).await,
-    }
+    host::executor()?.block_on(async {
+        match &cli.part {
+            Some(part) => part.run(Duration::from_secs(cli.seconds)).await,
+            None => measure_all(&cli).await,
+        }
+    })
 }
 
 impl Part {

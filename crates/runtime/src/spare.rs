@@ -1,0 +1,97 @@
+//! An instance made before the next call comes, for guests that are called now and then.
+//!
+//! To end an instance and to make the next one takes longer than the work of a small call. Where nothing else of the guest
+//! runs both happen after the answer, when nobody waits: the call leaves its instance here, and an idle thread ends it and
+//! makes a fresh one. A busy guest does without. Knows nothing of what an instance is. Invariants: of each
+//! guest one waits to be ended and one to be called at most, and both give way to calls that need their places; what is
+//! ready has served nobody.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::SeqCst},
+};
+
+use crate::idle::{AllIdle, Idle, Warm};
+
+/// The spare instance of one guest: `S` is one that is spent, `R` one that is ready.
+pub(crate) struct Spare<S: Send + 'static, R: Send + 'static> {
+    spent: Idle<S>,
+    ready: Idle<R>,
+    /// Whether a thread will end and make instances.
+    tended: AtomicBool,
+    /// Whether none could be made, so that it is not tried again.
+    refused: AtomicBool,
+}
+
+impl<S: Send, R: Send> Spare<S, R> {
+    pub(crate) fn new(all: &Arc<AllIdle>) -> Self {
+        let (spent, ready) = (Idle::one(all), Idle::one(all));
+        Self { spent, ready, tended: AtomicBool::new(false), refused: AtomicBool::new(false) }
+    }
+
+    /// The instance that is ready.
+    pub(crate) fn take(&self) -> Option<R> {
+        self.ready.take().map(|warm| warm.instance)
+    }
+
+    /// Leaves an instance after its call. Whether the caller has to see to it that [`Spare::tend`] runs.
+    pub(crate) fn leave(&self, spent: S) -> bool {
+        if self.refused.load(SeqCst) {
+            return false;
+        }
+        self.spent.park(Warm { instance: spent, served: 0 });
+        !self.tended.swap(true, SeqCst)
+    }
+
+    /// Ends what is spent and, with `make`, has one ready again.
+    pub(crate) fn tend(&self, make: impl FnOnce() -> Option<R>) {
+        drop(self.spent.take());
+        if self.ready.is_empty() {
+            match make() {
+                Some(ready) => self.ready.park(Warm { instance: ready, served: 0 }),
+                None => self.refused.store(true, SeqCst),
+            }
+        }
+        self.tended.store(false, SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_left_is_ended_and_one_is_ready() {
+        let (all, ended) = (Arc::default(), Arc::new(()));
+        let spare = Spare::new(&all);
+        assert!(spare.take().is_none());
+        assert!(spare.leave(ended.clone()), "somebody has to tend it");
+        assert!(!spare.leave(ended.clone()), "somebody does already");
+        assert_eq!(Arc::strong_count(&ended), 2, "one waits, one was ended at once");
+        spare.tend(|| Some(1));
+        assert_eq!(Arc::strong_count(&ended), 1);
+        assert!(spare.leave(ended.clone()));
+        spare.tend(|| panic!("one is ready"));
+        assert_eq!((spare.take(), spare.take()), (Some(1), None));
+    }
+
+    #[tokio::test]
+    async fn who_cannot_be_made_beforehand_is_not_tried_again() {
+        let (all, ended) = (Arc::default(), Arc::new(()));
+        let spare: Spare<_, u32> = Spare::new(&all);
+        assert!(spare.leave(ended.clone()));
+        spare.tend(|| None);
+        assert!(!spare.leave(ended.clone()));
+        assert_eq!((Arc::strong_count(&ended), spare.take()), (1, None));
+    }
+
+    #[tokio::test]
+    async fn it_gives_way_to_calls() {
+        let all = Arc::default();
+        let spare = Spare::new(&all);
+        assert!(spare.leave(()));
+        spare.tend(|| Some(1));
+        AllIdle::make_room(&all, 4, 4);
+        assert_eq!(spare.take(), None);
+    }
+}
