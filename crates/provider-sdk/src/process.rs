@@ -2,7 +2,8 @@
 //!
 //! One line of host data on standard input, then everything over NATS: links, calls, health, shutdown. Owns the order of
 //! start and end; `launch` reads the line, `serve` answers, `links` applies link changes, `actors` is the way out,
-//! `traces` says where spans go, `orphan` notices that the host is gone. Invariant: the process ends with its host, whatever ends the host.
+//! `traces` says where spans go, `orphan` notices that the host is gone. Invariant: the process ends with its host,
+//! whatever ends the host.
 
 mod actors;
 mod launch;

@@ -27,6 +27,7 @@ use crate::{
     module::ModuleGuest,
     put_off,
     runtime::Shared,
+    ticker::Ticker,
 };
 
 /// The two kinds of guests.
@@ -83,6 +84,15 @@ impl Admitted {
 impl Drop for Admitted {
     fn drop(&mut self) {
         self.runtime.ticker.leave();
+    }
+}
+
+/// Held while something runs that is no call.
+struct Running<'a>(&'a Ticker);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.leave();
     }
 }
 
@@ -309,9 +319,13 @@ impl Guest {
         put_off::is_possible() && admission.is_alone() && has_room()
     }
 
-    /// What was put off.
+    /// What was put off. It counts as running: a start function may compute, and only ticks stop it.
     fn tend(&self) {
-        if let Body::Module(module) = &self.shared.body {
+        let ticker = &self.shared.runtime.ticker;
+        if let Body::Module(module) = &self.shared.body
+            && ticker.enter(self.shared.runtime.max_instances())
+        {
+            let _running = Running(ticker);
             module.tend(&self.shared.actor);
         }
     }

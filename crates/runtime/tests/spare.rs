@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use runtime::{Guest, GuestLimits, use_idle_time};
-use support::{answering, call, limits, load_with};
+use support::{answering, call, limits, load_with, within};
 use tokio::time::Instant;
 
 /// Answers with how often this instance was called, and with the time when it was made, in nanoseconds since 1970.
@@ -99,5 +99,39 @@ fn a_guest_that_asks_something_when_it_starts_is_made_for_its_call() {
             assert_eq!(guest.call("Test.Call", Bytes::new(), context).await.unwrap(), number.to_string());
             rest().await;
         }
+    });
+}
+
+/// Its start function never ends once it is later than this, in nanoseconds since 1970.
+fn stuck_after(time: u64) -> String {
+    format!(
+        r#"(module
+  (import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func $born
+    (drop (call $clock (i32.const 0) (i64.const 1) (i32.const 8)))
+    (loop $stuck (br_if $stuck (i64.gt_u (i64.load (i32.const 8)) (i64.const {time})))))
+  (start $born)
+  (func (export "__guest_call") (param i32 i32) (result i32) (i32.const 1)))"#
+    )
+}
+
+#[test]
+fn a_start_that_never_ends_holds_up_no_thread() {
+    with_idle_time(async {
+        let time = now() + 500_000_000;
+        let guest = load_with(&stuck_after(time), limits()).await;
+        assert_eq!(call(&guest, b"").await.unwrap(), "");
+        while now() <= time {
+            rest().await;
+        }
+        // The instance that was ready serves at most one more call; from then on none can be made.
+        let mut served = 0;
+        while guest.call("Test.Call", Bytes::new(), within(Duration::from_millis(50))).await.is_ok() {
+            served += 1;
+            assert!(served <= 1, "its start has not ended");
+            rest().await;
+        }
+        support::neighbour_answers().await;
     });
 }

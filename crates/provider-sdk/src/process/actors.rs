@@ -11,7 +11,6 @@ use lattice::{
     invocation::{Entity, Invocation},
     subject::RpcSubject,
 };
-
 use telemetry::{Kind, Tracer};
 
 use super::{time_left, unix_time};
