@@ -3,8 +3,9 @@
 //! A call begins on the thread of its caller. Once it has computed for a while it goes on, where it stopped, on
 //! threads of low priority, and its caller waits for it; so an endless loop holds a thread that serves others for a
 //! tick or two. The next call of such an actor begins there, until one turns out to be short. Timers and tasks made by a
-//! host function stay with the caller's runtime. Knows nothing of wasm. Invariant: dropping a [`Call`] ends the guest,
-//! wherever it is, and a moved guest is also torn down on those threads.
+//! host function stay with the caller's runtime. Knows nothing of wasm. Invariants: dropping a [`Call`] ends the guest,
+//! wherever it is, and a moved guest is also torn down on those threads; a caller waits no longer than its [`Bound`], even
+//! where a busy machine leaves those threads no time.
 
 use std::{
     cell::Cell,
@@ -14,13 +15,14 @@ use std::{
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use contracts::CallError;
 use tokio::{
     runtime::{self, Handle},
     task::JoinHandle,
+    time::{Sleep, sleep_until},
 };
 
 use crate::meter::Meter;
@@ -28,6 +30,9 @@ use crate::meter::Meter;
 /// Politeness of the threads, in the terms of `nice`.
 #[cfg(target_os = "linux")]
 const NICE: i32 = 10;
+
+/// How much later than the deadline the caller of a moved guest gives it up: the guest ends itself, and says more.
+const GRACE: Duration = Duration::from_millis(20);
 
 thread_local! {
     /// Whether this thread is one of ours.
@@ -51,6 +56,20 @@ struct Threads(OnceLock<Option<runtime::Runtime>>);
 #[derive(Debug, Default)]
 pub(crate) struct Habit(AtomicBool);
 
+/// When the caller of a moved guest waits no longer, and what it is told then.
+#[derive(Clone, Copy)]
+pub(crate) struct Bound<'a> {
+    /// The deadline of the call, which the work has to keep by itself; this is for when it is given no time to.
+    pub(crate) deadline: Instant,
+    pub(crate) late: &'a (dyn Fn() -> CallError + Sync),
+}
+
+impl Bound<'_> {
+    fn last(&self) -> Instant {
+        self.deadline.checked_add(GRACE).unwrap_or(self.deadline)
+    }
+}
+
 /// A call in its box. The futures of guests are large: each further box or move of one would copy kilobytes.
 pub(crate) type Work<T> = Pin<Box<dyn Future<Output = Result<T, CallError>> + Send>>;
 
@@ -59,19 +78,25 @@ impl Background {
         Self { threads: threads.max(1), foreground, runtime: Arc::default() }
     }
 
-    /// Runs the call of a guest here, and elsewhere if it turns out to be long.
+    /// Runs the call of a guest here, and elsewhere if it turns out to be long. Without a bound nobody waits for it.
     pub(crate) fn run<'a, T: Send + 'static>(
         &'a self,
         habit: &'a Habit,
+        bound: Option<Bound<'a>>,
         work: impl Future<Output = Result<T, CallError>> + Send + 'static,
     ) -> Call<'a, T> {
-        self.run_boxed(habit, Box::pin(work))
+        self.run_boxed(habit, bound, Box::pin(work))
     }
 
     /// The same for a call that has its box.
-    pub(crate) fn run_boxed<'a, T: Send + 'static>(&'a self, habit: &'a Habit, work: Work<T>) -> Call<'a, T> {
+    pub(crate) fn run_boxed<'a, T: Send + 'static>(
+        &'a self,
+        habit: &'a Habit,
+        bound: Option<Bound<'a>>,
+        work: Work<T>,
+    ) -> Call<'a, T> {
         let work = Metered { work, meter: Meter::default(), is_new: true };
-        Call { background: self, habit, place: Place::Here(work) }
+        Call { background: self, habit, bound, place: Place::Here(work) }
     }
 
     fn handle(&self) -> Option<&Handle> {
@@ -114,14 +139,15 @@ fn lower_priority() {}
 pub(crate) struct Call<'a, T> {
     background: &'a Background,
     habit: &'a Habit,
-    place: Place<T>,
+    bound: Option<Bound<'a>>,
+    place: Place<'a, T>,
 }
 
-enum Place<T> {
+enum Place<'a, T> {
     /// In the task of the caller.
     Here(Metered<T>),
     /// On the threads of low priority.
-    There(Moved<T>),
+    There(Moved<'a, T>),
     /// Over.
     Nowhere,
 }
@@ -141,15 +167,15 @@ impl<T: Send + 'static> Future for Call<'_, T> {
                 call.move_away();
             }
         }
-        match &mut call.place {
-            Place::There(moved) => {
-                let (result, spent) = ready!(moved.poll(cx));
-                call.habit.0.store(spent.is_none_or(|spent| spent >= call.background.foreground), Relaxed);
-                call.place = Place::Nowhere;
-                Poll::Ready(result)
-            }
-            Place::Here(_) | Place::Nowhere => Poll::Pending,
+        let Place::There(moved) = &mut call.place else { return Poll::Pending };
+        if let Poll::Ready((result, spent)) = moved.poll(cx) {
+            call.habit.0.store(spent.is_none_or(|spent| spent >= call.background.foreground), Relaxed);
+            call.place = Place::Nowhere;
+            return Poll::Ready(result);
         }
+        let bound = ready!(moved.poll_bound(cx));
+        call.place = Place::Nowhere;
+        Poll::Ready(Err((bound.late)()))
     }
 }
 
@@ -159,7 +185,9 @@ impl<T: Send + 'static> Call<'_, T> {
         if let Place::Here(work) = std::mem::replace(&mut self.place, Place::Nowhere) {
             self.habit.0.store(true, Relaxed);
             let away = Away { work, home: Handle::current() };
-            self.place = Place::There(Moved(handle.spawn(away)));
+            let guest = handle.spawn(away);
+            let bound = self.bound.map(|bound| (Box::pin(sleep_until(bound.last().into())), bound));
+            self.place = Place::There(Moved { guest, bound });
         }
     }
 }
@@ -201,21 +229,32 @@ impl<T> Future for Away<T> {
 }
 
 /// The caller's end of a moved call.
-struct Moved<T>(JoinHandle<(Result<T, CallError>, Duration)>);
+struct Moved<'a, T> {
+    guest: JoinHandle<(Result<T, CallError>, Duration)>,
+    bound: Option<(Pin<Box<Sleep>>, Bound<'a>)>,
+}
 
-impl<T> Moved<T> {
+impl<'a, T> Moved<'a, T> {
     /// The result, and the time it took unless it was cut off.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(Result<T, CallError>, Option<Duration>)> {
-        Poll::Ready(match ready!(Pin::new(&mut self.0).poll(cx)) {
+        Poll::Ready(match ready!(Pin::new(&mut self.guest).poll(cx)) {
             Ok((result, spent)) => (result, Some(spent)),
             Err(error) => (Err(CallError::HostFault { message: format!("background thread: {error}") }), None),
         })
     }
+
+    /// Ready when the caller waits no longer.
+    fn poll_bound(&mut self, cx: &mut Context<'_>) -> Poll<Bound<'a>> {
+        match &mut self.bound {
+            Some((time, bound)) => time.as_mut().poll(cx).map(|()| *bound),
+            None => Poll::Pending,
+        }
+    }
 }
 
-impl<T> Drop for Moved<T> {
+impl<T> Drop for Moved<'_, T> {
     fn drop(&mut self) {
-        self.0.abort();
+        self.guest.abort();
     }
 }
 
@@ -258,26 +297,26 @@ mod tests {
     #[tokio::test]
     async fn a_short_call_stays_and_a_long_one_goes_on_in_the_background() {
         let (background, habit) = (background(), Habit::default());
-        let short = background.run(&habit, async { Ok(thread_name()) }).await.expect("answers");
+        let short = background.run(&habit, None, async { Ok(thread_name()) }).await.expect("answers");
         assert_eq!(short, thread_name());
         assert!(background.runtime.0.get().is_none(), "no threads before they are needed");
-        background.run(&habit, compute(within(Duration::from_secs(10)))).await.expect("moved");
+        background.run(&habit, None, compute(within(Duration::from_secs(10)))).await.expect("moved");
     }
 
     #[tokio::test]
     async fn whoever_was_long_begins_in_the_background_until_it_is_short() {
         let (background, habit) = (background(), Habit::default());
-        background.run(&habit, compute(within(Duration::from_secs(10)))).await.expect("moved");
-        let next = background.run(&habit, async { Ok(thread_name()) }).await.expect("answers");
+        background.run(&habit, None, compute(within(Duration::from_secs(10)))).await.expect("moved");
+        let next = background.run(&habit, None, async { Ok(thread_name()) }).await.expect("answers");
         assert_eq!(next, "background");
-        let next = background.run(&habit, async { Ok(thread_name()) }).await.expect("answers");
+        let next = background.run(&habit, None, async { Ok(thread_name()) }).await.expect("answers");
         assert_eq!(next, thread_name());
     }
 
     #[tokio::test]
     async fn tasks_and_timers_of_a_moved_call_belong_to_its_caller() {
         let (background, habit) = (background(), Habit(AtomicBool::new(true)));
-        let call = background.run(&habit, async {
+        let call = background.run(&habit, None, async {
             tokio::time::sleep(Duration::from_millis(1)).await;
             let task = tokio::spawn(async { thread_name() });
             Ok((thread_name(), task.await.expect("ends")))
@@ -290,7 +329,7 @@ mod tests {
         let (background, habit) = (background(), Habit::default());
         let alive = Arc::new(());
         let theirs = alive.clone();
-        let call = background.run(&habit, async move {
+        let call = background.run(&habit, None, async move {
             let _theirs = theirs;
             compute(|| false).await
         });
@@ -303,10 +342,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_caller_waits_no_longer_than_its_bound_though_the_threads_have_no_time() {
+        let (background, habit) = (background(), Habit(AtomicBool::new(true)));
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let occupant = background.handle().expect("threads").spawn(async move { released.recv() });
+        let bound = Bound {
+            deadline: Instant::now() + Duration::from_millis(50),
+            late: &|| CallError::DeadlineExceeded { step: "here".to_owned() },
+        };
+        let error = background.run(&habit, Some(bound), async { Ok(()) }).await.expect_err("there is no thread for it");
+        assert_eq!(error, CallError::DeadlineExceeded { step: "here".to_owned() });
+        assert!(bound.deadline.elapsed() >= GRACE, "not before the guest could have said it");
+        drop(release);
+        occupant.await.expect("ends").expect_err("was told nothing");
+    }
+
+    #[tokio::test]
     async fn a_panic_on_a_background_thread_is_a_fault_of_ours() {
         let (background, habit) = (background(), Habit(AtomicBool::new(true)));
         let call =
-            background.run(&habit, async { if thread_name() == "background" { panic!("ours") } else { Ok(()) } });
+            background.run(&habit, None, async { if thread_name() == "background" { panic!("ours") } else { Ok(()) } });
         assert_eq!(call.await.expect_err("fails").code(), "host_fault");
     }
 
@@ -316,7 +371,7 @@ mod tests {
         let (background, habit) = (background(), Habit(AtomicBool::new(true)));
         let nice = || rustix::process::getpriority_process(None).expect("answers");
         let ours = nice();
-        let theirs = background.run(&habit, async move { Ok(nice()) }).await.expect("answers");
+        let theirs = background.run(&habit, None, async move { Ok(nice()) }).await.expect("answers");
         assert_eq!((ours, theirs), (nice(), NICE.max(ours)));
     }
 }

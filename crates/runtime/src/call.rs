@@ -9,8 +9,15 @@ use contracts::CallError;
 use wasmtime::{Store, UpdateDeadline};
 
 use crate::{
-    CallContext, GuestLimits, Identity, Limit, LocalGrants, OutboundTarget, background::Habit, breaches::Breaches,
-    error::Breach, limits::StoreLimiter, log_rate::LogRate, logs::Logs, meter, way_out::WayOut,
+    CallContext, GuestLimits, Identity, Limit, LocalGrants, OutboundTarget,
+    background::Habit,
+    breaches::Breaches,
+    error::{Breach, deadline},
+    limits::StoreLimiter,
+    log_rate::LogRate,
+    logs::Logs,
+    meter,
+    way_out::WayOut,
 };
 
 /// The actor as its calls see it; one per loaded guest.
@@ -46,6 +53,13 @@ impl Actor {
         if let Some(limit) = broken {
             self.breaches.count(limit);
         }
+    }
+
+    /// The error of a call whose guest was given no time to end it, counted like its own.
+    pub(crate) fn late(&self, operation: &str, own_deadline: bool) -> CallError {
+        let error = deadline(self.id(), operation);
+        self.count_breach(&error, own_deadline);
+        error
     }
 }
 

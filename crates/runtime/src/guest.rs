@@ -21,6 +21,7 @@ use tokio::time::timeout_at;
 use crate::{
     CallContext, CodeOrigin, GuestLimits, HttpBody, Limit,
     admission::{Admission, Entry, Permit},
+    background::Bound,
     call::Actor,
     component::ComponentGuest,
     error::deadline,
@@ -62,7 +63,6 @@ pub(crate) enum Body {
 pub(crate) struct Admitted {
     runtime: Arc<Shared>,
     actor: Arc<Actor>,
-    /// Whether the call's time is bounded by the actor's own limit.
     own_deadline: bool,
     _permit: Permit,
 }
@@ -71,6 +71,11 @@ impl Admitted {
     /// Where a guest that computes for long goes on.
     pub(crate) fn runtime(&self) -> &Arc<Shared> {
         &self.runtime
+    }
+
+    /// Whether the call's time is bounded by the actor's own limit.
+    pub(crate) fn own_deadline(&self) -> bool {
+        self.own_deadline
     }
 
     /// Counts the limit that ended the call, if one did.
@@ -191,8 +196,10 @@ impl Guest {
             // Boxed, as below: what is rare and large would be moved with every call.
             return Box::pin(component.handle_message(actor, payload, context, admitted)).await;
         }
+        let late = || actor.late(operation, own_deadline);
+        let bound = Bound { deadline: context.deadline, late: &late };
         let call = self.clone().guarded(operation.to_owned(), payload, context, admitted);
-        self.shared.runtime.background.run(&actor.habit, call).await
+        self.shared.runtime.background.run(&actor.habit, Some(bound), call).await
     }
 
     /// Lets the guest answer an HTTP request.

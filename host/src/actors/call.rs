@@ -11,7 +11,6 @@ use runtime::CallContext;
 use telemetry::{Kind, Span};
 
 use super::RunningActor;
-use crate::router::within;
 
 impl RunningActor {
     /// Calls the actor in this process. `contract` is that of the calling provider, for the metrics.
@@ -63,9 +62,7 @@ impl RunningActor {
         let measured = self.calls.arrived.begin(httpserver::CONTRACT, httpserver::HANDLE_REQUEST);
         let span = self.span(httpserver::CONTRACT, httpserver::HANDLE_REQUEST, &mut trace);
         let context = CallContext { deadline, trace, outbound: self.outbound.clone() };
-        // A guest that computes is on threads of low priority, which a busy machine may leave without time for its end.
-        let answer = self.guest.handle_http(request, max_body, context);
-        let outcome = within(deadline, "waiting for a guest that computes", answer).await;
+        let outcome = self.guest.handle_http(request, max_body, context).await;
         measured.end(&outcome);
         span.end_http(&outcome);
         outcome

@@ -23,7 +23,7 @@ use wasmtime_wasi_http::{
 use super::{ComponentGuest, ComponentState, body::GuestBody, reuse::Place, running::Running};
 use crate::{
     CallContext, HttpBody,
-    background::Work,
+    background::{Bound, Work},
     call::{Actor, HasCall},
     error::deadline,
     guest::{Admitted, panic_text},
@@ -137,9 +137,14 @@ where
     F: Future<Output = Result<(), CallError>> + Send + 'static,
 {
     let until = context.deadline;
-    let (runtime, theirs) = (admitted.borrow().runtime().clone(), actor.clone());
-    let task = Box::pin(until_deadline(actor.clone(), until, admitted, Box::pin(run(context))));
-    let task = async move { runtime.background.run_boxed(&theirs.habit, task).await };
+    let (runtime, own_deadline) = (admitted.borrow().runtime().clone(), admitted.borrow().own_deadline());
+    let (theirs, work) = (actor.clone(), Box::pin(run(context)));
+    let task = Box::pin(until_deadline(actor.clone(), until, admitted, work));
+    let task = async move {
+        let late = || theirs.late(HANDLE_REQUEST, own_deadline);
+        let bound = Bound { deadline: until, late: &late };
+        runtime.background.run_boxed(&theirs.habit, Some(bound), task).await
+    };
     Running::new(task)
 }
 

@@ -134,7 +134,7 @@ impl ComponentGuest {
         tokio::spawn(async move {
             let (runtime, theirs) = (admitted.runtime().clone(), actor.clone());
             let life = guest.live(actor, place, crowd.clone(), calls);
-            let ended = runtime.background.run(&theirs.habit, life).await;
+            let ended = runtime.background.run(&theirs.habit, None, life).await;
             crowd.shut();
             tell.send_replace(Some(ended));
             drop(admitted);
