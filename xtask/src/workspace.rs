@@ -28,7 +28,7 @@ pub fn target_dir() -> PathBuf {
     }
 }
 
-/// A binary of the workspace as `profile` (`debug`, `release`) builds it.
+/// A binary of the workspace as `profile` (`debug`, `release`, `dist`) builds it.
 #[must_use]
 pub fn binary(profile: &str, name: &str) -> PathBuf {
     target_dir().join(profile).join(name)

@@ -23,6 +23,10 @@ pub struct Args {
     tools: tools::Args,
     #[command(flatten)]
     bench: BenchArgs,
+    /// How our binaries are built: `dist` as what is given away, with link-time optimisation, which takes a quarter of an
+    /// hour.
+    #[arg(long, default_value = "release", value_parser = ["release", "dist"])]
+    profile: String,
     /// Build the `wasmtime` whose `serve` is the baseline of HTTP into the target directory. Takes minutes, once.
     #[arg(long)]
     install_wasmtime: bool,
@@ -56,10 +60,12 @@ pub fn run(args: &Args) -> Result<()> {
     }
     actors::build()?;
     let mut build = workspace::cargo(workspace::root());
-    build.args(["build", "--release", "--bins"]).args(PACKAGES.iter().flat_map(|package| ["--package", package]));
+    build
+        .args(["build", "--profile", &args.profile, "--bins"])
+        .args(PACKAGES.iter().flat_map(|package| ["--package", package]));
     workspace::run_visibly(&mut build)?;
 
-    let mut bench = Command::new(workspace::binary("release", "bench"));
+    let mut bench = Command::new(workspace::binary(&args.profile, "bench"));
     bench.args(args.bench.flags()).env(nats_server::VARIABLE, &tools.nats_server.path).env(workspace::BUILT, "1");
     for actor in ACTORS {
         bench.env(actor.variable, actor.path());

@@ -41,7 +41,7 @@ struct Cli {
     part: Option<Part>,
 }
 
-/// What runs in a process of its own: the other half of a baseline as the other host does, a phase as valgrind wants.
+/// What runs in a process of its own: the other half of a baseline as the other host does, a phase as callgrind wants.
 #[derive(Subcommand)]
 enum Part {
     /// Where the time of a call goes: wall time and instructions (by valgrind) of each phase, as a table.

@@ -1,10 +1,9 @@
 //! Where the time of a call goes: the same call cut short after each step, in wall time and in instructions.
 //!
 //! Each phase does what the one before it does, and one step more, so that a step is a difference of two lines.
-//! Instructions are counted by valgrind, in a process of its own for each phase and each of two counts of calls: what
-//! differs between the two is the calls, without start and end of the program. Its tool is callgrind, and `exp-bbv`
-//! where callgrind gives up: that one keeps no call stack, and so is not confused by guests on stacks of their own.
-//! Invariant: one thread, one call after the other, a pool small enough for the address space valgrind leaves.
+//! Instructions are counted by callgrind, in a process of its own for each phase and each of two counts of calls: what
+//! differs between the two is the calls, without start and end of the program. Invariant: one thread, one call after the
+//! other, a pool small enough for the address space callgrind leaves.
 
 use std::{
     path::Path,
@@ -52,7 +51,7 @@ pub enum Phase {
     ComponentHttp,
 }
 
-/// Calls of the two runs under valgrind.
+/// Calls of the two runs under callgrind.
 const FEW: u32 = 100;
 const MANY: u32 = 1100;
 
@@ -65,7 +64,7 @@ pub async fn table(time: Duration) -> Result<()> {
     for phase in Phase::value_variants() {
         let seconds = alone(*phase, time).await?;
         let instructions = match instructions(*phase).await {
-            Ok((count, counter)) => format!("{count:.0} ({})", counter.name()),
+            Ok(count) => format!("{count:.0}"),
             Err(error) => format!("not counted: {error:#}"),
         };
         println!("| `{}` | {:.2} µs | {instructions} |", phase.name(), seconds * 1e6);
@@ -84,80 +83,27 @@ async fn alone(phase: Phase, time: Duration) -> Result<f64> {
     let millis = (time.as_millis() / Phase::value_variants().len() as u128).to_string();
     let mut command = Command::new(std::env::current_exe()?);
     let output = output(command.args(["phase", &phase.name(), "--millis", &millis])).await?;
-    output.trim().parse().with_context(|| format!("the phase `{}` said `{output}`", phase.name()))
+    // What builds the actors first may have told so.
+    let figure = output.lines().last().unwrap_or_default();
+    figure.trim().parse().with_context(|| format!("the phase `{}` said `{output}`", phase.name()))
 }
 
-/// A tool of valgrind that counts instructions.
-#[derive(Debug, Clone, Copy)]
-enum Counter {
-    Callgrind,
-    /// Counts basic blocks.
-    Bbv,
-}
-
-impl Counter {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Callgrind => "callgrind",
-            Self::Bbv => "exp-bbv",
-        }
-    }
-
-    /// What makes it write its count to `file`.
-    fn arguments(self, file: &Path) -> Vec<String> {
-        let file = file.display();
-        let own = match self {
-            Self::Callgrind => vec![format!("--callgrind-out-file={file}")],
-            Self::Bbv => {
-                let counts = format!("--bb-out-file={file}");
-                vec!["--instr-count-only=yes".to_owned(), counts, format!("--pc-out-file={file}.pc")]
-            }
-        };
-        let tool = [format!("--tool={}", self.name()), "--quiet".to_owned()];
-        tool.into_iter().chain(own).collect()
-    }
-
-    /// The count in what it wrote; of all threads together.
-    fn read(self, written: &str) -> Result<f64> {
-        let counts: Vec<&str> = match self {
-            Self::Callgrind => {
-                let total = |line: &'_ str| line.starts_with("summary: ") || line.starts_with("totals: ");
-                written.lines().filter(|line| total(line)).take(1).collect()
-            }
-            Self::Bbv => written.lines().filter(|line| line.contains("Total instructions: ")).collect(),
-        };
-        ensure!(!counts.is_empty(), "no count in what {} wrote", self.name());
-        let count = |line: &str| line.rsplit(' ').next().unwrap_or_default().parse::<f64>();
-        counts.into_iter().map(|line| count(line).with_context(|| format!("no number: `{line}`"))).sum()
-    }
-}
-
-/// Instructions of one call, and who counted them.
-async fn instructions(phase: Phase) -> Result<(f64, Counter)> {
-    match difference(phase, Counter::Callgrind).await {
-        Ok(count) => Ok((count, Counter::Callgrind)),
-        Err(first) => {
-            let count = difference(phase, Counter::Bbv).await.with_context(|| format!("callgrind: {first:#}"))?;
-            Ok((count, Counter::Bbv))
-        }
-    }
-}
-
-async fn difference(phase: Phase, counter: Counter) -> Result<f64> {
+/// Instructions of one call, by callgrind.
+async fn instructions(phase: Phase) -> Result<f64> {
     let dir = tempfile::tempdir()?;
-    let (few, many) =
-        (counted(phase, FEW, counter, dir.path()).await?, counted(phase, MANY, counter, dir.path()).await?);
+    let (few, many) = (counted(phase, FEW, dir.path()).await?, counted(phase, MANY, dir.path()).await?);
     Ok((many - few) / f64::from(MANY - FEW))
 }
 
-async fn counted(phase: Phase, calls: u32, counter: Counter, dir: &Path) -> Result<f64> {
+async fn counted(phase: Phase, calls: u32, dir: &Path) -> Result<f64> {
     let file = dir.join(calls.to_string());
     let mut command = Command::new("valgrind");
-    command.args(counter.arguments(&file));
+    command.args(["--tool=callgrind", "--quiet"]).arg(format!("--callgrind-out-file={}", file.display()));
     command.arg(std::env::current_exe()?).args(["phase", &phase.name(), "--calls", &calls.to_string()]);
     output(&mut command).await?;
-    let written = std::fs::read_to_string(&file).with_context(|| format!("{} wrote nothing", counter.name()))?;
-    counter.read(&written)
+    let profile = std::fs::read_to_string(&file).context("callgrind wrote nothing")?;
+    let totals = profile.lines().find_map(|line| line.strip_prefix("summary: ").or(line.strip_prefix("totals: ")));
+    totals.context("no total in what callgrind wrote")?.trim().parse().context("the total is no number")
 }
 
 async fn output(command: &mut Command) -> Result<String> {
@@ -203,7 +149,7 @@ pub async fn run(phase: Phase, extent: Extent) -> Result<()> {
     }
 }
 
-/// Small: valgrind leaves no room for terabytes of address space. It also takes so long for a call that this would
+/// Small: callgrind leaves no room for terabytes of address space. It also takes so long for a call that this would
 /// count as one that computes for long.
 fn config() -> RuntimeConfig {
     RuntimeConfig { max_instances: 4, foreground: Duration::MAX, ..RuntimeConfig::default() }
