@@ -78,7 +78,7 @@ impl Background {
         Self { threads: threads.max(1), foreground, runtime: Arc::default() }
     }
 
-    /// Runs the call of a guest here, and elsewhere if it turns out to be long. Without a bound nobody waits for it.
+    /// Runs the call of a guest here, and elsewhere if it turns out to be long. No bound where whoever waits has a clock.
     pub(crate) fn run<'a, T: Send + 'static>(
         &'a self,
         habit: &'a Habit,
