@@ -92,6 +92,7 @@ async fn the_pages_tell_what_a_host_runs() {
     assert!(of_actor("lattice_call_duration_seconds_sum") > 0.0);
     assert!((of_actor("lattice_actor_max_instances") - 10.0).abs() < 0.5);
     assert!(of_actor("lattice_actor_queued_calls") < 0.5);
+    assert!((of_actor("lattice_actor_code_in_memory") - 1.0).abs() < 0.5);
     for step in ["fetch", "verify", "compile", "total"] {
         let count = after[&format!("lattice_actor_start_duration_seconds_count{{step=\"{step}\"}}")];
         assert!((count - 1.0).abs() < 0.5, "{step}: {count}");

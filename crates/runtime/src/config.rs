@@ -30,6 +30,9 @@ pub struct RuntimeConfig {
     pub guest_stack_bytes: usize,
     /// Where compiled code is kept for the next start; none keeps it in memory only.
     pub code_cache: Option<CodeCacheConfig>,
+    /// Code that nobody called for so long, or for up to twice as long, is let go of and loaded from the code cache by the
+    /// next call. None keeps it in memory, as does code that is not in the cache.
+    pub unload_code_after: Option<Duration>,
     /// Threads that compile, at a lower priority than everything else. At least one.
     pub compile_threads: usize,
     /// Threads for calls that compute for long, at a lower priority than everything else. At least one.
@@ -64,6 +67,7 @@ impl Default for RuntimeConfig {
             stack_bytes: 2 << 20,
             guest_stack_bytes: 512 << 10,
             code_cache: None,
+            unload_code_after: Some(Duration::from_secs(60)),
             compile_threads: cores().saturating_sub(1).max(1),
             background_threads: cores(),
             foreground: Duration::from_micros(800),

@@ -23,10 +23,12 @@ use crate::{
     admission::{Admission, Entry, Permit},
     background::Bound,
     call::Actor,
+    compiled::CodeKey,
     component::ComponentGuest,
     error::deadline,
     module::ModuleGuest,
     put_off,
+    resident::Resident,
     runtime::Shared,
     ticker::Ticker,
 };
@@ -50,13 +52,38 @@ struct Loaded {
     runtime: Arc<Shared>,
     actor: Arc<Actor>,
     admission: Arc<Admission>,
-    body: Body,
-    code: CodeOrigin,
+    code: Arc<Resident>,
+    origin: CodeOrigin,
+    kind: GuestKind,
+    serves_http: bool,
 }
 
+/// The code of an actor, linked.
+#[derive(Clone)]
 pub(crate) enum Body {
-    Module(ModuleGuest),
+    Module(Arc<ModuleGuest>),
     Component(Arc<ComponentGuest>),
+}
+
+impl Body {
+    pub(crate) fn kind(&self) -> GuestKind {
+        match self {
+            Self::Module(_) => GuestKind::Module,
+            Self::Component(_) => GuestKind::Component,
+        }
+    }
+
+    /// Those who have it.
+    pub(crate) fn owners(&self) -> usize {
+        match self {
+            Self::Module(module) => Arc::strong_count(module),
+            Self::Component(component) => Arc::strong_count(component),
+        }
+    }
+
+    fn serves_http(&self) -> bool {
+        matches!(self, Self::Component(component) if component.serves_http())
+    }
 }
 
 /// Held while an instance is alive.
@@ -102,33 +129,35 @@ impl Drop for Running<'_> {
 }
 
 impl Guest {
-    pub(crate) fn new(runtime: Arc<Shared>, actor: Arc<Actor>, body: Body, code: CodeOrigin) -> Self {
+    pub(crate) fn new(runtime: Arc<Shared>, actor: Arc<Actor>, body: Body, key: CodeKey, origin: CodeOrigin) -> Self {
         let admission = Admission::new(bounded(actor.limits.max_concurrent, &runtime), actor.limits.queue);
-        Self { shared: Arc::new(Loaded { runtime, actor, admission, body, code }) }
+        let (kind, serves_http) = (body.kind(), body.serves_http());
+        let code = Resident::new(runtime.clone(), actor.clone(), body, key);
+        Self { shared: Arc::new(Loaded { runtime, actor, admission, code, origin, kind, serves_http }) }
     }
 
     /// Module or component.
     #[must_use]
     pub fn kind(&self) -> GuestKind {
-        match &self.shared.body {
-            Body::Module(_) => GuestKind::Module,
-            Body::Component(_) => GuestKind::Component,
-        }
+        self.shared.kind
     }
 
-    /// Where its compiled code is from.
+    /// Where its compiled code was from when it was loaded.
     #[must_use]
     pub fn code(&self) -> &CodeOrigin {
-        &self.shared.code
+        &self.shared.origin
+    }
+
+    /// Whether its compiled code is in memory. Otherwise the next call loads it from the code cache.
+    #[must_use]
+    pub fn has_code_in_memory(&self) -> bool {
+        self.shared.code.here().is_some()
     }
 
     /// Whether the guest exports `wasi:http/incoming-handler`. A module may still handle requests as messages.
     #[must_use]
     pub fn serves_http(&self) -> bool {
-        match &self.shared.body {
-            Body::Module(_) => false,
-            Body::Component(component) => component.serves_http(),
-        }
+        self.shared.serves_http
     }
 
     /// Bounds the calls that run at once; `u32::MAX` leaves it to the host's pool, zero turns all calls away. Calls that
@@ -189,8 +218,9 @@ impl Guest {
             .inspect_err(|error| actor.count_breach(error, false))?;
         let (context, own_deadline) = self.with_deadline(context);
         let admitted = self.admit(operation, context.deadline, own_deadline).await?;
+        let body = self.body(operation, context.deadline).await?;
         if operation == HANDLE_REQUEST
-            && let Body::Component(component) = &self.shared.body
+            && let Body::Component(component) = &body
             && component.serves_http()
         {
             // Boxed, as below: what is rare and large would be moved with every call.
@@ -198,7 +228,7 @@ impl Guest {
         }
         let late = || actor.late(operation, own_deadline);
         let bound = Bound { deadline: context.deadline, late: &late };
-        let call = self.clone().guarded(operation.to_owned(), payload, context, admitted);
+        let call = self.clone().guarded(body, operation.to_owned(), payload, context, admitted);
         self.shared.runtime.background.run(&actor.habit, Some(bound), call).await
     }
 
@@ -217,14 +247,20 @@ impl Guest {
         context: CallContext,
     ) -> Result<http::Response<HttpBody>, CallError> {
         let (context, own_deadline) = self.with_deadline(context);
-        let Body::Component(component) = &self.shared.body else {
+        if self.shared.kind == GuestKind::Module {
             return self.handle_http_as_message(request, max_body, context).await;
-        };
-        if !component.serves_http() {
+        }
+        let unsupported = || {
             let target = self.shared.actor.id().to_owned();
-            return Err(CallError::Unsupported { target, operation: HANDLE_REQUEST.to_owned() });
+            CallError::Unsupported { target, operation: HANDLE_REQUEST.to_owned() }
+        };
+        if !self.shared.serves_http {
+            return Err(unsupported());
         }
         let admitted = self.admit(HANDLE_REQUEST, context.deadline, own_deadline).await?;
+        let Body::Component(component) = self.body(HANDLE_REQUEST, context.deadline).await? else {
+            return Err(unsupported());
+        };
         component.stream(&self.shared.actor, request, max_body, context, admitted).await
     }
 
@@ -281,16 +317,36 @@ impl Guest {
         Ok(Admitted { runtime, actor, own_deadline, _permit: permit })
     }
 
+    /// The code, which a guest that was idle has to get back first.
+    async fn body(&self, operation: &str, deadline: Instant) -> Result<Body, CallError> {
+        let code = &self.shared.code;
+        if let Some(body) = code.wanted() {
+            return Ok(body);
+        }
+        let actor = self.shared.actor.id();
+        match timeout_at(deadline.into(), Box::pin(code.reload())).await {
+            Ok(Ok(body)) => Ok(body),
+            Ok(Err(error)) => {
+                tracing::error!(actor, operation, %error, "idle code cannot be loaded again");
+                Err(CallError::HostFault { message: format!("the code of `{actor}` cannot be loaded again: {error}") })
+            }
+            Err(_) => Err(CallError::DeadlineExceeded {
+                step: format!("the code of `{actor}`, which had been idle, was being loaded for `{operation}`"),
+            }),
+        }
+    }
+
     /// Runs the call up to its deadline, turns a panic into a fault of ours, and keeps the permit until it is over.
     async fn guarded(
         self,
+        body: Body,
         operation: String,
         payload: Bytes,
         context: CallContext,
         admitted: Admitted,
     ) -> Result<Bytes, CallError> {
         let until = context.deadline;
-        let call = AssertUnwindSafe(self.run(&operation, payload, context)).catch_unwind();
+        let call = AssertUnwindSafe(self.run(&body, &operation, payload, context)).catch_unwind();
         let outcome = timeout_at(until.into(), call).await;
         let result = match outcome {
             Ok(Ok(result)) => result,
@@ -301,9 +357,15 @@ impl Guest {
         result
     }
 
-    async fn run(&self, operation: &str, payload: Bytes, context: CallContext) -> Result<Bytes, CallError> {
+    async fn run(
+        &self,
+        body: &Body,
+        operation: &str,
+        payload: Bytes,
+        context: CallContext,
+    ) -> Result<Bytes, CallError> {
         let actor = &self.shared.actor;
-        match &self.shared.body {
+        match body {
             Body::Module(module) => {
                 let (outcome, spent) = module.call(actor, operation, payload, context).await;
                 if let Some(spent) = spent
@@ -329,7 +391,7 @@ impl Guest {
     /// What was put off. It counts as running: a start function may compute, and only ticks stop it.
     fn tend(&self) {
         let ticker = &self.shared.runtime.ticker;
-        if let Body::Module(module) = &self.shared.body
+        if let Some(Body::Module(module)) = self.shared.code.here()
             && ticker.enter(self.shared.runtime.max_instances())
         {
             let _running = Running(ticker);

@@ -46,6 +46,7 @@ mod module;
 mod newer_wasi;
 mod outbound;
 mod put_off;
+mod resident;
 mod runtime;
 mod spare;
 mod stdin;

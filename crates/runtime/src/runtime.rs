@@ -14,7 +14,7 @@ use crate::{
     CodeOrigin, Guest, GuestLimits, LoadError, LocalGrants, Reservation, RuntimeConfig, RuntimeError,
     background::Background,
     call::Actor,
-    compiled::{CodeCache, CompilePool, Compiler, Growth, precompiled},
+    compiled::{CodeCache, CodeKey, CompilePool, Compiler, Growth, Made, precompiled},
     component::{self, ComponentGuest, ComponentState},
     engine::{self, Wasi},
     guest::Body,
@@ -22,6 +22,7 @@ use crate::{
     load,
     module::{self, ModuleGuest, ModuleState},
     newer_wasi,
+    resident::Residents,
     ticker::Ticker,
 };
 
@@ -61,8 +62,15 @@ pub(crate) struct Shared {
     components: wasmtime::component::Linker<ComponentState>,
     pub(crate) compiler: Compiler,
     pub(crate) idle: Arc<AllIdle>,
+    pub(crate) residents: Arc<Residents>,
     pub(crate) ticker: Ticker,
     pub(crate) background: Background,
+}
+
+/// Code that is not linked yet.
+pub(crate) enum GuestCode {
+    Module(Arc<Module>),
+    Component(Arc<Component>),
 }
 
 /// Where instances of a guest may be.
@@ -104,6 +112,7 @@ impl Shared {
             components: components(&engine)?,
             compiler: compiler(&engine),
             idle: Arc::default(),
+            residents: Residents::new(config.unload_code_after),
             ticker: Ticker::start(&engine, config.epoch_tick)?,
             background,
             engine,
@@ -174,7 +183,8 @@ impl Runtime {
     /// # Errors
     /// [`LoadError::Invalid`] for what is no module.
     pub async fn compile_module(&self, wasm: &Bytes) -> Result<(Arc<Module>, CodeOrigin), LoadError> {
-        self.shared.compiler.module(wasm, Growth::Roomy).await
+        let Made { code, origin, .. } = self.shared.compiler.code(wasm, Growth::Roomy).await?;
+        Ok((code, origin))
     }
 
     /// The code of a component, for a linker of one's own; compiled unless it is at hand.
@@ -182,7 +192,8 @@ impl Runtime {
     /// # Errors
     /// [`LoadError::Invalid`] for what is no component.
     pub async fn compile_component(&self, wasm: &Bytes) -> Result<(Arc<Component>, CodeOrigin), LoadError> {
-        self.shared.compiler.component(wasm, Growth::Roomy).await
+        let Made { code, origin, .. } = self.shared.compiler.code(wasm, Growth::Roomy).await?;
+        Ok((code, origin))
     }
 
     /// Compiles ahead of time: a file with the wasm and its code in it, which [`Runtime::load`] takes like the wasm. The
@@ -239,37 +250,58 @@ impl Shared {
         mut limits: GuestLimits,
         local: LocalGrants,
     ) -> Result<Guest, LoadError> {
-        let shared = self;
-        limits.memory_bytes = limits.memory_bytes.min(shared.memory_bytes);
-        limits.table_elements = limits.table_elements.min(shared.table_elements);
+        limits.memory_bytes = limits.memory_bytes.min(self.memory_bytes);
+        limits.table_elements = limits.table_elements.min(self.table_elements);
         let actor = Arc::new(Actor { local, ..Actor::new(identity, limits) });
-        let (max_instances, idle) = (shared.max_instances(), shared.idle.clone());
-        let places = Places { max_instances, idle, wasi: shared.wasi };
-        if wasmparser::Parser::is_component(&precompiled::original_wasm(&artifact)?) {
-            let (mut component, mut origin) = shared.compiler.component(&artifact, Growth::Roomy).await?;
-            if component.resources_required().is_some_and(|needed| load::is_tight(&needed, &actor.limits)) {
-                (component, origin) = shared.compiler.component(&artifact, Growth::Exact).await?;
-            }
-            linked(move || {
-                let guest = ComponentGuest::load(&shared.components, component, &actor, &places)?;
-                Ok(Guest::new(shared, actor, Body::Component(Arc::new(guest)), origin))
-            })
-            .await
+        let (code, key, origin) = if wasmparser::Parser::is_component(&precompiled::original_wasm(&artifact)?) {
+            self.component(&artifact, &actor.limits).await?
         } else {
-            let (mut module, mut origin) = shared.compiler.module(&artifact, Growth::Roomy).await?;
-            if load::is_tight(&module.resources_required(), &actor.limits) {
-                (module, origin) = shared.compiler.module(&artifact, Growth::Exact).await?;
-            }
-            linked(move || {
-                let guest = ModuleGuest::load(&shared.modules, module, &actor, &places)?;
-                Ok(Guest::new(shared, actor, Body::Module(guest), origin))
-            })
-            .await
-        }
+            self.module(&artifact, &actor.limits).await?
+        };
+        let body = self.link(code, &actor).await?;
+        Ok(Guest::new(self, actor, body, key, origin))
     }
-}
 
-async fn linked(link: impl FnOnce() -> Result<Guest, LoadError> + Send + 'static) -> Result<Guest, LoadError> {
-    let linked = tokio::task::spawn_blocking(link).await;
-    linked.map_err(|error| LoadError::HostFault { reason: error.to_string() })?
+    async fn component(
+        &self,
+        artifact: &Bytes,
+        limits: &GuestLimits,
+    ) -> Result<(GuestCode, CodeKey, CodeOrigin), LoadError> {
+        let mut made: Made<Component> = self.compiler.code(artifact, Growth::Roomy).await?;
+        if made.code.resources_required().is_some_and(|needed| load::is_tight(&needed, limits)) {
+            made = self.compiler.code(artifact, Growth::Exact).await?;
+        }
+        Ok((GuestCode::Component(made.code), made.key, made.origin))
+    }
+
+    async fn module(
+        &self,
+        artifact: &Bytes,
+        limits: &GuestLimits,
+    ) -> Result<(GuestCode, CodeKey, CodeOrigin), LoadError> {
+        let mut made: Made<Module> = self.compiler.code(artifact, Growth::Roomy).await?;
+        if load::is_tight(&made.code.resources_required(), limits) {
+            made = self.compiler.code(artifact, Growth::Exact).await?;
+        }
+        Ok((GuestCode::Module(made.code), made.key, made.origin))
+    }
+
+    /// Links the code of an actor with the host functions.
+    pub(crate) async fn link(self: &Arc<Self>, code: GuestCode, actor: &Arc<Actor>) -> Result<Body, LoadError> {
+        let (shared, actor) = (self.clone(), actor.clone());
+        let link = move || {
+            let (max_instances, idle) = (shared.max_instances(), shared.idle.clone());
+            let places = Places { max_instances, idle, wasi: shared.wasi };
+            Ok(match code {
+                GuestCode::Module(module) => {
+                    Body::Module(ModuleGuest::load(&shared.modules, module, &actor, &places)?.into())
+                }
+                GuestCode::Component(component) => {
+                    Body::Component(ComponentGuest::load(&shared.components, component, &actor, &places)?.into())
+                }
+            })
+        };
+        let linked = tokio::task::spawn_blocking(link).await;
+        linked.map_err(|error| LoadError::HostFault { reason: error.to_string() })?
+    }
 }

@@ -5,13 +5,17 @@
 
 mod support;
 
-use std::{fs, time::Instant};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use runtime::{CodeCacheConfig, Guest, Runtime, RuntimeConfig};
 use support::{ECHO, call, identity, limits};
 
 const KIB: u64 = 1 << 10;
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Memory of this process in bytes: all of it, and what of it is not backed by a file.
 fn resident() -> (u64, u64) {
@@ -32,7 +36,8 @@ impl World {
     fn new() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let code_cache = Some(CodeCacheConfig { dir: dir.path().to_owned(), max_bytes: 1 << 30 });
-        let config = RuntimeConfig { code_cache, max_instances: 16, ..RuntimeConfig::default() };
+        let unload_code_after = Some(Duration::from_secs(1));
+        let config = RuntimeConfig { code_cache, unload_code_after, max_instances: 16, ..RuntimeConfig::default() };
         Self { runtime: Runtime::new(&config).expect("an engine"), _dir: dir }
     }
 
@@ -80,9 +85,13 @@ async fn loaded_and_idle(what: &str, count: usize, wasm: impl Fn(usize) -> Bytes
     let world = World::new();
     // Whatever is needed once.
     let mut guests = vec![world.load(wasm(0)).await];
-    let before = resident();
+    let (before, begun) = (resident(), Instant::now());
     for number in 1..=count {
         guests.push(world.load(wasm(number)).await);
+    }
+    while guests.iter().any(Guest::has_code_in_memory) {
+        assert!(begun.elapsed() < PATIENCE, "idle code is still in memory");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let after = resident();
     let each = |after: u64, before: u64| after.saturating_sub(before) / count as u64;

@@ -1,12 +1,14 @@
 //! Settings on the engine and on compiled code.
 
-use std::{num::NonZero, path::Path, path::PathBuf};
+use std::{num::NonZero, path::Path, path::PathBuf, time::Duration};
 
 use clap::{Args, builder::BoolishValueParser};
 use runtime::{CodeCacheConfig, RuntimeConfig};
 
 /// Largest code cache unless it is set, MiB.
 const CODE_CACHE_MIB: u64 = 512;
+/// After how long idle code is let go of unless it is set, seconds.
+const UNLOAD_CODE_AFTER: u64 = 60;
 
 /// The engine and compiled code, as flags and environment variables.
 #[derive(Debug, Clone, Args)]
@@ -17,6 +19,10 @@ pub struct EngineArgs {
     /// Size of that directory, MiB; what was not used for longest goes first, and zero compiles at every start.
     #[arg(long, env = "WASH_CODE_CACHE_SIZE_MIB", default_value_t = CODE_CACHE_MIB)]
     pub code_cache_size_mib: u64,
+    /// Let go of the compiled code of actors that nobody called for so many seconds, or for up to twice as many; the next
+    /// call loads it from that directory. Zero keeps it in memory.
+    #[arg(long, env = "WASH_UNLOAD_CODE_AFTER", value_name = "SECONDS", default_value_t = UNLOAD_CODE_AFTER)]
+    pub unload_code_after: u64,
     /// Threads that compile, at a low priority. Default: one less than there are cores.
     #[arg(long, env = "WASH_COMPILE_THREADS")]
     pub compile_threads: Option<NonZero<usize>>,
@@ -31,6 +37,7 @@ impl EngineArgs {
     pub(super) fn apply(self, runtime: &mut RuntimeConfig, artifacts: &Path) {
         let dir = self.code_cache_dir.unwrap_or_else(|| beside(artifacts));
         runtime.code_cache = code_cache(dir, self.code_cache_size_mib);
+        runtime.unload_code_after = (self.unload_code_after > 0).then(|| Duration::from_secs(self.unload_code_after));
         if let Some(threads) = self.compile_threads {
             runtime.compile_threads = threads.get();
         }

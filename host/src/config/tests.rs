@@ -69,6 +69,14 @@ fn compiled_code_is_kept_beside_the_artifacts_unless_it_is_set() {
 }
 
 #[test]
+fn idle_code_is_let_go_of_unless_it_is_to_stay() {
+    let after = |args: &[&str]| config(args).expect("usable").runtime.unload_code_after;
+    assert_eq!(after(&[]), Some(Duration::from_secs(60)));
+    assert_eq!(after(&["--unload-code-after", "5"]), Some(Duration::from_secs(5)));
+    assert_eq!(after(&["--unload-code-after", "0"]), None);
+}
+
+#[test]
 fn components_of_wasi_0_3_run_only_where_they_are_switched_on() {
     let wasi_p3 = |args: &[&str]| config(args).expect("usable").runtime.wasi_p3;
     assert!(!wasi_p3(&[]));

@@ -116,6 +116,9 @@ fn actor_state(page: &mut Page, actors: &[Arc<RunningActor>]) {
     of_actors(page.gauge("lattice_actor_queued_calls", "Its calls that wait for an instance."), |actor| {
         actor.guest.queued() as u64
     });
+    of_actors(page.gauge("lattice_actor_code_in_memory", "Whether its compiled code is in memory."), |actor| {
+        actor.guest.has_code_in_memory().into()
+    });
     let mut breaches = page.counter("lattice_limit_breaches_total", "Calls of an actor that broke a limit.");
     for actor in actors {
         for (limit, count) in actor.guest.breaches() {

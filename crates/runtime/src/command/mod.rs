@@ -161,15 +161,15 @@ impl Runtime {
         let (engine, compiler) = (&runtime.engine, &runtime.compiler);
         let linked = async {
             if wasmparser::Parser::is_component(&wasm) {
-                let (component, code) = compiler.component(&artifact, Growth::Roomy).await?;
+                let component = compiler.code(&artifact, Growth::Roomy).await?;
                 let program = match runtime.wasi {
-                    Wasi::P2 => Program::Component(component::link(engine, &component)?),
-                    Wasi::P3 => p3::link(engine, &component)?,
+                    Wasi::P2 => Program::Component(component::link(engine, &component.code)?),
+                    Wasi::P3 => p3::link(engine, &component.code)?,
                 };
-                Ok((program, code))
+                Ok((program, component.origin))
             } else {
-                let (module, code) = compiler.module(&artifact, Growth::Roomy).await?;
-                Ok((Program::Module(module::link(engine, &module)?), code))
+                let module = compiler.code(&artifact, Growth::Roomy).await?;
+                Ok((Program::Module(module::link(engine, &module.code)?), module.origin))
             }
         };
         let (program, code) = linked.await.map_err(|error| self.explained(error, &wasm))?;

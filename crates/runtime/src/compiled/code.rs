@@ -13,7 +13,7 @@ use super::{
 };
 
 /// A [`Module`] or a [`Component`].
-pub(super) trait Code: Sized + Send + Sync + 'static {
+pub(crate) trait Code: Sized + Send + Sync + 'static {
     /// Keeps the two apart in fingerprints.
     const KIND: &'static str;
 

@@ -11,7 +11,8 @@ use super::{
     code::{self, Code, OurCode},
     precompiled, room,
     seal::{CodeId, Fingerprint},
-    shelf::{Found, Shelf},
+    shelf::{Found, Key, Shelf},
+    unloaded::Unloaded,
 };
 use crate::{LoadError, load};
 
@@ -21,7 +22,15 @@ pub(crate) struct Compiler {
     shared: Arc<Shared>,
 }
 
-pub(super) struct Shared {
+/// Code, and where it is from.
+pub(crate) struct Made<T> {
+    pub(crate) code: Arc<T>,
+    pub(crate) origin: CodeOrigin,
+    /// What it is known by.
+    pub(crate) key: Key,
+}
+
+pub(crate) struct Shared {
     engine: Engine,
     pool: CompilePool,
     cache: Option<Arc<CodeCache>>,
@@ -40,29 +49,33 @@ impl Compiler {
         Self::new(engine, self.shared.pool.clone(), self.shared.cache.clone())
     }
 
-    /// The code of a core module.
-    pub(crate) async fn module(
-        &self,
-        artifact: &Bytes,
-        growth: Growth,
-    ) -> Result<(Arc<Module>, CodeOrigin), LoadError> {
-        self.code(artifact, growth).await
-    }
-
-    /// The code of a component.
-    pub(crate) async fn component(
-        &self,
-        artifact: &Bytes,
-        growth: Growth,
-    ) -> Result<(Arc<Component>, CodeOrigin), LoadError> {
-        self.code(artifact, growth).await
-    }
-
-    /// In a task of its own, so that a caller who leaves does not undo what others wait for.
-    async fn code<T: Code>(&self, artifact: &Bytes, growth: Growth) -> Result<(Arc<T>, CodeOrigin), LoadError> {
+    /// The code of a module or a component. In a task of its own, so that a caller who leaves does not undo what others
+    /// wait for.
+    pub(crate) async fn code<T: Code>(&self, artifact: &Bytes, growth: Growth) -> Result<Made<T>, LoadError> {
         let (shared, artifact) = (self.shared.clone(), artifact.clone());
         let made = tokio::spawn(async move { shared.find_or_make(artifact, growth).await });
         made.await.map_err(|error| LoadError::HostFault { reason: error.to_string() })?
+    }
+
+    /// A file that code can be loaded from again, so that whoever has the code may let go of it. None where there is no
+    /// such file. Reads all of it: not for an async thread.
+    pub(crate) fn unload<T: Code>(&self, key: Key) -> Option<Unloaded> {
+        let (digest, growth) = key;
+        match self.shared.cache.as_ref()?.get(&self.shared.id::<T>(digest, growth)) {
+            Lookup::Hit(file) => Some(Unloaded { key, file }),
+            Lookup::Missing | Lookup::Discarded(_) => None,
+        }
+    }
+
+    /// The code that was let go of, or the same if somebody has it by now.
+    pub(crate) async fn reload<T: Code>(&self, unloaded: Arc<Unloaded>) -> Result<Arc<T>, LoadError> {
+        let making = match T::shelf(&self.shared).get(unloaded.key).await {
+            Found::Alive(code) => return Ok(code),
+            Found::Empty(making) => making,
+        };
+        let shared = self.shared.clone();
+        let code = blocking(move || code::from_file(&shared.engine, &unloaded.file)).await?;
+        code.map(|code| making.done(code)).map_err(|error| load::invalid(&error))
     }
 
     /// The wasm of an artifact together with its code, sealed by this machine.
@@ -82,27 +95,25 @@ impl Compiler {
 }
 
 impl Shared {
-    async fn find_or_make<T: Code>(
-        self: Arc<Self>,
-        artifact: Bytes,
-        growth: Growth,
-    ) -> Result<(Arc<T>, CodeOrigin), LoadError> {
+    async fn find_or_make<T: Code>(self: Arc<Self>, artifact: Bytes, growth: Growth) -> Result<Made<T>, LoadError> {
         let (wasm, beside) = precompiled::split(&artifact)?;
         let hashed = wasm.clone();
         let digest = blocking(move || Digest::of(&hashed)).await?;
-        let making = match T::shelf(&self).get((digest, growth)).await {
-            Found::Alive(code) => return Ok((code, CodeOrigin::Cache)),
+        let key = (digest, growth);
+        let made = |code, origin| Ok(Made { code, origin, key });
+        let making = match T::shelf(&self).get(key).await {
+            Found::Alive(code) => return made(code, CodeOrigin::Cache),
             Found::Empty(making) => making,
         };
         let (this, id) = (self.clone(), self.id::<T>(digest, growth));
         let origin = match blocking(move || this.find(&id, beside)).await? {
-            Ok((code, origin)) => return Ok((making.done(code), origin)),
+            Ok((code, origin)) => return made(making.done(code), origin),
             Err(origin) => origin,
         };
         let this = self.clone();
-        let made = self.pool.run(move || this.make(&id, &wasm, growth)).await?;
-        let code = made.map_err(|error| load::invalid(&error))?;
-        Ok((making.done(code), origin))
+        let code = self.pool.run(move || this.make(&id, &wasm, growth)).await?;
+        let code = code.map_err(|error| load::invalid(&error))?;
+        made(making.done(code), origin)
     }
 
     /// Code that was made before; else what is to be said of code that must be made now.

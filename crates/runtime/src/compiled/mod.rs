@@ -12,10 +12,17 @@ pub mod precompiled;
 pub mod room;
 mod seal;
 mod shelf;
+mod unloaded;
 
 use sha2::{Digest as _, Sha256};
 
-pub(crate) use self::{cache::CodeCache, compiler::Compiler, pool::CompilePool};
+pub(crate) use self::{
+    cache::CodeCache,
+    compiler::{Compiler, Made},
+    pool::CompilePool,
+    shelf::Key as CodeKey,
+    unloaded::Unloaded,
+};
 
 /// Where the code of a guest is from.
 #[derive(Debug, Clone, PartialEq, Eq)]

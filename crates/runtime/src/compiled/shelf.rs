@@ -14,11 +14,11 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use super::{Digest, Growth};
 
 /// Code is told apart by its wasm and how it was compiled.
-pub(super) type Key = (Digest, Growth);
+pub(crate) type Key = (Digest, Growth);
 
 type Place<T> = Arc<AsyncMutex<Weak<T>>>;
 
-pub(super) struct Shelf<T> {
+pub(crate) struct Shelf<T> {
     places: Mutex<Places<T>>,
 }
 

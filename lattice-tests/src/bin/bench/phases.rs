@@ -11,18 +11,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ::runtime::{Guest, HttpBody, Runtime, RuntimeConfig};
+use ::runtime::{Guest, Runtime, RuntimeConfig};
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use clap::ValueEnum;
 use contracts::http_message;
-use http_body_util::{BodyExt, Full};
 use lattice_tests::Actor;
 use tokio::process::Command;
 
 use crate::{
     rows::{
-        alone::{context, load},
+        alone::{ask, context, load, small_request},
         bare::{Bare, Mode},
         local_call::start,
         relay::{ECHO, PAYLOAD, RELAY, check, request},
@@ -173,19 +172,8 @@ async fn in_host(phase: Phase, extent: Extent) -> Result<()> {
     host.stop().await
 }
 
-fn small_request() -> Result<http::Request<HttpBody>> {
-    let body = Full::new(Bytes::new()).map_err(|never| match never {}).boxed_unsync();
-    Ok(http::Request::get("http://localhost/a/path?and=query").header("user-agent", "phases").body(body)?)
-}
-
 async fn over_http(extent: Extent, guest: Guest) -> Result<()> {
-    repeat(extent, async || {
-        let answer = guest.handle_http(small_request()?, 1 << 20, context()).await?;
-        ensure!(answer.status().is_success(), "status {}", answer.status());
-        answer.into_body().collect().await.map_err(anyhow::Error::from_boxed)?;
-        Ok(())
-    })
-    .await
+    repeat(extent, async || ask(&guest).await).await
 }
 
 async fn encode_and_decode() -> Result<()> {

@@ -206,6 +206,13 @@ impl HostProcess {
         memory_of(&self.pid()?.to_string(), name)
     }
 
+    /// Whether it has mapped a file with this ending.
+    pub fn has_mapped(&self, ending: &str) -> Result<bool> {
+        let maps =
+            std::fs::read_to_string(format!("/proc/{}/maps", self.pid()?)).context("cannot read its mappings")?;
+        Ok(maps.lines().any(|line| line.trim_end_matches(" (deleted)").ends_with(ending)))
+    }
+
     /// Ends it in order.
     pub async fn stop(mut self) -> Result<()> {
         let pid = Pid::from_raw(self.pid()?.cast_signed()).context("a process id")?;

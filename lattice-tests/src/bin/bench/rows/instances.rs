@@ -13,12 +13,12 @@ use lattice_tests::Actor;
 use wasmtime::{Engine, Module, component::Component};
 
 use super::{
-    alone::{context, load},
+    alone::{ask, context, load},
     bare::{self, Bare, Mode},
     relay::ECHO,
 };
 use crate::{
-    measure::{Contender, Plan, in_turns, seconds_per_call},
+    measure::{Contender, Plan, Samples, in_turns, seconds_per_call},
     report::{Baseline, Budget, Row, Unit},
 };
 
@@ -29,6 +29,8 @@ pub async fn run(plan: Plan) -> Result<Vec<Row>> {
         instance(third).await?,
         loading(third, Actor::Echo, "load-module").await?,
         loading(third, Actor::Hello, "load-component").await?,
+        waking(plan.samples, Actor::Greet, "wake-module").await?,
+        waking(plan.samples, Actor::Hello, "wake-component").await?,
     ])
 }
 
@@ -95,6 +97,37 @@ async fn loading(plan: Plan, actor: Actor, name: &'static str) -> Result<Row> {
             baseline("wasmtime alone, code in a file, not verified", bare_cached),
         ],
         notes: vec![format!("{} KiB of wasm", actor.wasm().len() >> 10)],
+    })
+}
+
+/// The first request after the code of an actor was let go of, and the one after that.
+async fn waking(samples: u32, actor: Actor, name: &'static str) -> Result<Row> {
+    let dir = tempfile::tempdir()?;
+    let code_cache = Some(CodeCacheConfig { dir: dir.path().to_owned(), max_bytes: 1 << 30 });
+    let unload_code_after = Some(Duration::from_millis(20));
+    let runtime = Runtime::new(&RuntimeConfig { code_cache, unload_code_after, ..RuntimeConfig::default() })?;
+    let guest = load(&runtime, actor).await?;
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    for _ in 0..=samples {
+        while guest.has_code_in_memory() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        for times in [&mut first, &mut second] {
+            let started = Instant::now();
+            ask(&guest).await?;
+            times.push(started.elapsed().as_secs_f64());
+        }
+    }
+    // The first round is for warming up.
+    let [first, second] = [first, second].map(|times| Samples(times[1..].to_vec()));
+    Ok(Row {
+        name,
+        title: "the first request to an actor that was idle for so long that its code was let go of, without a host",
+        unit: Unit::Seconds,
+        samples: first,
+        limit: None,
+        baselines: vec![Baseline { name: "the next request", samples: Ok(second), budget: None }],
+        notes: Vec::new(),
     })
 }
 
