@@ -29,9 +29,11 @@ use tokio::{
 };
 
 use crate::{
+    detach::detached,
     limits::Limits,
     routing::Route,
     serve::{Shared, serve},
+    small_writes::SmallWrites,
 };
 
 const BACKLOG: u32 = 1024;
@@ -194,8 +196,9 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>, closing: Arc<Closing
     let Ok(Ok(protocol)) = protocol else { return };
     // Small answers should not wait for an acknowledgement; a socket that refuses works all the same.
     let _ = stream.set_nodelay(true);
-    let stream = TokioIo::new(stream);
-    let service = service_fn(move |request| serve(Arc::clone(&shared), request));
+    let stream = SmallWrites(TokioIo::new(stream));
+    // Detached before the connection reads on, so that it can use its buffer again.
+    let service = service_fn(move |request| serve(Arc::clone(&shared), detached(request)));
     let ended = match protocol {
         Protocol::Http1 => {
             let mut server = http1::Builder::new();

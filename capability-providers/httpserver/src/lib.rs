@@ -5,10 +5,12 @@
 //! Invariant: a link is served completely or, after a refusal, exactly as before.
 
 mod answer;
+mod detach;
 mod ingress;
 mod limits;
 mod routing;
 mod serve;
+mod small_writes;
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
