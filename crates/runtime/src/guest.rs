@@ -319,12 +319,15 @@ impl Guest {
 
     /// The code, which a guest that was idle has to get back first.
     async fn body(&self, operation: &str, deadline: Instant) -> Result<Body, CallError> {
-        let code = &self.shared.code;
-        if let Some(body) = code.wanted() {
-            return Ok(body);
+        match self.shared.code.wanted() {
+            Some(body) => Ok(body),
+            None => Box::pin(self.reloaded(operation, deadline)).await,
         }
+    }
+
+    async fn reloaded(&self, operation: &str, deadline: Instant) -> Result<Body, CallError> {
         let actor = self.shared.actor.id();
-        match timeout_at(deadline.into(), Box::pin(code.reload())).await {
+        match timeout_at(deadline.into(), self.shared.code.reload()).await {
             Ok(Ok(body)) => Ok(body),
             Ok(Err(error)) => {
                 tracing::error!(actor, operation, %error, "idle code cannot be loaded again");
