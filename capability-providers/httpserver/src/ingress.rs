@@ -29,6 +29,7 @@ use tokio::{
 };
 
 use crate::{
+    alarm::Alarm,
     detach::detached,
     limits::Limits,
     routing::Route,
@@ -202,10 +203,7 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>, closing: Arc<Closing
     let ended = match protocol {
         Protocol::Http1 => {
             let mut server = http1::Builder::new();
-            server
-                .timer(TokioTimer::new())
-                .header_read_timeout(limits.header_timeout)
-                .max_buf_size(limits.header_bytes);
+            server.timer(Alarm::default()).header_read_timeout(limits.header_timeout).max_buf_size(limits.header_bytes);
             let connection = pin!(server.serve_connection(stream, service));
             until_closing(connection, &closing, |connection| connection.graceful_shutdown()).await
         }

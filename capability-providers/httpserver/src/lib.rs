@@ -4,6 +4,7 @@
 //! which actor is linked where; `ingress` owns sockets, `routing` decides whose a request is, `serve` answers one.
 //! Invariant: a link is served completely or, after a refusal, exactly as before.
 
+mod alarm;
 mod answer;
 mod detach;
 mod ingress;
