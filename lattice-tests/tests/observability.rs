@@ -65,6 +65,28 @@ async fn metrics(admin: SocketAddr) -> BTreeMap<String, f64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn idle_code_leaves_memory_and_the_next_request_finds_it_again() {
+    let (admin, signer) = (free_address(), Signer::default());
+    let host = SingleHost::start_with(|config| {
+        config.admin_address = Some(AdminAddress(admin));
+        config.runtime.unload_code_after = Some(Duration::from_millis(100));
+    });
+    let host = host.await;
+    let (echo, address) = serving(&host, &signer).await;
+    let in_memory = format!("lattice_actor_code_in_memory{{actor=\"{}\"}}", echo.id);
+    for _ in 0..2 {
+        eventually("its code has left memory", || async {
+            let there = metrics(admin).await[&in_memory];
+            if there < 0.5 { Ok(()) } else { Err(there) }
+        })
+        .await;
+        assert_eq!(try_get(address, "/").await.expect("it is served").status, 200);
+    }
+    let inventory = host.operator.inventory(&host.id).await;
+    assert_eq!(inventory.actors.len(), 1, "it ran all the time");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_pages_tell_what_a_host_runs() {
     let ((host, admin), signer) = (observed().await, Signer::default());
     let (echo, address) = serving(&host, &signer).await;

@@ -42,24 +42,17 @@ impl Actor {
         self.identity.id.as_str()
     }
 
-    /// Counts the limit that ended a call, if one did. `own_deadline`: the call had no more time than the actor's own
-    /// limit left it.
-    pub(crate) fn count_breach(&self, error: &CallError, own_deadline: bool) {
-        let broken = match error {
-            CallError::LimitExceeded { limit } => Limit::named_in(limit),
-            CallError::DeadlineExceeded { .. } if own_deadline => Some(Limit::CallTime),
+    /// Counts the limit that ended a call, if one did. Told by whoever waits for the end, of which there is one, while a
+    /// guest may come to its end beside it. `own_deadline`: the call had no more time than the actor's own limit left it.
+    pub(crate) fn count_breach<T>(&self, ended: &Result<T, CallError>, own_deadline: bool) {
+        let broken = match ended {
+            Err(CallError::LimitExceeded { limit }) => Limit::named_in(limit),
+            Err(CallError::DeadlineExceeded { .. }) if own_deadline => Some(Limit::CallTime),
             _ => None,
         };
         if let Some(limit) = broken {
             self.breaches.count(limit);
         }
-    }
-
-    /// The error of a call whose guest was given no time to end it, counted like its own.
-    pub(crate) fn late(&self, operation: &str, own_deadline: bool) -> CallError {
-        let error = deadline(self.id(), operation);
-        self.count_breach(&error, own_deadline);
-        error
     }
 }
 

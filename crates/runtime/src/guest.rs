@@ -89,7 +89,6 @@ impl Body {
 /// Held while an instance is alive.
 pub(crate) struct Admitted {
     runtime: Arc<Shared>,
-    actor: Arc<Actor>,
     own_deadline: bool,
     _permit: Permit,
 }
@@ -103,13 +102,6 @@ impl Admitted {
     /// Whether the call's time is bounded by the actor's own limit.
     pub(crate) fn own_deadline(&self) -> bool {
         self.own_deadline
-    }
-
-    /// Counts the limit that ended the call, if one did.
-    pub(crate) fn ended<T>(&self, result: &Result<T, CallError>) {
-        if let Err(error) = result {
-            self.actor.count_breach(error, self.own_deadline);
-        }
     }
 }
 
@@ -214,8 +206,9 @@ impl Guest {
     /// for what the guest itself says, `host_fault` when this crate is at fault.
     pub async fn call(&self, operation: &str, payload: Bytes, context: CallContext) -> Result<Bytes, CallError> {
         let actor = &self.shared.actor;
-        check_payload(operation, &payload, actor.limits.payload_bytes)
-            .inspect_err(|error| actor.count_breach(error, false))?;
+        let checked = check_payload(operation, &payload, actor.limits.payload_bytes);
+        actor.count_breach(&checked, false);
+        checked?;
         let (context, own_deadline) = self.with_deadline(context);
         let admitted = self.admit(operation, context.deadline, own_deadline).await?;
         let body = self.body(operation, context.deadline).await?;
@@ -226,10 +219,12 @@ impl Guest {
             // Boxed, as below: what is rare and large would be moved with every call.
             return Box::pin(component.handle_message(actor, payload, context, admitted)).await;
         }
-        let late = || actor.late(operation, own_deadline);
+        let late = || deadline(actor.id(), operation);
         let bound = Bound { deadline: context.deadline, late: &late };
         let call = self.clone().guarded(body, operation.to_owned(), payload, context, admitted);
-        self.shared.runtime.background.run(&actor.habit, Some(bound), call).await
+        let ended = self.shared.runtime.background.run(&actor.habit, Some(bound), call).await;
+        actor.count_breach(&ended, own_deadline);
+        ended
     }
 
     /// Lets the guest answer an HTTP request.
@@ -313,8 +308,7 @@ impl Guest {
             return Err(self.busy(max_instances));
         }
         loaded.runtime.idle.make_room(loaded.runtime.ticker.running(), max_instances);
-        let (runtime, actor) = (loaded.runtime.clone(), loaded.actor.clone());
-        Ok(Admitted { runtime, actor, own_deadline, _permit: permit })
+        Ok(Admitted { runtime: loaded.runtime.clone(), own_deadline, _permit: permit })
     }
 
     /// The code, which a guest that was idle has to get back first.
@@ -356,7 +350,7 @@ impl Guest {
             Ok(Err(panic)) => Err(self.fault(&operation, &*panic)),
             Err(_) => Err(deadline(self.shared.actor.id(), &operation)),
         };
-        admitted.ended(&result);
+        drop(admitted);
         result
     }
 

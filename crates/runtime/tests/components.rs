@@ -16,7 +16,7 @@ use contracts::{
 use http::{Request, Response};
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use runtime::{CallContext, Guest, GuestKind, GuestLimits, HttpBody, OutboundTarget};
-use support::{answering, context, limits, neighbour_answers, runtime, within};
+use support::{answering, context, eventually, limits, neighbour_answers, runtime, within};
 
 async fn vectors_component() -> Guest {
     let wasm = &include_bytes!("guests/component_actor.wasm")[..];
@@ -198,7 +198,7 @@ async fn neither_computing_nor_sleeping_outlasts_the_deadline() {
         let error = ask_within(&guest, path, within(Duration::from_millis(100))).await.err().unwrap();
         assert_eq!(error.code(), "deadline_exceeded", "{path}");
     }
-    assert_eq!(guest.running(), 0);
+    eventually("all have ended", || guest.running() == 0).await;
     neighbour_answers().await;
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use contracts::CallError;
 use runtime::GuestLimits;
-use support::{answering, call, context, limits, load, load_with, neighbour_answers, try_load, within};
+use support::{answering, call, context, eventually, limits, load, load_with, neighbour_answers, try_load, within};
 
 /// A module whose call does `body`; every import of `wasmbus` is there.
 fn doing(body: &str) -> String {
@@ -73,7 +73,8 @@ async fn an_endless_loop_ends_at_the_deadline_while_others_run() {
     for ended in loops {
         assert_eq!(ended.await.unwrap().unwrap_err().code(), "deadline_exceeded");
     }
-    assert_eq!(guest.running(), 0);
+    // On a busy machine a caller is told before the guest, on a thread of low priority, has come to its end.
+    eventually("all have ended", || guest.running() == 0).await;
 }
 
 #[tokio::test]

@@ -141,9 +141,11 @@ where
     let (theirs, work) = (actor.clone(), Box::pin(run(context)));
     let task = Box::pin(until_deadline(actor.clone(), until, admitted, work));
     let task = async move {
-        let late = || theirs.late(HANDLE_REQUEST, own_deadline);
+        let late = || deadline(theirs.id(), HANDLE_REQUEST);
         let bound = Bound { deadline: until, late: &late };
-        runtime.background.run_boxed(&theirs.habit, Some(bound), task).await
+        let ended = runtime.background.run_boxed(&theirs.habit, Some(bound), task).await;
+        theirs.count_breach(&ended, own_deadline);
+        ended
     };
     Running::new(task)
 }
@@ -164,7 +166,6 @@ async fn until_deadline(
         }
         Err(_) => Err(deadline(actor.id(), HANDLE_REQUEST)),
     };
-    admitted.borrow().ended(&ended);
     drop(admitted);
     if let Err(error) = &ended {
         // Whoever waits for the head is told as well; once the head is out this is the only trace.
