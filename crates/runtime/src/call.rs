@@ -9,15 +9,8 @@ use contracts::CallError;
 use wasmtime::{Store, UpdateDeadline};
 
 use crate::{
-    CallContext, GuestLimits, Identity, Limit, LocalGrants, OutboundTarget,
-    background::Habit,
-    breaches::Breaches,
-    error::{Breach, deadline},
-    limits::StoreLimiter,
-    log_rate::LogRate,
-    logs::Logs,
-    meter,
-    way_out::WayOut,
+    CallContext, GuestLimits, Identity, Limit, LocalGrants, OutboundTarget, background::Habit, breaches::Breaches,
+    error::Breach, limits::StoreLimiter, log_rate::LogRate, logs::Logs, meter, way_out::WayOut,
 };
 
 /// The actor as its calls see it; one per loaded guest.

@@ -20,6 +20,7 @@ use crate::{
     call::Actor,
     compiled::{CodeKey, Unloaded},
     guest::{Body, GuestKind},
+    machine,
     runtime::{GuestCode, Shared},
 };
 
@@ -90,10 +91,10 @@ impl Resident {
         Ok(body)
     }
 
-    /// Lets go of the code if nobody has wanted it since the last look. Whether to look again.
-    fn look(&self) -> bool {
+    /// Lets go of the code if nobody has wanted it since the last look.
+    fn look(&self) -> Seen {
         if self.wanted.swap(false, SeqCst) || self.is_in_use() {
-            return true;
+            return Seen::InUse;
         }
         let compiler = &self.runtime.compiler;
         let unloaded = match self.kind {
@@ -102,18 +103,18 @@ impl Resident {
         };
         let Some(unloaded) = unloaded else {
             tracing::debug!(actor = self.actor.id(), "idle code stays in memory: the code cache does not have it");
-            return false;
+            return Seen::Bound;
         };
         let mut place = self.place.write().unwrap_or_else(PoisonError::into_inner);
         // Somebody may have come meanwhile; now nobody can.
         if self.wanted.load(SeqCst) || place.is_in_use() {
-            return true;
+            return Seen::InUse;
         }
         let idle = mem::replace(&mut *place, Place::File(Arc::new(unloaded)));
         drop(place);
         drop(idle);
         tracing::debug!(actor = self.actor.id(), "idle code was let go of");
-        false
+        Seen::Unloaded
     }
 
     fn is_in_use(&self) -> bool {
@@ -128,6 +129,17 @@ impl Place {
     }
 }
 
+/// What a look at a guest came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    /// Its code is needed, or was lately. It is to be looked at again.
+    InUse,
+    /// Its code was let go of.
+    Unloaded,
+    /// Its code stays in memory for good.
+    Bound,
+}
+
 /// All guests of a runtime with code in memory that may be let go of.
 pub(crate) struct Residents {
     /// How often somebody looks: what nobody wanted between two looks goes. None where code stays.
@@ -137,6 +149,8 @@ pub(crate) struct Residents {
 
 struct List {
     guests: Vec<Weak<Resident>>,
+    /// Guests whose code was let go of since memory was given back to the system.
+    unloaded: usize,
     /// Those that are gone are looked for at this length.
     sweep_at: usize,
     /// Whether somebody looks.
@@ -144,10 +158,12 @@ struct List {
 }
 
 const FIRST_SWEEP: usize = 64;
+/// Memory is given back to the system when so many guests were unloaded: for fewer it is not worth the time.
+const WORTH_RETURNING: usize = 16;
 
 impl Residents {
     pub(crate) fn new(every: Option<Duration>) -> Arc<Self> {
-        let list = List { guests: Vec::new(), sweep_at: FIRST_SWEEP, watched: false };
+        let list = List { guests: Vec::new(), unloaded: 0, sweep_at: FIRST_SWEEP, watched: false };
         Arc::new(Self { every, list: Mutex::new(list) })
     }
 
@@ -163,13 +179,32 @@ impl Residents {
     /// Looks at every guest. Whether any are left to be looked at again.
     fn look(&self) -> bool {
         let guests = mem::take(&mut self.list().guests);
-        let stays = |guest: &Weak<Resident>| guest.upgrade().is_some_and(|guest| guest.look());
-        let mut staying: Vec<_> = guests.into_iter().filter(stays).collect();
+        let (mut staying, mut unloaded) = (Vec::new(), 0);
+        for guest in guests {
+            match guest.upgrade().map(|guest| guest.look()) {
+                Some(Seen::InUse) => staying.push(guest),
+                Some(Seen::Unloaded) => unloaded += 1,
+                Some(Seen::Bound) | None => {}
+            }
+        }
+        if self.is_worth_returning(unloaded) {
+            machine::return_freed_memory();
+        }
         let mut list = self.list();
         list.guests.append(&mut staying);
         list.guests.shrink_to_fit();
         list.watched = !list.guests.is_empty();
         list.watched
+    }
+
+    fn is_worth_returning(&self, unloaded: usize) -> bool {
+        let mut list = self.list();
+        list.unloaded += unloaded;
+        let is_worth_it = list.unloaded >= WORTH_RETURNING;
+        if is_worth_it {
+            list.unloaded = 0;
+        }
+        is_worth_it
     }
 
     fn list(&self) -> MutexGuard<'_, List> {

@@ -69,14 +69,19 @@ async fn idle(world: &World, name: &'static str, title: &'static str, actor: Act
     })
 }
 
-/// Waits until the host has let go of the code of all its actors.
+/// Waits until the host has let go of the code of all its actors, and of the memory that this freed.
 async fn unloaded(host: &HostProcess) -> Result<()> {
     let begun = Instant::now();
-    while host.has_mapped(".code")? {
+    let mut before = f64::INFINITY;
+    loop {
+        let now = host.memory(ANONYMOUS)?;
+        if !host.has_mapped(".code")? && now >= before {
+            return Ok(());
+        }
         ensure!(begun.elapsed() < PATIENCE, "a host still has code of actors in memory that nobody calls");
+        before = now;
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    Ok(())
 }
 
 async fn come_and_go(world: &World) -> Result<Row> {
