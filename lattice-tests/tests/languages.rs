@@ -9,7 +9,7 @@ use std::{net::SocketAddr, time::Instant};
 use bytes::Bytes;
 use claims::ActorId;
 use http::{Request, StatusCode};
-use lattice_tests::{Actor, Answer, Signed, Signer, SingleHost, ask, free_address, get, post, try_get};
+use lattice_tests::{Actor, Answer, Signed, Signer, SingleHost, ask, eventually, free_address, get, post, try_get};
 use tokio::sync::Mutex;
 
 const PROVIDER: &str = "builtin://httpserver";
@@ -106,6 +106,11 @@ async fn examine(language: &'static str) {
 async fn serves_again_and_again(guest: World) {
     let host = guest.host.restart_with(|config| config.limits.calls_per_instance = 100).await;
     let guest = World { host, ..guest };
+    eventually("both actors after the restart", || async {
+        let running = guest.host.operator.inventory(&guest.host.id).await.actors.len();
+        if running == 2 { Ok(()) } else { Err(running) }
+    })
+    .await;
     get(guest.address, "/warm").await;
     for name in ["Ana", "Bob", "Eve"] {
         let answer = guest.greet("/a?x=1", name, name).await;

@@ -39,7 +39,7 @@ pub(crate) fn refuse_unknown(names: impl Iterator<Item = String>) -> Result<(), 
     if names.is_empty() { Ok(()) } else { Err(LoadError::UnknownImports { names }) }
 }
 
-/// For a store that is made for no call: nothing leaves it, and whatever computes in it for a tick is stopped.
+/// For a store that is made for no call: nothing leaves it, and the tick that finds something computing in it stops that.
 pub(crate) fn context_of_nobody() -> CallContext {
     CallContext { deadline: Instant::now(), trace: TraceContext::default(), outbound: Arc::new(Denied) }
 }

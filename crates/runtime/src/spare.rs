@@ -8,10 +8,13 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering::SeqCst},
+    atomic::{AtomicBool, AtomicU8, Ordering::SeqCst},
 };
 
 use crate::idle::{AllIdle, Idle, Warm};
+
+/// How often in a row making one may fail. Once says little: the machine may have been busy just then.
+const FAILURES: u8 = 3;
 
 /// The spare instance of one guest: `S` is one that is spent, `R` one that is ready.
 pub(crate) struct Spare<S: Send + 'static, R: Send + 'static> {
@@ -19,14 +22,14 @@ pub(crate) struct Spare<S: Send + 'static, R: Send + 'static> {
     ready: Idle<R>,
     /// Whether a thread will end and make instances.
     tended: AtomicBool,
-    /// Whether none could be made, so that it is not tried again.
-    refused: AtomicBool,
+    /// How often in a row none could be made. From [`FAILURES`] on it is not tried again.
+    failures: AtomicU8,
 }
 
 impl<S: Send, R: Send> Spare<S, R> {
     pub(crate) fn new(all: &Arc<AllIdle>) -> Self {
         let (spent, ready) = (Idle::one(all), Idle::one(all));
-        Self { spent, ready, tended: AtomicBool::new(false), refused: AtomicBool::new(false) }
+        Self { spent, ready, tended: AtomicBool::new(false), failures: AtomicU8::new(0) }
     }
 
     /// The instance that is ready.
@@ -36,7 +39,7 @@ impl<S: Send, R: Send> Spare<S, R> {
 
     /// Leaves an instance after its call. Whether the caller has to see to it that [`Spare::tend`] runs.
     pub(crate) fn leave(&self, spent: S) -> bool {
-        if self.refused.load(SeqCst) {
+        if self.failures.load(SeqCst) >= FAILURES {
             return false;
         }
         self.spent.park(Warm { instance: spent, served: 0 });
@@ -48,8 +51,11 @@ impl<S: Send, R: Send> Spare<S, R> {
         drop(self.spent.take());
         if self.ready.is_empty() {
             match make() {
-                Some(ready) => self.ready.park(Warm { instance: ready, served: 0 }),
-                None => self.refused.store(true, SeqCst),
+                Some(ready) => {
+                    self.failures.store(0, SeqCst);
+                    self.ready.park(Warm { instance: ready, served: 0 });
+                }
+                None => _ = self.failures.fetch_add(1, SeqCst),
             }
         }
         self.tended.store(false, SeqCst);
@@ -76,13 +82,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_cannot_be_made_beforehand_is_not_tried_again() {
+    async fn who_can_never_be_made_beforehand_is_given_up() {
         let (all, ended) = (Arc::default(), Arc::new(()));
         let spare: Spare<_, u32> = Spare::new(&all);
-        assert!(spare.leave(ended.clone()));
-        spare.tend(|| None);
+        for _ in 0..FAILURES {
+            assert!(spare.leave(ended.clone()));
+            spare.tend(|| None);
+        }
         assert!(!spare.leave(ended.clone()));
         assert_eq!((Arc::strong_count(&ended), spare.take()), (1, None));
+    }
+
+    #[tokio::test]
+    async fn who_fails_now_and_then_is_tried_again() {
+        let spare = Spare::new(&Arc::default());
+        for number in 0..10 * u32::from(FAILURES) {
+            assert!(spare.leave(()));
+            spare.tend(|| (number % 2 == 0).then_some(number));
+            assert_eq!(spare.take().is_some(), number % 2 == 0);
+        }
     }
 
     #[tokio::test]
