@@ -4,12 +4,11 @@
 //! process, socket or lock of this host is left.
 
 mod error;
+mod state_lock;
 
 use std::{
     collections::BTreeMap,
-    fs,
     future::Future,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::{Arc, RwLock},
     time::{Duration, Instant},
@@ -55,7 +54,8 @@ use crate::{
     why::Failures,
 };
 
-pub use error::HostError;
+use self::state_lock::StateLock;
+pub use self::{error::HostError, state_lock::is_in_use};
 
 /// How long a stop may take unless the request says otherwise.
 pub const STOP_WITHIN: Duration = Duration::from_secs(10);
@@ -72,43 +72,6 @@ pub struct Host {
     _lock: StateLock,
 }
 
-/// Holds the state directory; released when dropped, also by a crash.
-struct StateLock {
-    _file: fs::File,
-}
-
-impl StateLock {
-    fn take(directory: &Path) -> Result<Self, HostError> {
-        let unusable = |source| HostError::StateDir { path: directory.to_owned(), source };
-        fs::create_dir_all(directory).map_err(unusable)?;
-        fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).map_err(unusable)?;
-        let file = fs::OpenOptions::new()
-            .create(true)
-            .write(true)
-            .truncate(false)
-            .open(lock_path(directory))
-            .map_err(unusable)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(fs::TryLockError::WouldBlock) => Err(HostError::StateDirInUse { path: directory.to_owned() }),
-            Err(fs::TryLockError::Error(source)) => Err(unusable(source)),
-        }
-    }
-}
-
-fn lock_path(directory: &Path) -> PathBuf {
-    directory.join("lock")
-}
-
-/// Whether a host uses this state directory now.
-#[must_use]
-pub fn is_in_use(directory: &Path) -> bool {
-    match fs::OpenOptions::new().write(true).open(lock_path(directory)) {
-        Ok(file) => matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)),
-        Err(_) => false,
-    }
-}
-
 /// Where the control socket of a host is.
 #[must_use]
 pub fn socket_path(state_dir: &Path) -> PathBuf {
@@ -122,7 +85,7 @@ impl Host {
     /// # Errors
     /// [`HostError`]; nothing is left running then.
     pub async fn start(config: HostConfig, builtins: &[Builtin]) -> Result<Self, HostError> {
-        let lock = StateLock::take(&config.state_dir)?;
+        let lock = StateLock::take(&config.state_dir).await?;
         open_files::allow_many();
         let identity = identity(&config)?;
         let root = match &config.ctl_topic_prefix {
