@@ -83,12 +83,17 @@ impl Broker {
         answer.ok()?.ok().map(|message| message.payload)
     }
 
-    /// Gives what was published a moment to leave, at stop.
-    pub async fn flush(&self, within: Duration) {
+    /// At stop: gives what was published a moment to leave, and the broker a moment to learn that nobody listens here any
+    /// more, so that it passes no later request to a host that is gone.
+    pub async fn take_leave(&self, within: Duration) {
         for connection in [&self.ctl, &self.calls] {
             if *connection.connected.borrow() {
                 tokio::time::timeout(within, connection.client.flush()).await.ok();
             }
+        }
+        if *self.ctl.connected.borrow() {
+            // Whatever the answer is, it comes after all that was sent before the question.
+            tokio::time::timeout(within, self.jetstream.query_account()).await.ok();
         }
     }
 }

@@ -48,7 +48,7 @@ pub async fn end_all(core: &Arc<Core>, spans: Option<Exporting>) {
         sessions.close().await;
     }
     if let Some(broker) = &core.broker {
-        broker.flush(Duration::from_secs(1)).await;
+        broker.take_leave(Duration::from_secs(1)).await;
     }
     if let Some(spans) = spans {
         spans.finish(deadline).await;

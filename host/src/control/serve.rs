@@ -1,6 +1,6 @@
 //! The control interface over NATS: one task per subscription of the protocol's table (section 3.2).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_nats::{Client, Message, Subscriber};
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
@@ -11,6 +11,8 @@ use crate::core::Core;
 
 /// Requests of one subscription that are answered at the same time.
 const AT_ONCE: usize = 64;
+/// For a client that is busy with a broker which is away.
+const LEAVE: Duration = Duration::from_secs(1);
 
 /// Subscribes; needs no broker yet.
 ///
@@ -44,6 +46,8 @@ pub async fn serve(core: Arc<Core>, client: Client, mut requests: Subscriber) {
             },
         }
     }
+    // Said here and now: when it is dropped, the client says so some time later.
+    tokio::time::timeout(LEAVE, requests.unsubscribe()).await.ok();
     while answering.next().await.is_some() {}
 }
 
