@@ -13,6 +13,7 @@ pub mod httpclient;
 pub mod httpserver;
 pub mod keyvalue;
 pub mod link_values;
+pub mod mask;
 pub mod messaging;
 pub mod trace;
 
