@@ -7,7 +7,7 @@ use xtask::{
     guests::Guest,
 };
 
-use crate::skip::skip;
+use test_needs::skip;
 
 /// An actor of this repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl Actor {
         let Self::Guest(name) = self else { return true };
         let there = built(guest(name)).is_some();
         if !there {
-            skip(&format!("the guest in `{name}`"));
+            skip(&format!("the toolchain of the guest in `{name}`"));
         }
         there
     }

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use crate::skip::skip;
+use test_needs::skip;
 
 /// The library to preload; none where it is not installed, which is then said.
 ///

@@ -36,7 +36,6 @@ mod registry;
 mod relay;
 mod sign;
 mod single;
-mod skip;
 mod small_disk;
 
 pub use actors::Actor;

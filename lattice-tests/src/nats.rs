@@ -11,7 +11,9 @@ use tempfile::TempDir;
 use tokio::{io::AsyncReadExt, net::TcpStream};
 use xtask::nats_server;
 
-use crate::{Guarded, eventually, free_address, skip::skip};
+use test_needs::skip;
+
+use crate::{Guarded, eventually, free_address};
 
 /// A server; it ends with the value.
 #[derive(Debug)]

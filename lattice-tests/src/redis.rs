@@ -8,7 +8,9 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::{Guarded, eventually, free_address, skip::skip};
+use test_needs::skip;
+
+use crate::{Guarded, eventually, free_address};
 
 /// A server; it ends with the value.
 #[derive(Debug)]

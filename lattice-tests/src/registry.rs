@@ -15,7 +15,9 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use xtask::tools::packages;
 
-use crate::{Guarded, eventually, free_address, http::ask, skip::skip};
+use test_needs::skip;
+
+use crate::{Guarded, eventually, free_address, http::ask};
 
 const PROGRAM: &str = "docker-registry";
 /// Fixed, so that no tool is needed to make it: the bcrypt hash, at cost 5, of [`Registry::PASSWORD`].

@@ -9,7 +9,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::skip::skip;
+use test_needs::skip;
 
 /// A mounted disk; unmounted with the value.
 #[derive(Debug)]

@@ -23,6 +23,8 @@ pub struct Actor {
 pub const MODULE: &str = "wasm32-unknown-unknown";
 /// Target of components (WASI 0.2, and of what they bring themselves of 0.3).
 pub const COMPONENT: &str = "wasm32-wasip2";
+/// Target of command modules (WASI preview 1), which only tests build.
+pub const COMMAND: &str = "wasm32-wasip1";
 
 /// Every actor. To add one: a folder under `actors/` and a line here.
 pub const ACTORS: &[Actor] = &[

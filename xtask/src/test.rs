@@ -3,12 +3,15 @@
 //! Cargo's output streams through unchanged; this command adds the environment before it and the sum after it.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
     io::{BufRead, BufReader},
     process::Stdio,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
+use test_needs::Skip;
 
 use crate::{
     actors::{self, ACTORS},
@@ -48,6 +51,9 @@ pub fn run(args: &Args) -> Result<()> {
     }
     cargo.env(nats_server::VARIABLE, &tools.nats_server.path);
     cargo.env(workspace::BUILT, "1");
+    let skipped = workspace::target_dir().join("skipped-tests");
+    fs::write(&skipped, "").with_context(|| format!("cannot write `{}`", skipped.display()))?;
+    cargo.env(test_needs::LIST, &skipped);
     for actor in ACTORS {
         cargo.env(actor.variable, actor.path());
     }
@@ -65,7 +71,10 @@ pub fn run(args: &Args) -> Result<()> {
         sum.add(&line);
     }
     let status = child.wait().context("cannot wait for cargo")?;
-    println!("{}", sum.closing_line(built, started.elapsed()));
+    let list = fs::read_to_string(&skipped).with_context(|| format!("cannot read `{}`", skipped.display()))?;
+    let skipped = Skipped::of(&list);
+    println!("{}", sum.closing_line(skipped.tests(), built, started.elapsed()));
+    print!("{}", skipped.lines());
     if !status.success() || sum.failed > 0 {
         bail!("some tests failed");
     }
@@ -118,15 +127,45 @@ impl Sum {
         }
     }
 
-    fn closing_line(&self, build: Duration, run: Duration) -> String {
+    /// The harness knows no skips: a test that returned early counts among its passed ones, and not here.
+    fn closing_line(&self, skipped: u32, build: Duration, run: Duration) -> String {
         let Self { suites, passed, failed, ignored } = self;
         format!(
-            "total: {} tests in {suites} suites: {passed} passed, {failed} failed, {ignored} ignored; \
+            "total: {} tests in {suites} suites: {} passed, {failed} failed, {skipped} skipped, {ignored} ignored; \
              build {:.1} s, run {:.1} s",
             passed + failed + ignored,
+            passed.saturating_sub(skipped),
             build.as_secs_f64(),
             run.as_secs_f64()
         )
+    }
+}
+
+/// Tests that did not run, by what was missing.
+#[derive(Debug, Default)]
+struct Skipped(BTreeMap<String, BTreeSet<String>>);
+
+impl Skipped {
+    fn of(list: &str) -> Self {
+        let mut skipped = Self::default();
+        for skip in list.lines().filter_map(Skip::parse) {
+            skipped.0.entry(skip.missing).or_default().insert(skip.test);
+        }
+        skipped
+    }
+
+    /// How many tests that are; one that misses several things is one.
+    fn tests(&self) -> u32 {
+        let tests: BTreeSet<&String> = self.0.values().flatten().collect();
+        u32::try_from(tests.len()).unwrap_or(u32::MAX)
+    }
+
+    fn lines(&self) -> String {
+        let line = |(missing, tests): (&String, &BTreeSet<String>)| {
+            let tests: Vec<&str> = tests.iter().map(String::as_str).collect();
+            format!("skipped: {missing} is missing: {}\n", tests.join(", "))
+        };
+        self.0.iter().map(line).collect()
     }
 }
 
@@ -162,7 +201,18 @@ mod tests {
             sum.add(line);
         }
         assert_eq!(sum, Sum { suites: 2, passed: 8, failed: 2, ignored: 1 });
-        let line = sum.closing_line(Duration::from_millis(61_240), Duration::from_millis(2_500));
-        assert_eq!(line, "total: 11 tests in 2 suites: 8 passed, 2 failed, 1 ignored; build 61.2 s, run 2.5 s");
+        let line = sum.closing_line(3, Duration::from_millis(61_240), Duration::from_millis(2_500));
+        assert_eq!(
+            line,
+            "total: 11 tests in 2 suites: 5 passed, 2 failed, 3 skipped, 1 ignored; build 61.2 s, run 2.5 s"
+        );
+    }
+
+    #[test]
+    fn what_was_skipped_is_counted_once_and_named_by_what_was_missing() {
+        let skipped = Skipped::of("b\ta redis-server\na\ta redis-server\nb\ta nats-server\nb\ta redis-server\nnoise\n");
+        assert_eq!(skipped.tests(), 2);
+        assert_eq!(skipped.lines(), "skipped: a nats-server is missing: b\nskipped: a redis-server is missing: a, b\n");
+        assert_eq!((Skipped::of("").tests(), Skipped::of("").lines()), (0, String::new()));
     }
 }

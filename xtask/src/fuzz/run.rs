@@ -16,6 +16,8 @@ use super::Paths;
 
 /// How often the processor time is looked at.
 const LOOK: Duration = Duration::from_millis(200);
+/// How long a fuzzer that was told to stop may take to say what it did.
+const GRACE: Duration = Duration::from_secs(10);
 /// What libFuzzer answers when it was told to stop.
 const INTERRUPTED: i32 = 72;
 
@@ -62,7 +64,7 @@ pub(super) fn run(paths: &Paths, time: Duration) -> Result<Outcome> {
     fuzzer.args(["-max_len=8192"]).arg(format!("-artifact_prefix={}/", failed.display())).current_dir(&paths.work);
     fuzzer.stdout(log.try_clone().context("cannot share the log")?).stderr(log);
     let mut child = fuzzer.spawn().with_context(|| format!("cannot run `{}`", paths.binary.display()))?;
-    let (status, processor_time) = watch(&mut child, time)?;
+    let (status, processor_time) = watch(&mut child, time, GRACE)?;
 
     let said = String::from_utf8_lossy(&fs::read(&log_path).context("cannot read the log")?).into_owned();
     let failure = match status.code() {
@@ -73,8 +75,9 @@ pub(super) fn run(paths: &Paths, time: Duration) -> Result<Outcome> {
     Ok(Outcome { processor_time, executions: executions(&said), edges: edges(&said), failure })
 }
 
-/// Waits until the child ends or has used up its time; then it is told to stop, so that it says what it did.
-fn watch(child: &mut Child, time: Duration) -> Result<(ExitStatus, Duration)> {
+/// Waits until the child ends or has used up its time; then it is told to stop, so that it says what it did, and killed
+/// when it does not. By SIGTERM: whoever runs us in the background of a script, or under `nohup`, has SIGINT ignored.
+fn watch(child: &mut Child, time: Duration, grace: Duration) -> Result<(ExitStatus, Duration)> {
     let started = Instant::now();
     let mut used = Duration::ZERO;
     loop {
@@ -84,12 +87,24 @@ fn watch(child: &mut Child, time: Duration) -> Result<(ExitStatus, Duration)> {
         // Without `/proc` the clock must do.
         used = processor_time(child.id()).unwrap_or_else(|| started.elapsed());
         if used >= time {
-            let pid = Pid::from_child(child);
-            let _ = kill_process(pid, Signal::INT);
-            return Ok((child.wait().context("cannot wait for the fuzzer")?, used));
+            let _ = kill_process(Pid::from_child(child), Signal::TERM);
+            return Ok((end(child, grace)?, used));
         }
         thread::sleep(LOOK);
     }
+}
+
+/// Waits for a child that was told to stop, and kills it when its grace is over.
+fn end(child: &mut Child, grace: Duration) -> Result<ExitStatus> {
+    let until = Instant::now() + grace;
+    while Instant::now() < until {
+        if let Some(status) = child.try_wait().context("cannot wait for the fuzzer")? {
+            return Ok(status);
+        }
+        thread::sleep(LOOK.min(grace));
+    }
+    child.kill().context("cannot kill the fuzzer")?;
+    child.wait().context("cannot wait for the fuzzer")
 }
 
 /// Time a process has spent on the processor, its own and the kernel's.
@@ -184,9 +199,17 @@ mod tests {
         );
         assert_eq!(broken.executions, Some(7));
         assert_eq!(broken.failure.map(|failure| failure.input), Some(paths.work.join("failed/z")));
-        let endless = fuzzer("trap 'exit 72' INT; while :; do :; done");
+        let endless = fuzzer("trap 'exit 72' TERM; while :; do :; done");
         assert!(endless.failure.is_none());
         assert!(endless.processor_time >= Duration::from_millis(300));
+    }
+
+    #[test]
+    fn a_fuzzer_that_does_not_listen_is_killed() {
+        let mut deaf =
+            Command::new("sh").args(["-c", "trap '' TERM INT; while :; do :; done"]).spawn().expect("a shell");
+        let (status, _) = watch(&mut deaf, Duration::ZERO, Duration::from_millis(300)).expect("it ends");
+        assert_eq!(status.code(), None, "{status}");
     }
 
     #[test]

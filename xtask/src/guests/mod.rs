@@ -8,7 +8,7 @@ mod compile;
 mod stamp;
 
 use std::{
-    env, fs,
+    fs,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -116,15 +116,11 @@ pub fn build_for_tests() -> Result<Vec<&'static Guest>> {
                 build(guest, &tool)?;
                 built.push(guest);
             }
-            Err(error) if is_ci() => return Err(error),
+            Err(error) if test_needs::is_ci() => return Err(error),
             Err(error) => println!("guests: SKIP {}: {error:#}", guest.name),
         }
     }
     Ok(built)
-}
-
-fn is_ci() -> bool {
-    env::var_os("CI").is_some_and(|ci| !ci.is_empty())
 }
 
 impl Guest {

@@ -1,6 +1,6 @@
 //! `cargo xtask tools`: what demo and tests need beyond a Rust toolchain, provided and announced.
 //!
-//! The wasm targets and a nats-server for both; a registry server, tools that speak to it and a Redis server for tests only. What is
+//! The wasm targets and a nats-server for both; the target of command modules, a registry server, tools that speak to it and a Redis server for tests only. What is
 //! there already is used as it is; what is missing is named, with the place it goes to, before anything is fetched.
 
 mod nats;
@@ -43,10 +43,12 @@ pub fn run(args: &Args) -> Result<()> {
 /// Provides everything, for tests, and says what is used.
 ///
 /// # Errors
-/// As [`provide`]: without a package of the operating system, tests that need it are skipped.
+/// As [`provide`]. Without a package of the operating system the tests that need it are skipped, and where `CI` is set that
+/// is a failure, now and not after the build.
 pub fn provide_for_tests(args: &Args) -> Result<Tools> {
     let tools = provide(args)?;
-    packages::provide();
+    wasm_targets::provide(wasm_targets::OF_TESTS)?;
+    packages::provide()?;
     Ok(tools)
 }
 
@@ -55,7 +57,7 @@ pub fn provide_for_tests(args: &Args) -> Result<Tools> {
 /// # Errors
 /// When something is missing and cannot be provided.
 pub fn provide(args: &Args) -> Result<Tools> {
-    wasm_targets::provide()?;
+    wasm_targets::provide(wasm_targets::OF_ACTORS)?;
     let nats_server = nats::provide(args.nats_server.as_deref())?;
     println!("tools: nats-server {} ({}: {})", nats_server.version, nats_server.origin, nats_server.path.display());
     Ok(Tools { nats_server })

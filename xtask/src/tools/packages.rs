@@ -10,7 +10,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::workspace;
 
@@ -18,27 +18,41 @@ use crate::workspace;
 pub const PROGRAMS: &[&str] = &["docker-registry", "buildah", "skopeo", "redis-server", "faketime"];
 
 /// Provides the programs and says what is used.
-pub(super) fn provide() {
-    let missing = missing();
-    if !missing.is_empty() {
-        let names = missing.join(", ");
-        if !can_install() {
-            println!(
-                "tools: {names} not found, so tests that need them will be skipped; \
-                 on Debian: sudo apt-get install --no-install-recommends {}",
-                missing.join(" ")
-            );
-        } else {
-            println!("tools: {names} not found; installing the packages of the operating system");
-            if let Err(error) = install(&missing) {
-                println!("tools: that failed, so tests that need them will be skipped: {error:#}");
-            }
+///
+/// # Errors
+/// Where `CI` is set, when a program is missing after all: there no test may be skipped.
+pub(super) fn provide() -> Result<()> {
+    if let Some(problem) = install_missing() {
+        if test_needs::is_ci() {
+            bail!("{problem}");
         }
+        println!("tools: {problem}; tests that need them will be skipped");
     }
     for program in PROGRAMS {
         if let Some(path) = find(program) {
             println!("tools: {program} (PATH: {})", path.display());
         }
+    }
+    Ok(())
+}
+
+/// What is still missing afterwards, and why.
+fn install_missing() -> Option<String> {
+    let missing = missing();
+    if missing.is_empty() {
+        return None;
+    }
+    let (names, packages) = (missing.join(", "), missing.join(" "));
+    if !can_install() {
+        return Some(format!("{names} not found; on Debian: sudo apt-get install --no-install-recommends {packages}"));
+    }
+    println!("tools: {names} not found; installing the packages of the operating system");
+    match install(&missing) {
+        Ok(()) => {
+            let left = self::missing();
+            (!left.is_empty()).then(|| format!("{} not found although the packages are installed", left.join(", ")))
+        }
+        Err(error) => Some(format!("{names} cannot be installed: {error:#}")),
     }
 }
 

@@ -5,15 +5,20 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::{
-    actors::{COMPONENT, MODULE},
+    actors::{COMMAND, COMPONENT, MODULE},
     workspace,
 };
 
+/// What the actors are built for.
+pub(super) const OF_ACTORS: &[&str] = &[MODULE, COMPONENT];
+/// What programs that tests run are built for, besides.
+pub(super) const OF_TESTS: &[&str] = &[COMMAND];
+
 /// Adds the missing ones through rustup.
-pub(super) fn provide() -> Result<()> {
-    let missing: Vec<&str> = [MODULE, COMPONENT].into_iter().filter(|target| !is_installed(target)).collect();
+pub(super) fn provide(targets: &[&'static str]) -> Result<()> {
+    let missing: Vec<&str> = targets.iter().copied().filter(|target| !is_installed(target)).collect();
     if missing.is_empty() {
-        println!("tools: wasm targets {MODULE}, {COMPONENT}");
+        println!("tools: wasm targets {}", targets.join(", "));
         return Ok(());
     }
     println!("tools: missing Rust targets {}; adding them to the toolchain with rustup", missing.join(", "));
