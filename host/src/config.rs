@@ -10,7 +10,7 @@ mod nats;
 mod policy;
 mod telemetry;
 
-use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, ffi::OsString, net::IpAddr, path::PathBuf, time::Duration};
 
 use claims::{AccountId, ClusterId, KeyKind, KeyPair};
 use clap::{Args, builder::BoolishValueParser};
@@ -30,6 +30,9 @@ pub use self::{
     policy::{PolicyArgs, PolicyConfig, PolicyDefault},
     telemetry::TelemetryArgs,
 };
+
+/// What the variables begin with that set a label, such as `WASMCLOUD_LABEL_zone`.
+const LABEL_VARIABLE: &str = "WASMCLOUD_LABEL_";
 
 /// Settings as flags and environment variables. `wash up` and `wash-host` share them.
 #[derive(Debug, Clone, Args)]
@@ -362,15 +365,29 @@ impl Problems {
     }
 
     fn labels(&mut self, given: &[String]) -> BTreeMap<String, String> {
-        let mut labels: BTreeMap<String, String> = std::env::vars()
-            .filter_map(|(name, value)| Some((name.strip_prefix("WASMCLOUD_LABEL_")?.to_owned(), value)))
-            .collect();
+        let mut labels = self.labels_of(std::env::vars_os());
         for text in given {
             match text.split_once('=') {
                 Some((key, value)) if !key.is_empty() => {
                     labels.insert(key.to_owned(), value.to_owned());
                 }
                 _ => self.0.push(format!("--label: `{text}` is not of the form `key=value`")),
+            }
+        }
+        labels
+    }
+
+    /// Labels among the variables of the environment, which may hold anything: only what is ours must be text.
+    fn labels_of(&mut self, variables: impl Iterator<Item = (OsString, OsString)>) -> BTreeMap<String, String> {
+        let mut labels = BTreeMap::new();
+        for (name, value) in variables {
+            if !name.as_encoded_bytes().starts_with(LABEL_VARIABLE.as_bytes()) {
+                continue;
+            }
+            match (name.to_str().and_then(|name| name.strip_prefix(LABEL_VARIABLE)), value.into_string()) {
+                (Some(key), Ok(value)) if !key.is_empty() => drop(labels.insert(key.to_owned(), value)),
+                (Some(""), Ok(_)) => self.0.push(format!("{LABEL_VARIABLE}: a label needs a name")),
+                _ => self.0.push(format!("{}: not UTF-8 text", name.display())),
             }
         }
         labels

@@ -35,6 +35,7 @@ mod router;
 mod rpc;
 mod sequencer;
 mod sessions;
+mod signals;
 mod socket;
 mod state;
 mod stop;
@@ -48,7 +49,8 @@ pub use admin::AdminAddress;
 pub use config::{ConfigError, HostArgs, HostConfig, PolicyConfig, PolicyDefault, nats_url, nats_urls};
 pub use executor::executor;
 pub use host::{Host, HostError, is_in_use, socket_path};
-pub use logging::{LogFormat, init_logging};
+pub use logging::{LogFormat, LoggingError, colors_are_welcome, dropped_log_lines, init_logging};
 /// Limits of an actor by name, as a start may set them.
 pub use runtime::LimitSettings;
+pub use signals::until_signal;
 pub use telemetry::TracingConfig;

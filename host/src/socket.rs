@@ -23,7 +23,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use lattice::{
-    client::{EVENTS_PATH, MAX_SOCKET_BODY, SOCKET_ERROR_HEADER},
+    client::{EVENTS_PATH, MAX_SOCKET_BODY, SOCKET_ERROR_HEADER, SocketPath},
     subject::{ControlSubject, RpcSubject},
 };
 use percent_encoding::percent_decode_str;
@@ -45,7 +45,7 @@ pub fn open(path: &Path) -> io::Result<UnixListener> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = UnixListener::bind(path)?;
+    let listener = UnixListener::bind(SocketPath::of(path)?.as_path())?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     Ok(listener)
 }

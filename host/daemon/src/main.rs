@@ -1,11 +1,10 @@
 //! `wash-host`: the slim host for devices. Configure, build, announce, run, drain.
 
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
 use anyhow::Context;
 use clap::Parser;
-use host::{Host, HostArgs, HostConfig, LogFormat, executor, init_logging};
-use tokio::signal::unix::{SignalKind, signal};
+use host::{Host, HostArgs, HostConfig, LogFormat, executor, init_logging, until_signal};
 
 /// A lattice host without the command line tools.
 #[derive(Parser)]
@@ -24,7 +23,8 @@ fn main() -> ExitCode {
     match executor().context("cannot start worker threads").and_then(|executor| executor.block_on(run(cli))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // Not `eprintln!`, which panics where stderr cannot be written.
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -36,14 +36,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let config = configure(cli)?;
     let host = Host::start(config, &[provider_httpserver::BUILTIN, provider_keyvalue_redb::BUILTIN]).await?;
     tracing::info!(host = %host.id(), name = host.friendly_name(), lattice = %host.lattice(), socket = %host.socket().display(), "host started");
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    host.run(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
-    .await;
+    host.run(until_signal()?).await;
     Ok(())
 }
 

@@ -170,3 +170,19 @@ fn a_provider_gets_its_own_credentials_and_never_those_of_the_host_beside_them()
     let plain = config(&args[..2]).expect("usable").provider_login(&second).expect("those of the host");
     assert_eq!((plain.url.as_str(), plain.tls), ("nats://user:pw@broker:1", None));
 }
+
+#[test]
+fn labels_of_the_environment_are_text_and_other_variables_may_be_anything() {
+    use std::{ffi::OsString, os::unix::ffi::OsStringExt};
+    let bad = || OsString::from_vec(vec![b'x', 0xe9]);
+    let mut problems = Problems(Vec::new());
+    let variables = [
+        ("WASMCLOUD_LABEL_zone".into(), "edge".into()),
+        ("UNRELATED".into(), bad()),
+        (bad(), "y".into()),
+        ("WASMCLOUD_LABEL_name".into(), bad()),
+    ];
+    let labels = problems.labels_of(variables.into_iter());
+    assert_eq!(labels, BTreeMap::from([("zone".to_owned(), "edge".to_owned())]));
+    assert_eq!(problems.0, ["WASMCLOUD_LABEL_name: not UTF-8 text"]);
+}

@@ -17,6 +17,7 @@ mod responder;
 mod roll;
 mod rpc;
 mod socket;
+mod socket_path;
 
 pub use self::{
     bodies::StoredBody,
@@ -33,4 +34,5 @@ pub use self::{
         ERROR_HEADER as SOCKET_ERROR_HEADER, EVENTS_PATH, MAX_BODY as MAX_SOCKET_BODY, SocketClient, SocketError,
         SocketReply,
     },
+    socket_path::SocketPath,
 };

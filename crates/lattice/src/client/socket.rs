@@ -16,7 +16,7 @@ use hyper::{Method, Request, Response, StatusCode, body::Incoming, client::conn:
 use hyper_util::rt::TokioIo;
 use tokio::{net::UnixStream, task::JoinHandle};
 
-use super::{ConnectError, ControlError};
+use super::{ConnectError, ControlError, SocketPath};
 
 /// Response header with the typed code of a failed call.
 pub const ERROR_HEADER: &str = "lattice-error";
@@ -165,9 +165,9 @@ impl SocketClient {
         payload: Bytes,
     ) -> Result<(Response<Incoming>, Connection), SocketError> {
         let broken = |error: hyper::Error| SocketError::Broken(error.to_string());
-        let stream = UnixStream::connect(&self.path)
-            .await
-            .map_err(|source| ConnectError::Socket { path: self.path.to_path_buf(), source })?;
+        let refused = |source| ConnectError::Socket { path: self.path.to_path_buf(), source };
+        let reachable = SocketPath::of(&self.path).map_err(refused)?;
+        let stream = UnixStream::connect(reachable.as_path()).await.map_err(refused)?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         let connection = Connection(tokio::spawn(async move {
             // How it ended is also told by the response or its body.
