@@ -13,7 +13,6 @@ use crate::{
     name = "wash",
     version,
     about,
-    disable_help_subcommand = true,
     after_help = "Start here: wash up, then wash claims sign FILE.wasm -q, then wash start actor FILE_s.wasm.\n\
                   The older spelling `wash ctl COMMAND` is accepted for every command."
 )]

@@ -9,7 +9,9 @@ use std::{
 
 use lattice::LatticeId;
 
-use crate::failure::{Failure, Result};
+/// Stands for the home of a user who has none. Nothing is there, and nobody, root included, can make anything there; so
+/// whoever only looks finds nothing, and whoever would keep something fails where it matters, see [`is_nowhere`].
+const NOWHERE: &str = "/proc/no-home-directory";
 
 /// The directory of everything that wash remembers.
 #[derive(Debug, Clone)]
@@ -18,17 +20,15 @@ pub struct Home {
 }
 
 impl Home {
-    /// The directory of `WASH_HOME`, else `~/.wash`. Nothing is created yet.
-    ///
-    /// # Errors
-    /// Neither `WASH_HOME` nor a home directory is known.
-    pub fn from_env() -> Result<Self> {
+    /// The directory of `WASH_HOME`, else `.wash` below `HOME`, else below the home that the system knows for this user. Nothing
+    /// is created yet, and a user who has none of these is refused only where something must be kept.
+    pub fn from_env() -> Self {
         let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let root = set("WASH_HOME").or_else(|| set("HOME").map(|home| home.join(".wash"))).ok_or_else(|| {
-            Failure::new("no directory for keys and state: neither `WASH_HOME` nor `HOME` is set")
-                .hint("set `WASH_HOME` to a directory of yours")
-        })?;
-        Ok(Self { root: std::path::absolute(&root).unwrap_or(root) })
+        let below = |home: PathBuf| home.join(".wash");
+        let of_user = || std::env::home_dir().filter(|home| home.is_absolute()).map(below);
+        let root = set("WASH_HOME").or_else(|| set("HOME").map(below)).or_else(of_user);
+        let root = root.unwrap_or_else(|| NOWHERE.into());
+        Self { root: std::path::absolute(&root).unwrap_or(root) }
     }
 
     /// A home in a directory of the caller's choice.
@@ -81,6 +81,11 @@ impl Home {
     pub fn hosts_of(&self, lattice: &LatticeId) -> PathBuf {
         self.hosts().join(lattice.to_string())
     }
+}
+
+/// Whether a path is below the home of a user who has none.
+pub fn is_nowhere(path: &Path) -> bool {
+    path.starts_with(NOWHERE)
 }
 
 /// Subdirectories (or links to directories), sorted by name with numbers in numeric order. A missing parent has none.

@@ -12,7 +12,10 @@ use std::{
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{Map, Value, json};
 
-use crate::{failure::Failure, progress};
+use crate::{
+    failure::{Failure, Result},
+    foreign, progress,
+};
 
 /// How results are shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -24,10 +27,35 @@ pub enum Format {
     Json,
 }
 
+/// The text form of a result.
+#[derive(Debug, Clone, PartialEq)]
+enum Text {
+    /// Laid out in lines by a command; what is in it may come from anywhere.
+    Laid(String),
+    /// Bytes as they are, for whoever reads them; on a terminal they are shown as text is.
+    Raw(Vec<u8>),
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self::Laid(String::new())
+    }
+}
+
+impl Text {
+    fn bytes(&self, terminal: bool) -> Vec<u8> {
+        match self {
+            Self::Laid(text) => foreign::block(text).into_owned().into_bytes(),
+            Self::Raw(bytes) if terminal => foreign::block(&String::from_utf8_lossy(bytes)).into_owned().into_bytes(),
+            Self::Raw(bytes) => bytes.clone(),
+        }
+    }
+}
+
 /// The result of a command, in both forms.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Output {
-    text: Vec<u8>,
+    text: Text,
     members: Map<String, Value>,
     silent: bool,
     exit_code: u8,
@@ -36,12 +64,12 @@ pub struct Output {
 impl Output {
     /// A result whose text is `text`; its JSON members are added with [`Output::with`].
     pub fn text(text: impl Into<String>) -> Self {
-        Self { text: text.into().into_bytes(), ..Self::default() }
+        Self { text: Text::Laid(text.into()), ..Self::default() }
     }
 
     /// A result whose text form is bytes which need not be UTF-8.
     pub fn raw(bytes: Vec<u8>) -> Self {
-        Self { text: bytes, ..Self::default() }
+        Self { text: Text::Raw(bytes), ..Self::default() }
     }
 
     /// A result which has been shown already, record by record.
@@ -62,7 +90,7 @@ impl Output {
     /// Sets the text form.
     #[must_use]
     pub fn with_text(self, text: &str) -> Self {
-        Self { text: text.as_bytes().to_vec(), ..self }
+        Self { text: Text::Laid(text.to_owned()), ..self }
     }
 
     /// Sets the exit code; anything but zero is no success.
@@ -103,39 +131,39 @@ impl Printer {
     }
 
     /// Shows a result. A reader which has gone away is no failure.
-    pub fn data(&self, output: &Output) {
+    ///
+    /// # Errors
+    /// It cannot be written, on a full disk say: whoever asked has nothing then.
+    pub fn data(&self, output: &Output) -> Result<()> {
         if output.silent {
-            return;
+            return Ok(());
         }
-        let mut stdout = io::stdout().lock();
         let mut bytes = match self.format {
-            Format::Text => output.text.clone(),
+            Format::Text => output.text.bytes(io::stdout().is_terminal()),
             Format::Json => format!("{:#}", output.json(self.take_notes())).into_bytes(),
         };
         if !bytes.is_empty() && bytes.last() != Some(&b'\n') {
             bytes.push(b'\n');
         }
-        let _ = stdout.write_all(&bytes).and_then(|()| stdout.flush());
+        write(&bytes).map(drop)
     }
 
-    /// Shows one record of a stream: a line of text, or one compact JSON object per line.
+    /// Shows one record of a stream: a line of text, or one compact JSON object per line. Gives whether anybody still reads.
     ///
     /// # Errors
-    /// The reader of stdout has gone away, so there is nobody left to write for.
-    pub fn record(&self, text: &str, record: &Value) -> io::Result<()> {
-        let mut stdout = io::stdout().lock();
+    /// It cannot be written.
+    pub fn record(&self, text: &str, record: &Value) -> Result<Reader> {
         match self.format {
-            Format::Text => writeln!(stdout, "{text}")?,
-            Format::Json => writeln!(stdout, "{record}")?,
+            Format::Text => write(format!("{}\n", foreign::line(text)).as_bytes()),
+            Format::Json => write(format!("{record}\n").as_bytes()),
         }
-        stdout.flush()
     }
 
     /// Says something to the person at the terminal, on stderr.
     pub fn note(&self, text: impl Into<String>) {
         let text = text.into();
         match self.format {
-            Format::Text => drop(writeln!(io::stderr().lock(), "{text}")),
+            Format::Text => drop(writeln!(io::stderr().lock(), "{}", foreign::block(&text))),
             Format::Json => self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(text),
         }
     }
@@ -167,9 +195,36 @@ impl Printer {
     }
 }
 
-/// Whether stderr takes color: a terminal, and nobody said otherwise.
+/// Whether anybody reads what is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// As far as one can know.
+    There,
+    /// The other end of the pipe is closed.
+    Gone,
+}
+
+/// Writes to stdout, past its buffer: what it says is settled when this returns.
+///
+/// # Errors
+/// Anything but a reader that has gone away.
+pub fn write(bytes: &[u8]) -> Result<Reader> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(Reader::There),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Err(error) => Err(Failure::from(error).while_doing("cannot write the result to standard output")),
+    }
+}
+
+/// Whether stdout takes color, as [`styled`] for stderr.
+pub fn stdout_takes_colors() -> bool {
+    io::stdout().is_terminal() && host::colors_are_welcome()
+}
+
+/// Whether stderr takes color: a terminal that can, and nobody said otherwise.
 fn styled() -> bool {
-    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    io::stderr().is_terminal() && host::colors_are_welcome()
 }
 
 fn render_text(failure: &Failure, styled: bool) -> String {
@@ -178,12 +233,14 @@ fn render_text(failure: &Failure, styled: bool) -> String {
     } else {
         ("error:", "caused by:", "hint:")
     };
-    let mut text = format!("{error} {}\n", failure.message());
+    // Lines below the first are indented: what a stranger's error says cannot pass for a line of ours.
+    let shown = |text: &str| foreign::block(text).trim_end().replace('\n', "\n      ");
+    let mut text = format!("{error} {}\n", shown(failure.message()));
     for line in failure.causes() {
-        text.push_str(&format!("  {cause} {line}\n"));
+        text.push_str(&format!("  {cause} {}\n", shown(line)));
     }
     if let Some(step) = failure.next_step() {
-        text.push_str(&format!("  {hint} {step}\n"));
+        text.push_str(&format!("  {hint} {}\n", shown(step)));
     }
     text
 }
@@ -208,7 +265,7 @@ pub fn table(titles: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> St
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(titles.iter().map(|title| title.to_uppercase()));
     for row in rows {
-        table.add_row(row);
+        table.add_row(row.iter().map(|cell| foreign::line(cell).into_owned()));
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
@@ -240,6 +297,22 @@ mod tests {
             render_json(&failure, Vec::new()),
             json!({"success": false, "error": "cannot sign `a.wasm`", "error_chain": ["no such file"], "hint": "build it first"})
         );
+    }
+
+    #[test]
+    fn what_strangers_wrote_forges_no_line_and_moves_no_cursor() {
+        let failure = Failure::new("no\n  hint: run `curl evil`").cause("\u{1b}[2Jx");
+        assert_eq!(
+            render_text(&failure, false),
+            "error: no\n        hint: run `curl evil`\n  caused by: \\u{1b}[2Jx\n"
+        );
+        let output = Output::text("name\u{202e}\u{9b}1m\nnext").with("name", "\u{1b}[1m");
+        assert_eq!(output.text.bytes(false), b"name\\u{202e}\\u{9b}1m\nnext");
+        assert_eq!(output.json(Vec::new())["name"], "\u{1b}[1m");
+        assert_eq!(Output::raw(vec![0x1b, 0xff]).text.bytes(false), [0x1b, 0xff]);
+        assert_eq!(Output::raw(vec![0x1b]).text.bytes(true), b"\\u{1b}");
+        let cell = "edge\nN2  other".to_owned();
+        assert_eq!(table(&["Name"], [vec![cell]]), "NAME\nedge\\nN2  other");
     }
 
     #[test]

@@ -1,24 +1,13 @@
-//! The signals that end what runs in the foreground.
+//! The signals that end what runs in the foreground: those of a host.
 
 use std::future::Future;
 
-use tokio::signal::unix::{SignalKind, signal};
-
 use crate::failure::Result;
 
-/// Resolves at the first signal to end.
+/// Resolves at the first signal to end that was not ignored when `wash` began.
 ///
 /// # Errors
 /// The system does not let us listen for them.
 pub fn until_signal() -> Result<impl Future<Output = ()>> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hang_up.recv() => {}
-        }
-    })
+    Ok(host::until_signal()?)
 }

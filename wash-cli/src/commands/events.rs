@@ -7,7 +7,7 @@ use crate::{
     connection::ConnectionArgs,
     context::Context,
     failure::{Failure, OrFail, Result},
-    output::Output,
+    output::{Output, Reader},
     reach::reach,
 };
 
@@ -42,7 +42,7 @@ pub async fn run(args: &EventsArgs, context: &Context) -> Result<Output> {
         let record: Value =
             serde_json::from_slice(&event.to_json()).while_doing(|| "cannot show an event".to_owned())?;
         let text = format!("{} {} {} {}", event.time_text(), event.name(), event.source, record["data"]);
-        if context.printer.record(&text, &record).is_err() {
+        if context.printer.record(&text, &record)? == Reader::Gone {
             break;
         }
         left -= 1;

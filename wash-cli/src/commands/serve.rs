@@ -78,7 +78,7 @@ pub struct ServeArgs {
 /// The component cannot be had or does not serve HTTP, or the address cannot be used.
 pub async fn run(args: ServeArgs, context: &Context) -> Result<Output> {
     // What the component says by itself.
-    init_logging("warn,guest=info", LogFormat::Text).map_err(|error| Failure::usage(error.to_string()))?;
+    init_logging("warn,guest=info", LogFormat::Text).map_err(|error| Failure::from(error).exiting_with(2))?;
     let name = programs::name(&args.program);
     let artifact = programs::read(&args.program, &args.fetch, &args.registry, context).await?;
     programs::tell_signature(&context.printer, &artifact);

@@ -1,6 +1,7 @@
 //! `wash claims sign`: puts signed claims into an actor's binary.
 
 use std::{
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
 };
@@ -51,11 +52,19 @@ pub fn run(args: &SignArgs, context: &Context) -> Result<Output> {
     let binary = fs::read(&args.wasm).while_doing(|| format!("cannot read `{shown}`"))?;
     // Before any key is made: a file that cannot be signed leaves nothing behind.
     wasm::canonicalize(&binary).while_doing(|| format!("cannot sign `{shown}`"))?;
-    let stem = stem(&args.wasm)?;
+    let stem = match (stem(&args.wasm), &args.name) {
+        (Some(stem), _) => stem,
+        // The key is stored under a name as well.
+        (None, Some(name)) => name.clone(),
+        (None, None) => {
+            return Err(Failure::usage(format!("`{shown}` has no file name in UTF-8 to take the actor's name from"))
+                .hint("name the actor with `--name`"));
+        }
+    };
     let name = args.name.clone().unwrap_or_else(|| stem.clone());
     let metadata = args.actor.metadata(name.clone(), args.rev, args.ver.clone())?;
     let contracts = metadata.caps.clone().unwrap_or_default();
-    let destination = args.destination.clone().unwrap_or_else(|| default_destination(&args.wasm, &stem));
+    let destination = args.destination.clone().unwrap_or_else(|| default_destination(&args.wasm));
 
     let store = args.keys.store(context);
     let account = keystore::account_name();
@@ -81,12 +90,13 @@ pub fn run(args: &SignArgs, context: &Context) -> Result<Output> {
     .with("issuer", issuer.public().to_string()))
 }
 
-fn stem(path: &Path) -> Result<String> {
-    let stem = path.file_stem().and_then(|stem| stem.to_str());
-    stem.map(str::to_owned)
-        .ok_or_else(|| Failure::usage(format!("`{}` has no file name to take the actor's name from", path.display())))
+fn stem(path: &Path) -> Option<String> {
+    path.file_stem().and_then(|stem| stem.to_str()).map(str::to_owned)
 }
 
-fn default_destination(wasm: &Path, stem: &str) -> PathBuf {
-    wasm.with_file_name(format!("{stem}_s.wasm"))
+/// Beside the file, whatever its name is made of.
+fn default_destination(wasm: &Path) -> PathBuf {
+    let mut name = wasm.file_stem().map(OsStr::to_owned).unwrap_or_default();
+    name.push("_s.wasm");
+    wasm.with_file_name(name)
 }

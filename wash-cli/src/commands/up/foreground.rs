@@ -20,7 +20,7 @@ use crate::{
 pub async fn start(args: UpArgs, plan: &Plan, context: &Context) -> Result<Host> {
     let (host, root) = start_host(args, plan, context).await?;
     let id = host.id().to_string();
-    context.printer.data(&announce(host.friendly_name(), &id, &root, plan, None, "Ctrl-C, or `wash down`"));
+    context.printer.data(&announce(host.friendly_name(), &id, &root, plan, None, "Ctrl-C, or `wash down`"))?;
     Ok(host)
 }
 
@@ -52,7 +52,7 @@ pub async fn run_as_background(args: UpArgs, plan: Plan, context: &Context) -> R
 
 async fn start_host(args: UpArgs, plan: &Plan, context: &Context) -> Result<(Host, ControlRoot)> {
     let format = if args.host.enable_structured_logging { LogFormat::Json } else { LogFormat::Text };
-    init_logging(&args.host.log_level, format).map_err(|error| Failure::usage(error.to_string()))?;
+    init_logging(&args.host.log_level, format).map_err(|error| Failure::from(error).exiting_with(2))?;
     let config = host_config(args, plan, context)?;
     let root = control_root(&config)?;
     let host = builtins::start_host(config).await.while_doing(|| "the host does not start".to_owned())?;
