@@ -5,6 +5,7 @@
 
 mod artifacts;
 mod engine;
+mod issuers;
 mod limits;
 mod nats;
 mod policy;
@@ -20,7 +21,7 @@ use runtime::{GuestLimits, LimitSettings, RuntimeConfig};
 
 use ::telemetry::TracingConfig;
 
-use crate::admin::AdminAddress;
+use crate::{admin::AdminAddress, trust::native::NativeIssuers};
 
 pub use self::{
     artifacts::{ArtifactArgs, ArtifactConfig, RegistryLogin},
@@ -76,7 +77,8 @@ pub struct HostArgs {
     /// Cluster keys (`C…`) whose invocations are accepted besides our own.
     #[arg(long, env = "WASMCLOUD_CLUSTER_ISSUERS", value_delimiter = ',')]
     pub cluster_issuers: Vec<String>,
-    /// Accounts (`A…`) whose actors and providers may run; repeatable. Default: any.
+    /// Accounts (`A…`) whose actors and providers may run, no others; repeatable. Default: actors of any, providers that
+    /// are native code of your own accounts and of those that `wash keys trust` names. `any`: everything of everybody.
     #[arg(long = "allowed-issuer", env = "WASMCLOUD_ALLOWED_ISSUERS", value_delimiter = ',')]
     pub allowed_issuers: Vec<String>,
     /// Label of this host, `key=value`; repeatable (also `WASMCLOUD_LABEL_{key}={value}`).
@@ -176,6 +178,8 @@ pub struct HostConfig {
     pub cluster_issuers: Vec<ClusterId>,
     /// Issuers whose artifacts may run; none means any, an empty list means nobody's.
     pub allowed_issuers: Option<Vec<AccountId>>,
+    /// Whose native code runs where `allowed_issuers` is none.
+    pub native_issuers: NativeIssuers,
     /// Labels besides the built-in ones, which they override.
     pub labels: BTreeMap<String, String>,
     /// Whether `file://` references are served.
@@ -231,6 +235,7 @@ impl HostConfig {
             cluster_key: None,
             cluster_issuers: Vec::new(),
             allowed_issuers: None,
+            native_issuers: NativeIssuers::Named,
             labels: BTreeMap::new(),
             allow_file_load: false,
             artifacts,
@@ -273,9 +278,8 @@ impl HostArgs {
         config.host_key = problems.seed("--host-seed", self.host_seed.as_deref(), KeyKind::Server);
         config.cluster_key = problems.seed("--cluster-seed", self.cluster_seed.as_deref(), KeyKind::Cluster);
         config.cluster_issuers = problems.list("--cluster-issuers", &self.cluster_issuers);
-        let issuers: Vec<AccountId> = problems.list("--allowed-issuer", &self.allowed_issuers);
-        let strict = self.artifacts.strict || !self.allowed_issuers.is_empty();
-        config.allowed_issuers = strict.then_some(issuers);
+        (config.allowed_issuers, config.native_issuers) =
+            issuers::of(&self.allowed_issuers, self.artifacts.strict, &mut problems);
         config.artifacts = self.artifacts.clone().into_config(&mut problems, config.artifacts.cache_dir.clone());
         self.engine.clone().apply(&mut config.runtime, &config.artifacts.cache_dir);
         config.config_service = self.config_service_enabled;

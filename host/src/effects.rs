@@ -9,7 +9,7 @@ use lattice::{
 };
 use tokio::sync::mpsc;
 
-use crate::{core::Core, providers::moves, state::links::LinkChange, store::Effect};
+use crate::{core::Core, providers::moves, state::links::LinkChange, store::Effect, trust::ownership};
 
 /// Follows the changes until the host stops.
 pub async fn follow(core: Arc<Core>, mut effects: mpsc::UnboundedReceiver<Effect>) {
@@ -23,6 +23,9 @@ pub async fn follow(core: Arc<Core>, mut effects: mpsc::UnboundedReceiver<Effect
             Some(Effect::Config { entity, key, set }) => {
                 let changed = ConfigChanged { entity_id: entity, key };
                 core.emit(if set { EventData::ConfigSet(changed) } else { EventData::ConfigDeleted(changed) });
+            }
+            Some(Effect::ForeignClaims { subject, owner, issuer }) => {
+                ownership::seen_elsewhere(&core, subject, owner, issuer).await;
             }
             None => return,
         }

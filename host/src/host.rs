@@ -49,7 +49,9 @@ use crate::{
     },
     stop,
     store::{self, BucketSource},
-    take_up, twins,
+    take_up,
+    trust::private,
+    twins,
     wanted::Wanted,
     why::Failures,
 };
@@ -114,6 +116,7 @@ impl Host {
                 "no issuer is allowed, so every artifact will be refused; name issuers with `--allowed-issuer`"
             );
         }
+        private::directory(&config.artifacts.cache_dir)?;
         let artifacts = Artifacts::open(&config.artifacts, config.allow_file_load)?;
         let broker = Broker::connect(&config, &identity.friendly_name, identity.host_id).await?;
         let go_on_at = Instant::now() + SYNC_WITHIN;

@@ -3,8 +3,8 @@
 //! [`Host::start`] opens a host from a [`HostConfig`]; [`Host::run`] serves until it is told to stop. Which providers
 //! are compiled in is the caller's choice. The inside: `control` (one handler per operation), `state` (pure
 //! decisions), `router` (every call is decided once), `rpc` (calls that arrive), `providers` (embedded and child
-//! processes), `store` (lattice state between replica and JetStream), `revocations` (what must stop, stops), `metrics`
-//! and `admin` (what can be seen of it).
+//! processes), `store` (lattice state between replica and JetStream), `revocations` (what must stop, stops), `trust`
+//! (whose code and whose ids), `metrics` and `admin` (what can be seen of it).
 
 mod actors;
 mod admin;
@@ -19,6 +19,7 @@ mod core;
 mod effects;
 mod events;
 mod executor;
+pub mod guard;
 mod heartbeat;
 mod host;
 pub mod identity;
@@ -41,6 +42,7 @@ mod state;
 mod stop;
 mod store;
 mod take_up;
+mod trust;
 mod twins;
 mod wanted;
 mod why;
@@ -54,3 +56,7 @@ pub use logging::{LogFormat, LoggingError, colors_are_welcome, dropped_log_lines
 pub use runtime::LimitSettings;
 pub use signals::until_signal;
 pub use telemetry::TracingConfig;
+pub use trust::{
+    native::{KnownIssuers, NativeIssuers},
+    private,
+};

@@ -6,6 +6,7 @@
 //! whole. Invariant: tables, replica and (when synced) buckets agree.
 
 mod owner;
+mod owners;
 mod revocations;
 mod tables;
 
@@ -22,6 +23,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::state::{
     merge::Local,
+    owners::SignedRecord,
     replica::{Bucket, Kept, Replica, ReplicaError},
     revocations::{NotTaken, Trust},
 };
@@ -37,6 +39,9 @@ pub enum StoreError {
     /// The replica cannot keep it.
     #[error("cannot keep the change on this host's disk")]
     Replica(#[from] ReplicaError),
+    /// There is no room for one more.
+    #[error("this lattice remembers as many owners as it can")]
+    Full,
     /// The host is stopping.
     #[error("this host is stopping")]
     Stopping,
@@ -76,9 +81,15 @@ struct Revoke {
     done: oneshot::Sender<Result<(), RevokeError>>,
 }
 
+struct Own {
+    record: Arc<SignedRecord>,
+    done: oneshot::Sender<Result<Arc<SignedRecord>, StoreError>>,
+}
+
 enum Command {
     Write(Write),
     Revoke(Revoke),
+    Own(Own),
 }
 
 /// Handle of the store.
@@ -113,6 +124,16 @@ impl Store {
     pub async fn revoke(&self, signed: Arc<SignedRevocations>) -> Result<(), RevokeError> {
         let (done, outcome) = oneshot::channel();
         self.order(Command::Revoke(Revoke { signed, done }), outcome).await?
+    }
+
+    /// Puts an ownership record of this host into force, unless one that is there is preferred; the one in force then.
+    /// Dropping the future does not undo it.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing was changed then.
+    pub async fn own(&self, record: Arc<SignedRecord>) -> Result<Arc<SignedRecord>, StoreError> {
+        let (done, outcome) = oneshot::channel();
+        self.order(Command::Own(Own { record, done }), outcome).await?
     }
 
     async fn order<T>(&self, command: Command, outcome: oneshot::Receiver<T>) -> Result<T, StoreError> {
@@ -153,6 +174,7 @@ pub fn open(
         known.insert(bucket, entries);
     }
     tables.revocations.send_replace(Arc::new(revocations::load(&trust, &known[&Bucket::Revocations])));
+    owners::load(&tables.owners, &trust, &known[&Bucket::Revocations]);
     let owner = Owner::new(replica, known, tables.clone(), trust, effects, incoming);
     Ok((Store { commands, tables }, owner, effects_out))
 }

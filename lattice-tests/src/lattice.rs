@@ -13,7 +13,7 @@ use std::{
 };
 
 use claims::{HostId, KeyKind, KeyPair};
-use host::HostConfig;
+use host::{HostConfig, NativeIssuers};
 use lattice::{
     LatticeId,
     client::{ControlClient, NatsOptions},
@@ -176,6 +176,7 @@ impl TestLattice {
         config.labels.insert("host".to_owned(), name.to_owned());
         config.cluster_key = Some(self.cluster.clone());
         config.allow_file_load = true;
+        config.native_issuers = NativeIssuers::Any; // tests sign with accounts of their own
         config
     }
 
@@ -193,6 +194,8 @@ impl TestLattice {
             format!("host={name}").into(),
             "--allow-file-load".into(),
             "true".into(),
+            "--allowed-issuer".into(),
+            "any".into(),
         ];
         let seed = OsString::from(self.cluster.seed().expose());
         let home = self.dir.path().as_os_str();

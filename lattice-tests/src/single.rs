@@ -1,6 +1,6 @@
 //! One host without any NATS: the small complete lattice of `wash up` on a bare machine.
 
-use host::HostConfig;
+use host::{HostConfig, NativeIssuers};
 use lattice::LatticeId;
 use tempfile::TempDir;
 
@@ -31,6 +31,7 @@ impl SingleHost {
         let lattice = LatticeId::default();
         let mut config = HostConfig::new(lattice.clone(), dir.path().to_owned());
         config.allow_file_load = true;
+        config.native_issuers = NativeIssuers::Any; // tests sign with accounts of their own
         change(&mut config);
         let running = InProcess::start(config).await;
         let operator = socket_operator(dir.path(), &lattice);

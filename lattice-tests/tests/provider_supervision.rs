@@ -13,7 +13,7 @@ use std::{
 use claims::ProviderId;
 use futures_util::StreamExt as _;
 use keyvalue_support::{COUNTERS, Counting};
-use lattice::{HealthResponse, LinkName, event::EventData, subject::RpcSubject};
+use lattice::{HealthResponse, LinkName, control::AskWhy, event::EventData, subject::RpcSubject};
 use lattice_tests::{
     KEYVALUE, Signed, Signer, TestLattice, binary, eventually, eventually_within, kill, link, try_get,
 };
@@ -36,7 +36,9 @@ impl Script {
 
     /// The store on disk, which dies at its start while the file `broken` is there.
     fn store() -> Self {
-        Self::new("echo $$ > $dir/pid\n[ -e $dir/broken ] && { echo 'the disk is gone' >&2; exit 3; }\nexec $store")
+        Self::new(
+            "echo $$ > $dir/pid\n[ -e $dir/broken ] && { echo 'the disk is gone: postgres://svc:hunter2@db' >&2; exit 3; }\nexec $store",
+        )
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -118,7 +120,7 @@ async fn one_that_ends_again_and_again_is_called_a_crash_loop_and_serves_when_it
     fs::write(script.file("broken"), "").expect("a file");
     kill(script.pid("pid"));
     let told = refuses(&counting, "crash loop").await;
-    assert!(told.contains("exit status: 3") && told.contains("`the disk is gone`"), "{told}");
+    assert!(told.contains("exit status: 3") && !told.contains("disk"), "what it said is not for callers: {told}");
     let event = async {
         while let Some(event) = events.next().await {
             if let EventData::ProviderStopped(stopped) = event.data
@@ -130,7 +132,11 @@ async fn one_that_ends_again_and_again_is_called_a_crash_loop_and_serves_when_it
         panic!("the events ended");
     };
     let reason = tokio::time::timeout(Duration::from_secs(20), event).await.expect("an event says so");
-    assert!(reason.contains("the disk is gone"), "{reason}");
+    assert!(reason.contains("`the disk is gone: postgres://svc:[redacted]@db`"), "{reason}");
+    let asked = AskWhy { actor: Some(counting.actor), contract: KEYVALUE.parse().ok(), ..AskWhy::default() };
+    let known = lattice.operator().await.control.why(&lattice.id("a"), &asked).await.expect("it says why");
+    let dead = known.failures.iter().find(|failure| failure.code == "provider_dead").expect("it remembers");
+    assert!(dead.message.contains("the disk is gone") && !dead.message.contains("hunter2"), "{dead:?}");
     let started = Instant::now();
     refuses(&counting, "crash loop").await;
     assert!(started.elapsed() < Duration::from_secs(1), "at once: {:?}", started.elapsed());
@@ -240,7 +246,7 @@ async fn what_one_that_ended_by_itself_has_started_ends_too() {
 
 /// The process is `sleep`; the test answers its health checks over NATS.
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_says_it_is_unhealthy_is_not_called_and_its_message_is_told() {
+async fn one_that_says_it_is_unhealthy_is_not_called_and_its_message_is_for_operators() {
     let Some(lattice) = TestLattice::start(["a"]).await else { return };
     let script = Script::new("exec /bin/sleep 600");
     let client = lattice.nats.client().await;
@@ -249,7 +255,7 @@ async fn one_that_says_it_is_unhealthy_is_not_called_and_its_message_is_told() {
     let answering = tokio::spawn(async move {
         let mut healthy = true;
         while let Some(check) = checks.next().await {
-            let message = (!healthy).then(|| "the disk is full".to_owned());
+            let message = (!healthy).then(|| "the disk is full: password=hunter2".to_owned());
             let answer = HealthResponse { healthy, message }.encode();
             client.publish(check.reply.expect("a question"), answer.into()).await.expect("an answer leaves");
             healthy = false;
@@ -259,6 +265,10 @@ async fn one_that_says_it_is_unhealthy_is_not_called_and_its_message_is_told() {
     operator.start_provider(&lattice.id("a"), &script.signed.reference()).await.expect("it answers");
     let counting = Counting::start(&lattice, "a", COUNTERS[0]).await;
     operator.put(&link(&counting.actor, &script.signed.id, KEYVALUE, &[])).await.expect("the link is noted");
-    refuses(&counting, "it says that it is unhealthy: the disk is full").await;
+    let told = refuses(&counting, "it says that it is unhealthy").await;
+    assert!(!told.contains("disk"), "why is not for callers: {told}");
+    let asked = AskWhy { actor: Some(counting.actor), contract: KEYVALUE.parse().ok(), ..AskWhy::default() };
+    let known = operator.control.why(&lattice.id("a"), &asked).await.expect("it says why").provider;
+    assert_eq!(known.and_then(|provider| provider.message).as_deref(), Some("the disk is full: password=[redacted]"));
     answering.abort();
 }

@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use claims::{KeyKind, KeyPair};
+use claims::{AccountId, KeyKind, KeyPair};
 
 use crate::{
     failure::{Failure, OrFail, Result},
@@ -21,6 +21,8 @@ use crate::{
 const EXTENSION: &str = "nk";
 /// Far more than a seed has; what is longer is something else.
 const MAX_SEED_TEXT: u64 = 4096;
+/// Key files that are looked at for accounts.
+const MAX_ACCOUNT_FILES: usize = 4096;
 
 /// A directory of seeds.
 #[derive(Debug, Clone)]
@@ -109,6 +111,19 @@ impl KeyStore {
         Ok(names)
     }
 
+    /// The accounts whose keys are here, as far as the files are this user's alone to write: what they sign is the user's
+    /// own.
+    pub fn accounts(&self) -> Vec<AccountId> {
+        let seeds = self.names().unwrap_or_default().into_iter().take(MAX_ACCOUNT_FILES);
+        seeds
+            .filter_map(|name| {
+                let path = self.directory.join(format!("{name}.{EXTENSION}"));
+                host::private::believed(&path, &fs::symlink_metadata(&path).ok()?).ok()?;
+                AccountId::try_from(read_any(&path).ok()??.public()).ok()
+            })
+            .collect()
+    }
+
     /// The key pair of the file `{name}.nk`, whatever its kind.
     ///
     /// # Errors
@@ -156,12 +171,15 @@ impl KeyStore {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.directory.join(format!("{name}.{EXTENSION}"))
+        let path = self.directory.join(format!("{name}.{EXTENSION}"));
+        close(&path);
+        path
     }
 
     /// Writes a new file. When another process was faster, its key is returned and ours is forgotten.
     fn create(&self, path: &Path, key: &KeyPair) -> Result<Option<KeyPair>> {
         create_private_dir(&self.directory)?;
+        host::private::directory(&self.directory).while_doing(|| "the key directory is not yours alone".to_owned())?;
         // Written aside and linked into place, so that nobody ever reads half a seed.
         let mut file = tempfile::Builder::new()
             .permissions(fs::Permissions::from_mode(0o600))
@@ -276,6 +294,15 @@ fn read_any(path: &Path) -> Result<Option<KeyPair>> {
     KeyPair::from_seed(text.trim()).while_doing(|| format!("`{}` does not hold a seed", path.display())).map(Some)
 }
 
+/// Takes a seed of a key directory from everybody else who could read it.
+fn close(path: &Path) {
+    let Ok(metadata) = fs::symlink_metadata(path) else { return };
+    if metadata.is_file() && metadata.permissions().mode() & 0o077 != 0 {
+        // Of another user, or on a file system without permissions: then it stays as it is.
+        let _ = fs::set_permissions(path, fs::Permissions::from_mode(0o600));
+    }
+}
+
 fn of_kind(key: KeyPair, kind: KeyKind, what: &str) -> Result<KeyPair> {
     if key.kind() == kind {
         return Ok(key);
@@ -313,6 +340,30 @@ mod tests {
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_to_string(file).unwrap().len(), 58, "the seed and nothing else");
         assert_eq!(store.names().unwrap(), ["echo_module"]);
+    }
+
+    #[test]
+    fn a_seed_that_others_could_read_is_closed_when_it_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = KeyStore::new(dir.path().join("keys"), true);
+        store.find_or_generate(None, KeyKind::Account, "user", &printer()).unwrap();
+        let file = dir.path().join("keys/user_account.nk");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        store.by_name("user_account").unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn accounts_are_those_of_account_keys_that_nobody_else_can_have_put_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = KeyStore::new(dir.path().join("keys"), true);
+        let key = store.find_or_generate(None, KeyKind::Account, "user", &printer()).unwrap();
+        store.find_or_generate(None, KeyKind::Module, "echo", &printer()).unwrap();
+        fs::write(dir.path().join("keys/broken_account.nk"), "SAX").unwrap();
+        let account = AccountId::try_from(key.public()).unwrap();
+        assert_eq!(store.accounts(), [account]);
+        fs::set_permissions(dir.path().join("keys/user_account.nk"), fs::Permissions::from_mode(0o666)).unwrap();
+        assert_eq!(store.accounts(), [], "anybody may have written it");
     }
 
     #[test]

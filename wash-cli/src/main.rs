@@ -34,6 +34,7 @@ mod resolve;
 mod revocations;
 mod signals;
 mod signing;
+mod trusted_issuers;
 mod units;
 mod watch;
 
@@ -42,6 +43,9 @@ use std::process::ExitCode;
 use crate::{cli::Cli, context::Context, failure::Failure, home::Home, output::Printer, parse::Asked};
 
 fn main() -> ExitCode {
+    if let Some(code) = host::guard::run_if_asked() {
+        return code;
+    }
     rustls::crypto::ring::default_provider().install_default().ok();
     let (printer, outcome) = match parse::command_line(std::env::args_os().collect()) {
         Ok(Asked::Shown) => return ExitCode::SUCCESS,

@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use crate::id::{AccountId, ProviderId};
 use crate::key::KeyPair;
 use crate::metadata::ProviderMetadata;
+use crate::revocation::Sha256 as Sha256Digest;
 use crate::token::{Claims, REVISION, TokenError, new_token_id};
 
 /// Name of the entry that holds the token.
@@ -50,6 +51,12 @@ impl Archive {
     /// What the claims say about the provider.
     pub fn metadata(&self) -> &ProviderMetadata {
         self.claims.metadata.as_ref().expect("an archive without metadata is refused when it is read")
+    }
+
+    /// The digests of the binaries that its claims name, whatever archive or signature they come in: by these a
+    /// revocation knows it again.
+    pub fn programs(&self) -> Vec<Sha256Digest> {
+        self.metadata().target_hashes.values().filter_map(|hash| Sha256Digest::from_hex(hash)).collect()
     }
 
     fn assemble(

@@ -45,6 +45,7 @@ mod jwt;
 mod key;
 mod metadata;
 mod nkey;
+pub mod ownership;
 pub mod revocation;
 mod token;
 pub mod wasm;

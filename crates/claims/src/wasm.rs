@@ -7,10 +7,12 @@
 
 mod actor;
 mod canonical;
+mod programs;
 mod sections;
 
 pub use actor::{ArtifactError, SignedActor, sign_actor, sign_actor_to, verify_actor};
 pub use canonical::{canonical_hash, canonical_len, canonicalize};
+pub use programs::{MAX_NESTED, MAX_NESTED_TIMES, Programs, programs};
 
 use sections::Sections;
 
@@ -78,6 +80,11 @@ pub enum WasmError {
         /// The bound.
         limit: usize,
     },
+    /// More is nested in it than is taken apart.
+    #[error(
+        "the component nests more than {MAX_NESTED} binaries, or the same bytes more than {MAX_NESTED_TIMES} times"
+    )]
+    NestsTooMuch,
     /// More than one claims section: which one counts would be a matter of taste.
     #[error("the binary carries more than one claims section: sign it again to replace them")]
     TwoClaims,
@@ -104,6 +111,7 @@ impl WasmError {
             Self::CutOff { .. } => "wasm_cut_off",
             Self::LengthOverflow { .. } => "wasm_length_overflow",
             Self::TooDeep { .. } => "wasm_too_deep",
+            Self::NestsTooMuch => "wasm_nests_too_much",
             Self::TwoClaims => "two_claims",
             Self::ClaimsNotText => "claims_not_text",
             Self::TokenTooLarge { .. } => "token_too_large",

@@ -14,8 +14,8 @@ pub use control::{ConfigKey, ControlRoot, ControlSubject, HostCommand, Subscript
 pub use permissions::{Permissions, Role};
 pub use rpc::RpcSubject;
 pub use store::{
-    LatticeKey, config_bucket, config_key, lattice_bucket, object_bucket, object_metadata, object_stream,
-    parse_config_key, request_object, response_object, revocation_bucket, revocation_key,
+    LatticeKey, config_bucket, config_key, is_owner_key, lattice_bucket, object_bucket, object_metadata, object_stream,
+    owned_by_key, owner_key, parse_config_key, request_object, response_object, revocation_bucket, revocation_key,
 };
 
 /// Why a text is not a subject, bucket key or subject prefix of the lattice.

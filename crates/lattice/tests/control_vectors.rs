@@ -99,7 +99,10 @@ fn check(exchange: &Exchange) {
         ControlSubject::Command(_, C::StartProvider) => request_round_trips::<StartProvider>(request),
         ControlSubject::Command(_, C::StopProvider) => request_round_trips::<StopProvider>(request),
         ControlSubject::Command(_, C::StopHost) => unreachable!("not captured"),
-        ControlSubject::PutRevocations | ControlSubject::GetRevocations | ControlSubject::AskWhy(_) => {
+        ControlSubject::PutRevocations
+        | ControlSubject::GetRevocations
+        | ControlSubject::PutOwner
+        | ControlSubject::AskWhy(_) => {
             unreachable!("ours, not theirs")
         }
         // The request of the first is not JSON, the others have none; their acks were read above.

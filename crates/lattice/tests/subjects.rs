@@ -61,6 +61,7 @@ fn control() -> impl Strategy<Value = ControlSubject> {
         entity().prop_map(ControlSubject::GetAllConfig),
         Just(ControlSubject::PutRevocations),
         Just(ControlSubject::GetRevocations),
+        Just(ControlSubject::PutOwner),
     ]
 }
 
@@ -205,6 +206,7 @@ fn control_subjects_are_spelled_as_other_hosts_spell_them() {
         (ControlSubject::GetAllConfig(ACTOR.to_owned()), format!("get.config.{ACTOR}")),
         (ControlSubject::PutRevocations, "revocations.put".to_owned()),
         (ControlSubject::GetRevocations, "revocations.get".to_owned()),
+        (ControlSubject::PutOwner, "owners.put".to_owned()),
     ] {
         assert_eq!(subject.render(&root), format!("wasmbus.ctl.l.{tail}"));
     }
@@ -230,6 +232,7 @@ fn subscriptions_and_queue_groups_are_those_of_other_hosts() {
             ("config.>".to_owned(), Some("config")),
             ("get.config.>".to_owned(), Some("get.config")),
             ("revocations.*".to_owned(), Some("revocations")), // ours alone
+            ("owners.*".to_owned(), Some("owners")),           // as well
         ]
         .into_iter()
         .map(|(tail, group)| (format!("{root}.{tail}"), group.map(|group| format!("{root}.{group}"))))
@@ -322,6 +325,18 @@ fn names_of_buckets_and_objects_are_those_of_other_hosts() {
     assert_eq!(subject::object_bucket(&lattice), "l");
     assert_eq!(subject::request_object("1-2"), "1-2");
     assert_eq!(subject::response_object("1-2"), "1-2-r");
+}
+
+#[test]
+fn an_ownership_record_has_a_key_of_its_own() {
+    let (actor, cluster) =
+        (PublicKey::from_raw(KeyKind::Module, [1; 32]), PublicKey::from_raw(KeyKind::Cluster, [2; 32]));
+    let key = subject::owner_key(&actor, &cluster);
+    assert_eq!(key, format!("OWNER_{actor}_{cluster}"));
+    assert!(subject::is_owner_key(&key));
+    assert_eq!(subject::owned_by_key(&key), Some(actor));
+    let list = subject::revocation_key(&cluster, "abc");
+    assert!(!subject::is_owner_key(&list) && subject::owned_by_key(&list).is_none());
 }
 
 #[test]

@@ -18,6 +18,9 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = host::guard::run_if_asked() {
+        return code;
+    }
     rustls::crypto::ring::default_provider().install_default().ok();
     let cli = Cli::parse();
     match executor().context("cannot start worker threads").and_then(|executor| executor.block_on(run(cli))) {

@@ -13,7 +13,7 @@ const CACHE_MIB: u64 = 2048;
 /// Registries and their cache, as flags and environment variables.
 #[derive(Debug, Clone, Args)]
 pub struct ArtifactArgs {
-    /// Refuse every artifact whose issuer is not named with `--allowed-issuer`, also when none is named.
+    /// Refuse every artifact whose issuer is not named with `--allowed-issuer`, also when none is named. Not with `any`.
     #[arg(long, env = "WASH_STRICT", num_args = 0..=1, default_value = "false", default_missing_value = "true",
           value_parser = clap::builder::BoolishValueParser::new())]
     pub strict: bool,

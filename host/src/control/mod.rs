@@ -10,6 +10,7 @@ mod inventory;
 mod labels;
 mod lifecycle;
 mod links;
+mod owners;
 mod registries;
 mod revocations;
 mod serve;
@@ -61,6 +62,7 @@ pub async fn dispatch(core: &Arc<Core>, subject: &str, body: &Bytes) -> Option<V
         ControlSubject::GetAllConfig(entity) => Some(config::get_all(core, &entity)),
         ControlSubject::PutRevocations => Some(encode(&revocations::put(core, body).await)),
         ControlSubject::GetRevocations => Some(revocations::get(core, body)),
+        ControlSubject::PutOwner => Some(encode(&owners::put(core, body).await)),
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use claims::{ActorId, PublicKey};
+use contracts::mask;
 use lattice::control::{
     Ack, ActorState, AskWhy, ForbiddenSubject, NatsState, PolicyState, ProviderState, WhyReply, decode, encode,
 };
@@ -115,7 +116,7 @@ async fn feels(core: &Core, provider: &RunningProvider) -> ProviderState {
         embedded: matches!(provider.home, Home::Embedded(_)),
         up,
         healthy: health.as_ref().map(|health| health.healthy),
-        message: health.and_then(|health| health.message),
+        message: health.and_then(|health| health.message).map(|message| mask::text(&message).into_owned()),
     }
 }
 

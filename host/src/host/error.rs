@@ -4,7 +4,10 @@ use std::{io, path::PathBuf};
 
 use lattice::client::ConnectError;
 
-use crate::{artifacts::ArtifactsError, identity::KeyFileError, state::replica::ReplicaError, twins::KeyInUse};
+use crate::{
+    artifacts::ArtifactsError, identity::KeyFileError, state::replica::ReplicaError, trust::private::NotPrivate,
+    twins::KeyInUse,
+};
 
 /// Why a host does not start.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +20,9 @@ pub enum HostError {
         /// The system's reason.
         source: io::Error,
     },
+    /// What it keeps or runs from is not this user's alone.
+    #[error("a host must be the only one who can change what it keeps and runs")]
+    NotPrivate(#[from] NotPrivate),
     /// Another host uses it.
     #[error("the state directory `{path}` is used by another host; choose another one with `--state-dir`")]
     StateDirInUse {

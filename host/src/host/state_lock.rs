@@ -1,10 +1,10 @@
 //! The lock on a state directory, so that two hosts never share one.
 //!
-//! Invariant: as long as a [`StateLock`] lives, no other host can take the directory; once it is dropped, one can at once.
+//! A directory is taken only if it is this user's alone (`trust::private`). Invariant: as long as a [`StateLock`] lives, no other host can take the directory; once it is dropped, one can at once.
 
 use std::{
     fs::{self, File, TryLockError},
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -12,6 +12,10 @@ use std::{
 use tokio::time::{Instant, sleep};
 
 use super::HostError;
+use crate::trust::private;
+
+/// What every state directory has.
+const LOCK: &str = "lock";
 
 /// How long a start waits for the lock. Others may have it for a moment: whoever asks [`is_in_use`], and a process that
 /// a host was just starting when it crashed.
@@ -25,9 +29,11 @@ impl StateLock {
     /// Takes the directory, which is made if it is not there. Dropping the future takes nothing.
     ///
     /// # Errors
-    /// [`HostError::StateDirInUse`] when another host has it, [`HostError::StateDir`] when it cannot be used at all.
+    /// [`HostError::StateDirInUse`] when another host has it, [`HostError::NotPrivate`] when it is not this user's alone,
+    /// [`HostError::StateDir`] when it cannot be used at all.
     pub(super) async fn take(directory: &Path) -> Result<Self, HostError> {
         let unusable = |source| HostError::StateDir { path: directory.to_owned(), source };
+        private::state_directory(directory, LOCK)?;
         let file = open(directory).map_err(unusable)?;
         let until = Instant::now() + PATIENCE;
         loop {
@@ -51,13 +57,11 @@ impl Drop for StateLock {
 }
 
 fn open(directory: &Path) -> std::io::Result<File> {
-    fs::create_dir_all(directory)?;
-    fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
-    fs::OpenOptions::new().create(true).write(true).truncate(false).open(lock_path(directory))
+    fs::OpenOptions::new().create(true).write(true).truncate(false).mode(0o600).open(lock_path(directory))
 }
 
 fn lock_path(directory: &Path) -> PathBuf {
-    directory.join("lock")
+    directory.join(LOCK)
 }
 
 /// Whether a host uses this state directory now.

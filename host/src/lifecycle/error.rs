@@ -3,7 +3,10 @@
 use claims::{ActorId, ArtifactError};
 use runtime::{LimitError, LoadError};
 
-use crate::{artifacts::FetchError, policy::PolicyError, state::revocations::Named, store::StoreError};
+use crate::{
+    artifacts::FetchError, policy::PolicyError, state::revocations::Named, store::StoreError,
+    trust::ownership::NotTheOwner,
+};
 
 /// Why an actor does not start, scale or update.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +40,9 @@ pub enum ActorError {
         /// The entry.
         named: Box<Named>,
     },
+    /// Its id belongs to another account.
+    #[error(transparent)]
+    Owner(#[from] NotTheOwner),
     /// It cannot be compiled or linked.
     #[error("`{reference}` cannot be loaded")]
     Load {
@@ -105,6 +111,7 @@ impl ActorError {
             Self::Artifact { source, .. } => source.code(),
             Self::UntrustedIssuer { .. } => "untrusted_issuer",
             Self::Revoked { .. } => "revoked",
+            Self::Owner(error) => error.code(),
             Self::Load { source, .. } => source.code(),
             Self::Policy(error) => error.code(),
             Self::Limits { .. } => "limits_refused",
@@ -123,6 +130,7 @@ impl ActorError {
     pub fn actor(&self) -> Option<ActorId> {
         match self {
             Self::UntrustedIssuer { actor, .. } => Some(*actor),
+            Self::Owner(NotTheOwner::Other { subject, .. }) => (*subject).try_into().ok(),
             Self::Revoked { named, .. } => named.revoked.to_string().parse().ok(),
             _ => None,
         }

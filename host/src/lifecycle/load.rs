@@ -1,4 +1,4 @@
-//! From a reference to an actor that could serve: fetch → verify → trust → not revoked → compile → claims.
+//! From a reference to an actor that could serve: fetch → verify → trust → not revoked → owner → compile → claims.
 //!
 //! Of a precompiled artifact all but the last step see the wasm it was made from: that is what somebody signed.
 
@@ -20,6 +20,7 @@ use crate::{
     metrics::{ActorCalls, StartStep},
     router::ActorOutbound,
     state::revocations::Provenance,
+    trust::ownership,
 };
 
 /// An actor that was fetched and may run here.
@@ -40,19 +41,23 @@ pub(super) async fn fetch_verified(core: &Core, reference: &ArtifactRef) -> Resu
     let precompiled = original.len() < bytes.len();
     let verify = move || {
         let digest = precompiled.then(|| Sha256::of(&original));
-        (wasm::verify_actor(&original, unix_now()), digest)
+        let verified = wasm::verify_actor(&original, unix_now());
+        (verified.and_then(|signed| Ok((signed, wasm::programs(&original)?.all()))), digest)
     };
     let (verified, digest) = tokio::task::spawn_blocking(verify).await.map_err(|_| ActorError::Interrupted)?;
     // Whoever revoked the wasm did not know what it would be compiled to.
     digests.extend(digest);
     let refused = |source| ActorError::Artifact { reference: reference.as_str().to_owned(), source: Box::new(source) };
-    let signed = verified.map_err(refused)?;
+    let (signed, programs) = verified.map_err(refused)?;
+    // However it is wrapped and whoever signed it, it is the program that was revoked.
+    digests.extend(programs);
     if !core.trusts(&signed.issuer) {
         return Err(ActorError::UntrustedIssuer { actor: signed.id, issuer: signed.issuer.to_string() });
     }
     let subject = signed.id.public_key();
     let provenance = Provenance { issuer: signed.issuer, subject, digests };
     check_not_revoked(core, reference.as_str(), &provenance)?;
+    ownership::check(core, subject, signed.issuer)?;
     core.metrics.started(StartStep::Verify, began);
     Ok(Verified { signed, provenance, bytes })
 }
@@ -87,6 +92,7 @@ pub(super) async fn load(
         }
         code => tracing::debug!(actor = %signed.id, ?code, "code at hand"),
     }
+    ownership::claim(core, signed.id.public_key(), signed.issuer).await?;
     core.store_claims(StoredClaims::Actor(StoredActor::new(signed.id, signed.issuer, &signed.claims))).await?;
     let barred = Barred::default();
     let calls = Arc::new(ActorCalls::new(core.tracer.clone()));

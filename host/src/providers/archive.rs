@@ -13,6 +13,8 @@ use std::{
 use bytes::Bytes;
 use claims::archive::{self, Archive, Limits};
 
+use crate::trust::private;
+
 /// Why an archive cannot be run here.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
@@ -29,7 +31,35 @@ pub enum ArchiveError {
     },
 }
 
+/// An archive whose signature, hashes and times hold; nothing of it is on disk.
+#[derive(Debug)]
+pub struct Verified {
+    archive: Archive,
+    hash: String,
+}
+
+impl Verified {
+    /// The archive, with the binary for this machine.
+    #[must_use]
+    pub fn archive(&self) -> &Archive {
+        &self.archive
+    }
+
+    /// Stores its executable. Blocks for disk writes.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Store`].
+    pub fn store(mut self, directory: &Path) -> Result<Unpacked, ArchiveError> {
+        let binary = self.archive.targets.remove(&archive::native_target());
+        let binary = binary.expect("an archive that was read for a target has it");
+        let path = directory.join(&self.hash);
+        store(&path, &binary).map_err(|source| ArchiveError::Store { path: path.clone(), source })?;
+        Ok(Unpacked { archive: self.archive, executable: path })
+    }
+}
+
 /// A verified archive and its executable for this machine.
+#[derive(Debug)]
 pub struct Unpacked {
     /// The archive, without its binaries.
     pub archive: Archive,
@@ -37,19 +67,16 @@ pub struct Unpacked {
     pub executable: PathBuf,
 }
 
-/// Verifies an archive and stores its executable. Blocks for hashing and disk writes.
+/// Verifies an archive. Blocks for hashing.
 ///
 /// # Errors
 /// [`ArchiveError`].
-pub fn unpack(bytes: &Bytes, directory: &Path, now: u64) -> Result<Unpacked, ArchiveError> {
+pub fn verify(bytes: &Bytes, now: u64) -> Result<Verified, ArchiveError> {
     let target = archive::native_target();
-    let mut archive = archive::read_target(bytes, &target, Limits::default())?;
+    let archive = archive::read_target(bytes, &target, Limits::default())?;
     archive.check_times(now)?;
-    let binary = archive.targets.remove(&target).expect("an archive that was read for a target has it");
-    let hash = archive.claims.metadata.as_ref().and_then(|metadata| metadata.target_hashes.get(&target)).cloned();
-    let path = directory.join(hash.unwrap_or_default().to_lowercase());
-    store(&path, &binary).map_err(|source| ArchiveError::Store { path: path.clone(), source })?;
-    Ok(Unpacked { archive, executable: path })
+    let hash = archive.metadata().target_hashes.get(&target).cloned().unwrap_or_default().to_lowercase();
+    Ok(Verified { archive, hash })
 }
 
 fn store(path: &Path, binary: &[u8]) -> io::Result<()> {
@@ -57,7 +84,7 @@ fn store(path: &Path, binary: &[u8]) -> io::Result<()> {
         return Ok(());
     }
     let directory = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(directory)?;
+    private::directory(directory).map_err(io::Error::other)?;
     let mut file = tempfile::NamedTempFile::new_in(directory)?;
     file.write_all(binary)?;
     file.as_file().set_permissions(fs::Permissions::from_mode(0o700))?;

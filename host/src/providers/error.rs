@@ -3,7 +3,12 @@
 use claims::ProviderId;
 
 use super::archive;
-use crate::{artifacts::FetchError, policy::PolicyError, state::revocations::Named};
+use crate::{
+    artifacts::FetchError,
+    policy::PolicyError,
+    state::revocations::Named,
+    trust::{native::UntrustedNative, ownership::NotTheOwner},
+};
 
 /// Why a provider does not start.
 #[derive(Debug, thiserror::Error)]
@@ -22,14 +27,12 @@ pub enum StartProviderError {
         /// The link name.
         link_name: String,
     },
-    /// Its issuer is not trusted.
-    #[error("`{id}` is signed by `{issuer}`, which this host does not trust; allow it with `--allowed-issuer`")]
-    UntrustedIssuer {
-        /// The provider.
-        id: ProviderId,
-        /// Who signed it.
-        issuer: String,
-    },
+    /// Its issuer is not trusted with native code.
+    #[error(transparent)]
+    UntrustedIssuer(#[from] UntrustedNative),
+    /// Its id belongs to another account.
+    #[error(transparent)]
+    Owner(#[from] NotTheOwner),
     /// A revocation list names it.
     #[error("`{reference}` is refused: {named}")]
     Revoked {
@@ -65,7 +68,8 @@ impl StartProviderError {
             Self::Fetch(error) => error.code(),
             Self::Archive(_) => "archive_refused",
             Self::AlreadyRunning { .. } => "already_running",
-            Self::UntrustedIssuer { .. } => "untrusted_issuer",
+            Self::UntrustedIssuer(_) => "untrusted_issuer",
+            Self::Owner(error) => error.code(),
             Self::Revoked { .. } => "revoked",
             Self::Policy(error) => error.code(),
             Self::NeedsNats { .. } => "needs_nats",

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use contracts::mask;
 use lattice::{
     HealthResponse,
     event::{EventData, HealthCheck},
@@ -69,10 +70,13 @@ fn judge(core: &Core, provider: &RunningProvider, answer: Option<&Health>, misse
     // Without a broker nobody can answer, nor be called.
     let connected = core.broker.as_ref().is_some_and(|broker| *broker.calls.connected.borrow());
     match answer {
-        Some(Health { healthy: true, .. }) => provider.set_trouble(None),
+        Some(Health { healthy: true, .. }) => _ = provider.set_trouble(None),
         Some(Health { message, .. }) => {
-            let message = message.as_deref().unwrap_or("no reason given");
-            provider.set_trouble(Some(format!("it says that it is unhealthy: {message}")));
+            // Why is for whoever runs it; it may name servers and accounts. Callers hear that it is so.
+            let message = message.as_deref().map_or("no reason given".into(), mask::text);
+            if provider.set_trouble(Some("it says that it is unhealthy".to_owned())) {
+                tracing::warn!(provider = %provider.spec.id, %message, "provider says that it is unhealthy");
+            }
         }
         None if missed >= SILENT_AFTER && connected => {
             provider.set_trouble(Some(format!("it is unhealthy: it did not answer {missed} health checks in a row")));

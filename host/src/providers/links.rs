@@ -10,6 +10,7 @@ use std::{
 };
 
 use claims::ActorId;
+use contracts::mask;
 use lattice::{
     Link,
     control::Ack,
@@ -94,11 +95,13 @@ async fn put(core: &Core, provider: &RunningProvider, link: &Arc<Link>, before: 
         Home::Embedded(embedded) => embedded.put_link(link).await.err(),
         Home::Process(_) => put_in_process(core, provider, link, before.filter(|before| *before != link)).await,
     };
-    match refused {
-        None => Outcome::Served,
-        Some(LinkRefused::Values(error)) => Outcome::Refused { retry: false, reason: error.to_string() },
-        Some(LinkRefused::Unavailable { reason }) => Outcome::Refused { retry: true, reason },
-    }
+    let (retry, reason) = match refused {
+        None => return Outcome::Served,
+        Some(LinkRefused::Values(error)) => (false, error.to_string()),
+        Some(LinkRefused::Unavailable { reason }) => (true, reason),
+    };
+    // It may repeat the values that it does not like.
+    Outcome::Refused { retry, reason: mask::text(&reason).into_owned() }
 }
 
 /// Gives a link to a process. `before` is what it has in its place, which providers of ours replace without a gap; those of

@@ -159,9 +159,12 @@ impl RunningProvider {
         self.healthy.load(Ordering::Relaxed)
     }
 
-    /// Says why calls are not to be made for now, or that they are again.
-    fn set_trouble(&self, trouble: Option<String>) {
-        *self.trouble.write().unwrap_or_else(PoisonError::into_inner) = trouble;
+    /// Says why calls are not to be made for now, in words for callers, or that they are again. Whether that is news.
+    fn set_trouble(&self, trouble: Option<String>) -> bool {
+        let mut now = self.trouble.write().unwrap_or_else(PoisonError::into_inner);
+        let is_news = *now != trouble;
+        *now = trouble;
+        is_news
     }
 
     /// A call was not answered in time: its health is asked for now rather than later.

@@ -2,7 +2,7 @@
 //!
 //! A child that ends by itself is started again with back-off and gets all its links in its host data. While it is
 //! down, calls to it fail at once and say why; one that ends again and again is a crash loop, and is called so. Invariant:
-//! when [`Process::stopped`] resolves, neither the child nor any process of its group is left.
+//! when [`Process::stopped`] resolves, neither the child nor anything below it is left (`guard`).
 
 use std::{
     path::PathBuf,
@@ -17,11 +17,14 @@ use lattice::{
     subject::RpcSubject,
 };
 use provider_sdk::DATA_DIR;
-use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::{io::AsyncWriteExt, process::Child, sync::watch};
+use tokio::{io::AsyncWriteExt, sync::watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{ProviderSpec, last_words::LastWords, launcher};
+use super::{
+    ProviderSpec,
+    last_words::LastWords,
+    launcher::{self, Launched},
+};
 use crate::core::Core;
 
 const FIRST_DELAY: Duration = Duration::from_millis(100);
@@ -46,23 +49,42 @@ struct Condition {
     since: Option<Instant>,
     /// How often in a row it ended soon after its start.
     ends: u32,
-    /// How it ended last, and what it said last.
-    how: String,
+    /// How it ended last.
+    status: String,
+    /// What it said last, for operators: it may be about servers and accounts that are none of a caller's business.
+    words: Option<String>,
 }
 
 impl Condition {
-    /// Why it cannot be called.
+    /// Why it cannot be called, for whoever calls it.
     fn reason(&self) -> String {
-        let Self { ends, how, .. } = self;
-        if *ends >= CRASH_LOOP {
+        self.sentence(&self.status)
+    }
+
+    /// The same for whoever runs it.
+    fn told(&self) -> String {
+        self.sentence(&self.end())
+    }
+
+    fn sentence(&self, how: &str) -> String {
+        let ends = self.ends;
+        if ends >= CRASH_LOOP {
             return format!("crash loop: its process ended {ends} times in a row, last with {how}");
         }
         format!("its process ended with {how} and is being restarted")
     }
+
+    /// How it ended, with what it said.
+    fn end(&self) -> String {
+        match &self.words {
+            Some(words) => format!("{}, and the words `{words}`", self.status),
+            None => self.status.clone(),
+        }
+    }
 }
 
 impl Process {
-    /// Why the child cannot be called now; none while it runs.
+    /// Why the child cannot be called now, for its callers; none while it runs.
     #[must_use]
     pub fn down(&self) -> Option<String> {
         let condition = self.condition.borrow();
@@ -75,11 +97,11 @@ impl Process {
         self.condition.borrow().since.is_some_and(|since| since.elapsed() < super::start::FIRST_ANSWER_WITHIN)
     }
 
-    /// How the child ended, if it has since it was started or last ran well.
+    /// How the child ended, for operators, if it has since it was started or last ran well.
     #[must_use]
     pub fn has_ended(&self) -> Option<String> {
         let condition = self.condition.borrow();
-        (condition.ends > 0).then(|| condition.how.clone())
+        (condition.ends > 0).then(|| condition.end())
     }
 
     /// Resolves when the supervisor has ended and the child is gone.
@@ -119,19 +141,8 @@ struct Supervisor {
 
 /// A child, and what it says.
 struct Running {
-    child: Child,
+    child: Launched,
     words: LastWords,
-    group: Option<Pid>,
-}
-
-impl Drop for Running {
-    /// What the child has started is in its group.
-    fn drop(&mut self) {
-        if let Some(group) = self.group {
-            // Fails when nobody is left in it.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-    }
 }
 
 impl Supervisor {
@@ -141,7 +152,7 @@ impl Supervisor {
         while let Some(mut running) = child.take() {
             let started = Instant::now();
             let status = tokio::select! {
-                status = running.child.wait() => status.ok(),
+                status = running.child.ended() => status,
                 () = self.stop.cancelled() => {
                     self.shut_down(running).await;
                     return;
@@ -157,23 +168,22 @@ impl Supervisor {
 
     async fn report_end(&self, started: Instant, status: Option<ExitStatus>, mut running: Running) {
         self.core.metrics.provider_restarts(self.spec.id, self.spec.link_name.clone());
-        let how = status.map_or_else(|| "unknown status".to_owned(), |status| status.to_string());
-        let how = match running.words.take().await {
-            Some(words) => format!("{how}, and the words `{words}`"),
-            None => how,
-        };
+        let status = status.map_or_else(|| "unknown status".to_owned(), |status| status.to_string());
+        let words = running.words.take().await;
         self.condition.send_modify(|condition| {
             condition.ends = if started.elapsed() > STABLE_AFTER { 1 } else { condition.ends.saturating_add(1) };
             condition.up = false;
-            condition.how = how;
+            condition.status = status;
+            condition.words = words;
         });
         let condition = self.condition.borrow().clone();
-        let (reason, spec) = (condition.reason(), &self.spec);
+        let (reason, spec) = (condition.told(), &self.spec);
         if condition.ends == CRASH_LOOP {
             tracing::error!(provider = %spec.id, link_name = %spec.link_name, %reason, "provider is in a crash loop");
         } else {
             tracing::warn!(provider = %spec.id, link_name = %spec.link_name, %reason, "provider process ended");
         }
+        self.core.failures.provider_ended(spec.id, &spec.link_name, &reason);
         self.core.emit(EventData::ProviderStopped(ProviderStopped {
             host_id: self.core.identity.host_id,
             public_key: spec.id,
@@ -212,21 +222,23 @@ impl Supervisor {
     }
 
     async fn launch(&self) -> Result<Running, String> {
-        let mut command = std::process::Command::new(&self.executable);
         let otel = self.otel_config();
-        command
-            .env_clear()
-            .env("OTEL_TRACES_EXPORTER", otel.traces_exporter.unwrap_or_default())
-            .env("OTEL_EXPORTER_OTLP_ENDPOINT", otel.exporter_otlp_endpoint.unwrap_or_default())
-            .envs(std::env::var("RUST_LOG").map(|filter| ("RUST_LOG", filter)))
-            .stdout(Stdio::inherit())
-            .stderr(Stdio::piped());
+        let prepare = |command: &mut std::process::Command| {
+            command
+                .env_clear()
+                .env("OTEL_TRACES_EXPORTER", otel.traces_exporter.unwrap_or_default())
+                .env("OTEL_EXPORTER_OTLP_ENDPOINT", otel.exporter_otlp_endpoint.unwrap_or_default())
+                .envs(std::env::var("RUST_LOG").map(|filter| ("RUST_LOG", filter)))
+                .stdout(Stdio::inherit())
+                .stderr(Stdio::piped());
+        };
         let line = self.host_data()?.to_stdin_line();
-        let mut child =
-            launcher::spawn(command).await.map_err(|error| format!("cannot start the provider: {error}"))?;
-        let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        let words = LastWords::follow(child.stderr.take());
-        if let Some(mut stdin) = child.stdin.take() {
+        let mut child = launcher::spawn(self.executable.as_os_str(), prepare)
+            .await
+            .map_err(|error| format!("cannot start the provider: {error}"))?;
+        let (stdin, stderr) = child.take_streams();
+        let words = LastWords::follow(stderr);
+        if let Some(mut stdin) = stdin {
             // A child that does not read its stdin is noticed by its exit or its health, not here.
             let written = tokio::time::timeout(Duration::from_secs(5), stdin.write_all(line.as_bytes())).await;
             if !matches!(written, Ok(Ok(()))) {
@@ -237,7 +249,7 @@ impl Supervisor {
             condition.up = true;
             condition.since = Some(Instant::now());
         });
-        Ok(Running { child, words, group })
+        Ok(Running { child, words })
     }
 
     fn host_data(&self) -> Result<HostData, String> {
@@ -287,13 +299,13 @@ impl Supervisor {
             let ask = broker.ask(subject.render(&self.core.config.lattice), request.into(), grace);
             let exit = async {
                 ask.await;
-                child.wait().await
+                child.ended().await
             };
             if tokio::time::timeout(grace, exit).await.is_err() {
                 tracing::warn!(provider = %self.spec.id, ?grace, "provider process does not end when asked; killing it");
             }
         }
-        child.kill().await.ok();
+        child.end().await;
         self.condition.send_modify(|condition| condition.up = false);
     }
 }

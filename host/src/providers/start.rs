@@ -26,6 +26,7 @@ use crate::{
     reason::reason,
     revocations::own_issuer,
     state::revocations::{Named, Provenance},
+    trust::{native, ownership},
 };
 
 /// How long a new process may take until its first health answer.
@@ -125,19 +126,21 @@ async fn start_process(
     command: StartProvider,
 ) -> Result<Arc<RunningProvider>, StartProviderError> {
     let Fetched { bytes, digests } = core.artifacts.fetch(reference).await?;
-    let directory = core.config.state_dir.join("cache").join("providers");
-    let unpacked = tokio::task::spawn_blocking(move || archive::unpack(&bytes, &directory, unix_now()))
-        .await
-        .map_err(|_| StartProviderError::Failed { reason: "unpacking was interrupted".to_owned() })??;
-    let archive = unpacked.archive;
-    if !core.trusts(&archive.issuer) {
-        return Err(StartProviderError::UntrustedIssuer { id: archive.id, issuer: archive.issuer.to_string() });
-    }
-    let provenance = Provenance { issuer: archive.issuer, subject: archive.id.public_key(), digests };
+    let verified = blocking(move || archive::verify(&bytes, unix_now())).await??;
+    let archive = verified.archive();
+    let (issuer, subject) = (archive.issuer, archive.id.public_key());
+    native::check(core, archive.id, issuer).await?;
+    let digests = digests.into_iter().chain(archive.programs()).collect();
+    let provenance = Provenance { issuer, subject, digests };
     check_not_revoked(core, reference.as_str(), &provenance)?;
+    ownership::check(core, subject, issuer)?;
     if core.broker.is_none() {
         return Err(StartProviderError::NeedsNats { reference: reference.as_str().to_owned() });
     }
+    // On disk only what may run.
+    let directory = core.config.state_dir.join("cache").join("providers");
+    let unpacked = blocking(move || verified.store(&directory)).await??;
+    let archive = unpacked.archive;
     let metadata = archive.claims.metadata.unwrap_or_default();
     let name = metadata.name.clone().unwrap_or_default();
     let version = metadata.ver.clone().unwrap_or_default();
@@ -157,6 +160,7 @@ async fn start_process(
     refuse_second(core, &spec)?;
     policy::may_start_provider(core, &spec.id, archive.issuer, &spec.contract, &spec.link_name).await?;
     let stored = stored_claims(&spec, &version, archive.issuer);
+    ownership::claim(core, subject, issuer).await?;
     let stop = tokio_util::sync::CancellationToken::new();
     let child = process::start(core, spec.clone(), unpacked.executable, stop.clone()).await;
     let child = child.map_err(|reason| StartProviderError::Failed { reason })?;
@@ -166,6 +170,11 @@ async fn start_process(
         return Err(error);
     }
     announce(core, provider, stored).await
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StartProviderError> {
+    let interrupted = |_| StartProviderError::Failed { reason: "unpacking was interrupted".to_owned() };
+    tokio::task::spawn_blocking(work).await.map_err(interrupted)
 }
 
 /// Waits for the first health answer; a process that ends before it, or never gives one, has not started. Without a broker

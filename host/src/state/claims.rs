@@ -12,6 +12,8 @@ use lattice::stored_claims::StoredClaims;
 #[derive(Default)]
 pub struct ClaimsCache {
     by_subject: DashMap<PublicKey, Arc<StoredClaims>>,
+    /// Who signed what was seen first. Kept when claims are deleted.
+    first: DashMap<PublicKey, AccountId>,
     aliases: DashMap<String, ActorId>,
 }
 
@@ -22,6 +24,7 @@ impl ClaimsCache {
             self.register_alias(actor.call_alias.as_deref().unwrap_or_default(), actor.id);
         }
         let subject = claims.subject();
+        self.first.entry(subject).or_insert_with(|| claims.issuer());
         let claims = Arc::new(claims);
         let previous = self.by_subject.insert(subject, claims.clone());
         previous.as_ref() != Some(&claims)
@@ -56,13 +59,19 @@ impl ClaimsCache {
     /// The account that signed what has a public key.
     #[must_use]
     pub fn issuer(&self, subject: &PublicKey) -> Option<AccountId> {
-        self.get(subject).map(|claims| issuer_of(&claims))
+        self.get(subject).map(|claims| claims.issuer())
+    }
+
+    /// The account that signed what was seen first of a public key, since this host has the state it has.
+    #[must_use]
+    pub fn first_issuer(&self, subject: &PublicKey) -> Option<AccountId> {
+        self.first.get(subject).map(|issuer| *issuer)
     }
 
     /// Whether the lattice has seen anything an account signed.
     #[must_use]
     pub fn knows_issuer(&self, account: &AccountId) -> bool {
-        self.by_subject.iter().any(|claims| issuer_of(claims.value()) == *account)
+        self.by_subject.iter().any(|claims| claims.value().issuer() == *account)
     }
 
     /// The actor a call alias names.
@@ -86,12 +95,5 @@ impl ClaimsCache {
         let mut entries: Vec<_> = self.by_subject.iter().map(|entry| (*entry.key(), entry.value().clone())).collect();
         entries.sort_by_key(|(subject, _)| *subject);
         entries.into_iter().map(|(_, claims)| claims.to_row()).collect()
-    }
-}
-
-fn issuer_of(claims: &StoredClaims) -> AccountId {
-    match claims {
-        StoredClaims::Actor(actor) => actor.issuer,
-        StoredClaims::Provider(provider) => provider.issuer,
     }
 }

@@ -6,6 +6,7 @@
 pub mod claims;
 pub mod links;
 pub mod merge;
+pub mod owners;
 pub mod replica;
 pub mod revocations;
 pub mod scale;

@@ -5,6 +5,8 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -254,6 +256,9 @@ impl Replica {
 }
 
 fn open(path: &Path) -> Result<Database, ReplicaError> {
+    // Before anything is in it: link values may be passwords.
+    let private = fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+    private.map_err(redb::Error::Io)?;
     Ok(Database::builder().set_cache_size(1 << 20).create(path)?)
 }
 

@@ -7,7 +7,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use lattice::{LatticeId, subject::revocation_bucket};
+use lattice::{
+    LatticeId,
+    subject::{is_owner_key, revocation_bucket},
+};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +25,7 @@ use crate::{
 };
 
 /// Longest wait for the broker's word about one write.
-const CONFIRM_WITHIN: Duration = Duration::from_millis(1500);
+pub(super) const CONFIRM_WITHIN: Duration = Duration::from_millis(1500);
 
 /// The task's own side.
 pub struct Owner {
@@ -246,6 +249,7 @@ impl Owner {
         match command {
             Command::Write(write) => self.write(write).await,
             Command::Revoke(revoke) => self.revoke(revoke).await,
+            Command::Own(own) => Box::pin(self.own(own)).await,
         }
     }
 
@@ -300,7 +304,7 @@ impl Owner {
         Some(Local { value, revision, written_ms: now_ms(), pending: true, replaced })
     }
 
-    async fn follow(&mut self, update: Result<(Bucket, Update), BucketError>) {
+    pub(super) async fn follow(&mut self, update: Result<(Bucket, Update), BucketError>) {
         let (bucket, update) = match update {
             Ok(update) => update,
             Err(error) => {
@@ -312,6 +316,9 @@ impl Owner {
                 return;
             }
         };
+        if bucket == Bucket::Revocations && is_owner_key(&update.key) {
+            return self.follow_owner(update).await;
+        }
         if bucket == Bucket::Revocations {
             return self.follow_revocations(update).await;
         }

@@ -10,6 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use claims::revocation::SignedRevocations;
+use lattice::subject::is_owner_key;
 
 use super::{Owner, Revoke, RevokeError, StoreError, confirmed, owner::SyncError};
 use crate::{
@@ -26,7 +27,7 @@ const BUCKET: Bucket = Bucket::Revocations;
 /// The lists of the replica, as far as they are believed today.
 pub(super) fn load(trust: &Trust, kept: &BTreeMap<String, Local>) -> Revocations {
     let mut revocations = Revocations::default();
-    for (key, entry) in kept {
+    for (key, entry) in kept.iter().filter(|(key, _)| !is_owner_key(key)) {
         let Some(token) = &entry.value else { continue };
         match trust.judge_kept(key, token) {
             // Which of two numbers is in force does not depend on the order.
@@ -104,10 +105,14 @@ impl Owner {
     /// Joins what the bucket holds with what is known here, then makes the bucket hold what is in force.
     pub(super) async fn sync_revocations(&mut self, buckets: &mut Buckets) -> Result<(), SyncError> {
         let snapshot = buckets.snapshot(BUCKET).await?;
-        let mut held = BTreeMap::new();
+        let (mut held, mut owned) = (BTreeMap::new(), BTreeMap::new());
         let (mut lists, mut judged) = (Vec::new(), BTreeSet::new());
         for (key, remote) in snapshot.entries {
             let Some(token) = remote.value else { continue };
+            if is_owner_key(&key) {
+                owned.insert(key, token);
+                continue;
+            }
             if let Some(signed) = self.judge(&key, &token).await {
                 judged.insert(key.clone());
                 lists.push(signed);
@@ -125,7 +130,7 @@ impl Owner {
         for key in upkeep.remove {
             buckets.delete(BUCKET, &key).await?;
         }
-        Ok(())
+        self.sync_owners(buckets, &owned).await
     }
 
     /// One change of the bucket.

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use crate::state::{
     claims::ClaimsCache,
     links::{LinkChange, Links},
+    owners::Owners,
     replica::Bucket,
     revocations::Revocations,
 };
@@ -29,6 +30,8 @@ pub struct Tables {
     pub claims: ClaimsCache,
     /// Configuration by KV key.
     pub config: RwLock<BTreeMap<String, Bytes>>,
+    /// To whom actors and providers belong.
+    pub owners: Owners,
     pub(super) revocations: watch::Sender<Arc<Revocations>>,
 }
 
@@ -50,6 +53,15 @@ pub enum Effect {
         key: String,
         /// Set, or deleted.
         set: bool,
+    },
+    /// Claims name another account than the one that an actor or provider belongs to.
+    ForeignClaims {
+        /// The actor or provider.
+        subject: claims::PublicKey,
+        /// Whose it is.
+        owner: claims::AccountId,
+        /// Who signed what was loaded somewhere.
+        issuer: claims::AccountId,
     },
 }
 
@@ -104,7 +116,7 @@ impl Tables {
             (Some(LatticeKey::Link(id)), None) => self.links.delete(&id),
             (Some(LatticeKey::Claims(subject)), value) => {
                 self.apply_claims(key, &subject, value);
-                return None;
+                return self.foreign_claims(subject).filter(|_| !replayed || self.owners.get(&subject).is_none());
             }
             (None, _) => {
                 tracing::debug!(%key, "lattice state of a kind this host does not know");
@@ -123,6 +135,18 @@ impl Tables {
             Ok(_) => tracing::error!(%key, "ignoring claims whose key does not match their subject"),
             Err(error) => tracing::error!(%key, %error, "ignoring undecodable claims"),
         }
+    }
+
+    fn foreign_claims(&self, subject: claims::PublicKey) -> Option<Effect> {
+        let (issuer, owner) = (self.claims.issuer(&subject)?, self.owner(&subject)?);
+        (issuer != owner).then_some(Effect::ForeignClaims { subject, owner, issuer })
+    }
+
+    /// The account that an actor or provider belongs to: by its record, else the first that its claims were seen to name.
+    #[must_use]
+    pub fn owner(&self, subject: &claims::PublicKey) -> Option<claims::AccountId> {
+        let recorded = self.owners.get(subject).map(|record| record.content.owner);
+        recorded.or_else(|| self.claims.first_issuer(subject))
     }
 
     fn apply_config(&self, key: &str, value: Option<&Bytes>) -> Option<Effect> {

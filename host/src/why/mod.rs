@@ -11,9 +11,9 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use claims::ActorId;
+use claims::{ActorId, ProviderId};
 use contracts::CallError;
-use lattice::{control::FailureRecord, event::EventData};
+use lattice::{LinkName, control::FailureRecord, event::EventData};
 
 pub use self::peer::Peer;
 use crate::core::unix_now;
@@ -76,12 +76,14 @@ impl Failures {
                 let peer = Peer::link(served.contract_id.as_str(), served.link_name.as_str());
                 self.forget(&served.actor_id, &peer, "link_refused");
             }
-            EventData::ProviderStopped(stopped) if stopped.reason.starts_with("process ended") => {
-                let peer = Peer::Provider { id: stopped.public_key, link_name: stopped.link_name.to_string() };
-                remember(&mut self.lock().starts, failure(peer, "provider_dead", &stopped.reason), MOST_STARTS);
-            }
             _ => {}
         }
+    }
+
+    /// The process of a provider ended by itself.
+    pub fn provider_ended(&self, id: ProviderId, link_name: &LinkName, reason: &str) {
+        let peer = Peer::Provider { id, link_name: link_name.to_string() };
+        remember(&mut self.lock().starts, failure(peer, "provider_dead", reason), MOST_STARTS);
     }
 
     /// Those about an actor, a reference or a provider, newest first.

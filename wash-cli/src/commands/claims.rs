@@ -4,6 +4,7 @@ mod revocations;
 mod revoke;
 mod sign;
 mod token;
+mod transfer;
 
 use clap::{Args, Subcommand};
 
@@ -34,6 +35,10 @@ pub enum ClaimsCommand {
     Revoke(revoke::RevokeArgs),
     /// Give trust again to what was revoked
     Unrevoke(revoke::UnrevokeArgs),
+    /// Let an actor or provider belong to another account: hosts run an id for the account that signed it first
+    ///
+    /// Example: wash claims transfer actor echo --to AC6G…
+    Transfer(transfer::TransferArgs),
     /// List what is revoked in the lattice, by whom and why
     Revocations(revocations::RevocationsArgs),
 }
@@ -49,6 +54,7 @@ pub async fn run(command: ClaimsCommand, context: &Context) -> Result<Output> {
         ClaimsCommand::Token(command) => token::run(*command, context),
         ClaimsCommand::Revoke(args) => revoke::revoke(&args, context).await,
         ClaimsCommand::Unrevoke(args) => revoke::unrevoke(&args, context).await,
+        ClaimsCommand::Transfer(args) => transfer::run(&args, context).await,
         ClaimsCommand::Revocations(args) => revocations::run(&args, context).await,
     }
 }

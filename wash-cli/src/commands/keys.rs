@@ -1,15 +1,16 @@
-//! `wash keys`: make keys, bring keys along, and show what is in the key directory.
+//! `wash keys`: make keys, bring keys along, show what is in the key directory, and whose native code may run here.
 
 use std::path::PathBuf;
 
-use claims::{KeyKind, KeyPair};
+use claims::{AccountId, KeyKind, KeyPair};
 use clap::{Args, Subcommand};
 
 use crate::{
     context::Context,
     failure::Result,
     keystore::{self, KeyStore},
-    output::Output,
+    output::{Output, table},
+    trusted_issuers::TrustedIssuers,
 };
 
 /// `wash keys`.
@@ -42,6 +43,26 @@ pub enum KeysCommand {
         /// Seed, or a file that holds one [default: standard input]
         #[arg(value_name = "SEED|FILE")]
         seed: Option<String>,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Let an account's native code run on this user's hosts: providers are programs, which no sandbox holds
+    ///
+    /// Counts at once, also for hosts that run. Accounts whose keys are stored here need no trust. Without an account:
+    /// lists who is trusted.
+    /// Example: wash keys trust AC6G…
+    Trust {
+        /// Accounts (`A…`)
+        #[arg(value_name = "ACCOUNT")]
+        accounts: Vec<AccountId>,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Take that trust back; what runs stays until it is stopped
+    Untrust {
+        /// Accounts (`A…`)
+        #[arg(value_name = "ACCOUNT", required = true)]
+        accounts: Vec<AccountId>,
         #[command(flatten)]
         place: PlaceArgs,
     },
@@ -97,11 +118,43 @@ pub fn run(command: KeysCommand, context: &Context) -> Result<Output> {
                 .with("file", path.to_string_lossy())
                 .with("new", new))
         }
+        KeysCommand::Trust { accounts, place } if accounts.is_empty() => {
+            let (own, named) = (place.store(context).accounts(), place.trusted(context).named()?);
+            let rows = own.iter().map(|id| (id, "own")).chain(named.iter().map(|id| (id, "named")));
+            let rows: Vec<Vec<String>> = rows.map(|(id, how)| vec![id.to_string(), how.to_owned()]).collect();
+            let texts = |ids: Vec<&AccountId>| ids.into_iter().map(ToString::to_string).collect::<Vec<_>>();
+            let text = if rows.is_empty() {
+                "No account is trusted with native code".to_owned()
+            } else {
+                table(&["Account", "Why"], rows)
+            };
+            Ok(Output::text(text).with("own", texts(own.iter().collect())).with("named", texts(named.iter().collect())))
+        }
+        KeysCommand::Trust { accounts, place } => change(&place.trusted(context), &accounts, true),
+        KeysCommand::Untrust { accounts, place } => change(&place.trusted(context), &accounts, false),
     }
 }
 
+fn change(trusted: &TrustedIssuers, accounts: &[AccountId], trust: bool) -> Result<Output> {
+    let mut text = if trust { "Trusted with native code:" } else { "No longer trusted with native code:" }.to_owned();
+    let mut changed = Vec::new();
+    for account in accounts {
+        let is_new = trusted.change(*account, trust)?;
+        let already = if trust { " (was already)" } else { " (was not)" };
+        text.push_str(&format!("\n  {account}{}", if is_new { "" } else { already }));
+        if is_new {
+            changed.push(account.to_string());
+        }
+    }
+    Ok(Output::text(text).with("changed", changed).with("trusted", trust))
+}
+
 impl PlaceArgs {
-    fn store(self, context: &Context) -> KeyStore {
-        KeyStore::new(self.directory.unwrap_or_else(|| context.home.keys()), false)
+    fn store(&self, context: &Context) -> KeyStore {
+        KeyStore::new(self.directory.clone().unwrap_or_else(|| context.home.keys()), false)
+    }
+
+    fn trusted(&self, context: &Context) -> TrustedIssuers {
+        TrustedIssuers::beside(self.store(context))
     }
 }

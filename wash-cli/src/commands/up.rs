@@ -7,11 +7,14 @@ mod broker;
 mod detached;
 mod foreground;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use claims::KeyKind;
 use clap::Args;
-use host::{HostArgs, HostConfig};
+use host::{HostArgs, HostConfig, NativeIssuers};
 use lattice::{LatticeId, subject::ControlRoot};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +27,7 @@ use crate::{
     keystore::KeyStore,
     nats_server::WAYS_TO_GET,
     output::Output,
+    trusted_issuers::TrustedIssuers,
 };
 
 /// Options of `wash up`.
@@ -36,6 +40,9 @@ pub struct UpArgs {
     nats: NatsArgs,
     #[command(flatten)]
     host: HostArgs,
+    /// Key directory: providers of the accounts in it run here [default: ~/.wash/keys]
+    #[arg(long, env = "WASH_KEYS", value_name = "DIR")]
+    keys: Option<PathBuf>,
     #[command(flatten)]
     old: OldArgs,
     /// Say more
@@ -214,6 +221,10 @@ fn host_config(args: UpArgs, plan: &Plan, context: &Context) -> Result<HostConfi
     if shares_cluster_key {
         let store = KeyStore::new(context.home.keys(), true);
         config.cluster_key = Some(store.shared("cluster", KeyKind::Cluster)?);
+    }
+    if matches!(config.native_issuers, NativeIssuers::Named) {
+        let keys = KeyStore::new(args.keys.unwrap_or_else(|| context.home.keys()), false);
+        config.native_issuers = NativeIssuers::Known(Arc::new(TrustedIssuers::beside(keys)));
     }
     if matches!(plan.broker, Broker::None { .. }) {
         (config.ctl, config.rpc) = (None, None);

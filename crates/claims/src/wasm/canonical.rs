@@ -50,13 +50,22 @@ pub(super) fn signed_hash(wasm: &[u8]) -> Result<String, WasmError> {
     hash(wasm, Headers::AsFound)
 }
 
+/// As [`canonical_hash`], as bytes.
+pub(super) fn canonical_digest(wasm: &[u8]) -> Result<[u8; 32], WasmError> {
+    digest(wasm, Headers::Canonical)
+}
+
 fn hash(wasm: &[u8], headers: Headers) -> Result<String, WasmError> {
+    Ok(HEXUPPER.encode(&digest(wasm, headers)?))
+}
+
+fn digest(wasm: &[u8], headers: Headers) -> Result<[u8; 32], WasmError> {
     let mut hasher = Sha256::new();
     walk(wasm, headers, &mut |bytes| {
         hasher.update(bytes);
         Ok::<_, WasmError>(())
     })?;
-    Ok(HEXUPPER.encode(&hasher.finalize()))
+    Ok(hasher.finalize().into())
 }
 
 /// Upper-case hex SHA-256 of the binary as it is, only without its outermost claims sections.
@@ -167,7 +176,7 @@ fn measure(wasm: &[u8], depth: usize, nested: &mut Vec<u32>) -> Result<usize, Wa
     Ok(total)
 }
 
-fn descend(wasm: &[u8], depth: usize) -> Result<Sections<'_>, WasmError> {
+pub(super) fn descend(wasm: &[u8], depth: usize) -> Result<Sections<'_>, WasmError> {
     if depth > MAX_DEPTH {
         return Err(WasmError::TooDeep { limit: MAX_DEPTH });
     }

@@ -316,5 +316,6 @@ fn operation(subject: &ControlSubject) -> &'static str {
         ControlSubject::GetConfig(_) | ControlSubject::GetAllConfig(_) => "get config",
         ControlSubject::PutRevocations => "put revocations",
         ControlSubject::GetRevocations => "get revocations",
+        ControlSubject::PutOwner => "transfer ownership",
     }
 }

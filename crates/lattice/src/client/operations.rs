@@ -14,8 +14,8 @@ use crate::{
     control::{
         Ack, ActorBid, AskWhy, AuctionActor, AuctionProvider, ClaimsReply, ClaimsRow, ConfigValue, ConfigValues,
         DeleteLabel, DeleteLink, GetRevocations, HostInventory, HostSummary, LinksReply, ProviderBid, PutLabel,
-        PutRevocations, RegistryCredentials, RevocationsReply, ScaleActor, SignedList, StartProvider, StopActor,
-        StopHost, StopProvider, UpdateActor, WhyReply, encode,
+        PutOwner, PutRevocations, RegistryCredentials, RevocationsReply, ScaleActor, SignedList, StartProvider,
+        StopActor, StopHost, StopProvider, UpdateActor, WhyReply, encode,
     },
     subject::{ConfigKey, ControlSubject as Subject, HostCommand as Command},
 };
@@ -283,6 +283,16 @@ impl ControlClient {
             }
         }
         Err(undecodable(&Subject::GetRevocations, format!("more than {MAX_PAGES} pages")))
+    }
+
+    /// Gives the lattice a signed transfer of an actor or provider to another account. It is in force on the host that
+    /// answers, and on its way to the others, when this returns.
+    ///
+    /// # Errors
+    /// [`ControlError::Refused`] when its signer may not give it away, or somebody has since; [`ControlError::NoHost`] when
+    /// only hosts of others are there, which know no owners.
+    pub async fn put_owner(&self, token: &str) -> Result<(), ControlError> {
+        self.command(&Subject::PutOwner, encode(&PutOwner { token: token.to_owned() })).await
     }
 
     /// Everything that happens in the lattice from now on. The subscription is in effect when this returns: an event

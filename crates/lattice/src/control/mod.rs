@@ -13,6 +13,7 @@ mod inventory;
 mod label;
 mod lenient;
 mod links;
+mod owners;
 mod registries;
 mod revocations;
 mod scale_actor;
@@ -36,6 +37,7 @@ pub use self::{
     inventory::{ActorDescription, ActorInstance, HostInventory, ProviderDescription},
     label::{DeleteLabel, PutLabel},
     links::{DeleteLink, LinksReply},
+    owners::PutOwner,
     registries::{RegistryCredential, RegistryCredentials},
     revocations::{GetRevocations, PutRevocations, RevocationsReply, SignedList},
     scale_actor::{ScaleActor, UNBOUNDED},

@@ -2,7 +2,7 @@
 //!
 //! Knows who listens where and in which queue group, not what the messages mean. Invariant: the queue groups are those
 //! of every other host of the lattice, so that exactly one host answers what must be answered once; what hosts of others
-//! do not serve (`revocations.*`) has a group of its own, so that they never stand in the way.
+//! do not serve (`revocations.*`, `owners.*`) has a group of its own, so that they never stand in the way.
 
 use std::{fmt, sync::Arc};
 
@@ -66,6 +66,7 @@ impl ControlRoot {
             shared("config.>", "config"),
             shared("get.config.>", "get.config"),
             shared("revocations.*", "revocations"),
+            shared("owners.*", "owners"),
         ]
     }
 }
@@ -174,6 +175,8 @@ pub enum ControlSubject {
     PutRevocations,
     /// The signed lists in force. Ours, as well.
     GetRevocations,
+    /// Let an actor or provider belong to another account. Ours, as well.
+    PutOwner,
 }
 
 impl ControlSubject {
@@ -202,6 +205,7 @@ impl ControlSubject {
             Self::GetAllConfig(entity) => format!("{root}.get.config.{entity}"),
             Self::PutRevocations => format!("{root}.revocations.put"),
             Self::GetRevocations => format!("{root}.revocations.get"),
+            Self::PutOwner => format!("{root}.owners.put"),
         }
     }
 
@@ -233,6 +237,7 @@ impl ControlSubject {
             ["linkdefs", "del"] => Self::DeleteLink,
             ["revocations", "put"] => Self::PutRevocations,
             ["revocations", "get"] => Self::GetRevocations,
+            ["owners", "put"] => Self::PutOwner,
             ["get", "claims"] => Self::GetClaims,
             ["get", "links"] => Self::GetLinks,
             ["get", "config", entity] => Self::GetAllConfig(entity.to_owned()),

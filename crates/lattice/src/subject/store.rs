@@ -35,6 +35,28 @@ pub fn revocation_key(signer: &PublicKey, token: &str) -> String {
     format!("{signer}_{}", HEXLOWER.encode(&Sha256::digest(token)))
 }
 
+/// What the keys of ownership records in [`revocation_bucket`] begin with.
+const OWNER: &str = "OWNER_";
+
+/// The key of an ownership record in [`revocation_bucket`]: what is owned, and the cluster key that signed the record,
+/// which is the value.
+#[must_use]
+pub fn owner_key(subject: &PublicKey, signer: &PublicKey) -> String {
+    format!("{OWNER}{subject}_{signer}")
+}
+
+/// What an [`owner_key`] is about.
+#[must_use]
+pub fn owned_by_key(key: &str) -> Option<PublicKey> {
+    key.strip_prefix(OWNER)?.split_once('_')?.0.parse().ok()
+}
+
+/// Whether a key of [`revocation_bucket`] is that of an ownership record.
+#[must_use]
+pub fn is_owner_key(key: &str) -> bool {
+    key.starts_with(OWNER)
+}
+
 /// The object-store bucket of payloads that are too large for a message.
 #[must_use]
 pub fn object_bucket(lattice: &LatticeId) -> String {

@@ -3,11 +3,13 @@
 //! Reads the signer's list, changes it, signs it with the next number and hands it to the lattice. What is named twice,
 //! or was revoked before, does no harm.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
+use bytes::Bytes;
 use claims::{
-    AccountId, KeyPair,
-    revocation::{Entry, RevocationList, Revoked, Sha256, Signer},
+    AccountId, KeyPair, archive,
+    revocation::{Entry, RevocationList, Revoked, Sha256, SignedRevocations, Signer},
+    wasm,
 };
 use clap::{Args, ValueEnum};
 
@@ -34,7 +36,7 @@ enum Kind {
     /// A provider
     #[value(alias = "service")]
     Provider,
-    /// One file, wherever it comes from
+    /// A program: given as a file, whatever it is packed in and whoever signs it; given as `sha256:…`, what has that digest
     Digest,
 }
 
@@ -94,8 +96,9 @@ pub async fn revoke(args: &RevokeArgs, context: &Context) -> Result<Output> {
 /// # Errors
 /// As [`revoke`], or the signer has not revoked it.
 pub async fn unrevoke(args: &UnrevokeArgs, context: &Context) -> Result<Output> {
-    let change = Change::prepare(&args.target, context).await?;
+    let mut change = Change::prepare(&args.target, context).await?;
     let lists = in_force(&change.lattice, &context.printer).await?;
+    change.keep_what_is_revoked(&lists);
     let list = without(&lists, change.signer, &change.lattice.connection.lattice, &change.revoked)?;
     change.publish(&list).await?;
     Ok(change.done("No longer revoked; what was stopped has to be started again:", Some(list.number)))
@@ -125,9 +128,10 @@ impl<'a> Change<'a> {
         let lattice = Lattice::reach(connection, context).await?;
         let mut revoked = Vec::new();
         for id in &args.ids {
-            let one = find(&lattice, args.kind, id).await?;
-            if !revoked.contains(&one) {
-                revoked.push(one);
+            for one in find(&lattice, args.kind, id).await? {
+                if !revoked.contains(&one) {
+                    revoked.push(one);
+                }
             }
         }
         let change = Self { key, signer, lattice, revoked };
@@ -152,6 +156,16 @@ impl<'a> Change<'a> {
             }
         }
         Ok(())
+    }
+
+    /// A file is named by several digests, and not all of them need be revoked.
+    fn keep_what_is_revoked(&mut self, lists: &[SignedRevocations]) {
+        let own = lists.iter().filter(|list| list.signer == self.signer).flat_map(|list| &list.list.entries);
+        let own: Vec<Revoked> = own.map(|entry| entry.revoked).collect();
+        let is_digest = |revoked: &Revoked| matches!(revoked, Revoked::Digest(_));
+        if self.revoked.iter().any(|revoked| is_digest(revoked) && own.contains(revoked)) {
+            self.revoked.retain(|revoked| !is_digest(revoked) || own.contains(revoked));
+        }
     }
 
     async fn publish(&self, list: &RevocationList) -> Result<()> {
@@ -184,18 +198,35 @@ impl<'a> Change<'a> {
     }
 }
 
-/// What was meant by an id, a name, or a file.
-async fn find(lattice: &Lattice<'_>, kind: Kind, id: &str) -> Result<Revoked> {
+/// What was meant by an id, a name, or a file. A file is named by its bytes and by the program in it, so that the same
+/// program packed, signed or compiled in another way is meant too.
+async fn find(lattice: &Lattice<'_>, kind: Kind, id: &str) -> Result<Vec<Revoked>> {
     Ok(match kind {
-        Kind::Issuer => Revoked::Issuer(issuer(lattice, id).await?),
-        Kind::Actor => Revoked::Actor(lattice.actor(id).await?),
-        Kind::Provider => Revoked::Provider(lattice.provider(id).await?),
+        Kind::Issuer => vec![Revoked::Issuer(issuer(lattice, id).await?)],
+        Kind::Actor => vec![Revoked::Actor(lattice.actor(id).await?)],
+        Kind::Provider => vec![Revoked::Provider(lattice.provider(id).await?)],
         Kind::Digest if Path::new(id).is_file() => {
-            Revoked::Digest(Sha256::of(&fs::read(id).while_doing(|| format!("cannot read `{id}`"))?))
+            let bytes = fs::read(id).while_doing(|| format!("cannot read `{id}`"))?;
+            identities(&bytes.into()).into_iter().map(Revoked::Digest).collect()
         }
-        Kind::Digest => Revoked::parse("digest", id)
-            .map_err(|error| Failure::usage(error.to_string()).hint("or give the path of the file itself"))?,
+        Kind::Digest => vec![
+            Revoked::parse("digest", id)
+                .map_err(|error| Failure::usage(error.to_string()).hint("or give the path of the file itself"))?,
+        ],
     })
+}
+
+/// The digests by which a host knows what is in a file again, its bytes first.
+fn identities(bytes: &Bytes) -> Vec<Sha256> {
+    let mut digests = vec![Sha256::of(bytes)];
+    let wasm = runtime::precompiled::original_wasm(bytes).unwrap_or_default();
+    match wasm::programs(&wasm) {
+        Ok(programs) => digests.push(programs.whole),
+        Err(_) => digests.extend(archive::read(bytes).map(|archive| archive.programs()).unwrap_or_default()),
+    }
+    let mut seen = BTreeSet::new();
+    digests.retain(|digest| seen.insert(*digest));
+    digests
 }
 
 /// An account, or the beginning of one that has signed something in the lattice.
