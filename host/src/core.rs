@@ -12,8 +12,10 @@ use std::{
 use bytes::Bytes;
 use claims::{AccountId, ActorId, ClusterId, HostId, KeyPair, TokenError};
 use lattice::{
+    LatticeId,
     event::EventData,
     invocation::{Entity, Invocation},
+    member::{MEMBER_HEADER, Word},
     stored_claims::StoredClaims,
     subject::{ControlRoot, LatticeKey, RpcSubject},
 };
@@ -29,6 +31,7 @@ use crate::{
     broker::Broker,
     config::HostConfig,
     events::Events,
+    heartbeat::Intake,
     metrics::Metrics,
     peers::Peers,
     policy::Policy,
@@ -46,6 +49,7 @@ use crate::{
 };
 
 /// Who this host is.
+#[derive(Clone)]
 pub struct Identity {
     /// Its key.
     pub host_id: HostId,
@@ -74,6 +78,14 @@ impl Identity {
         payload: Bytes,
     ) -> Result<Invocation, TokenError> {
         Invocation::issue(origin, target, operation, payload, &self.cluster_key, &self.host_id, unix_now())
+    }
+
+    /// The header beside a message that tells of this host: the word of its cluster key.
+    #[must_use]
+    pub fn word(&self, lattice: &LatticeId, message: &[u8]) -> async_nats::HeaderMap {
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert(MEMBER_HEADER, Word::header(lattice, &self.host_id, message, &self.cluster_key));
+        headers
     }
 }
 
@@ -109,6 +121,8 @@ pub struct Core {
     pub runtime: Runtime,
     /// Other hosts.
     pub peers: Peers,
+    /// What is read of what they tell.
+    pub intake: Intake,
     /// What is counted for `/metrics`.
     pub metrics: Metrics,
     /// Makes spans.

@@ -20,7 +20,7 @@ use lattice::{
 };
 use tokio::sync::{broadcast, mpsc};
 
-use crate::{broker::Connection, twins::OwnSigns};
+use crate::{broker::Connection, core::Identity, heartbeat::tells_of_a_peer, twins::OwnSigns};
 
 /// Events a slow listener may fall behind.
 const BACKLOG: usize = 1024;
@@ -38,10 +38,13 @@ pub struct Events {
 struct Outgoing {
     name: String,
     body: Bytes,
+    /// Whether other hosts read it, and want the word of our key.
+    vouched: bool,
 }
 
 /// Sends events over NATS; run it as a task.
 pub struct Publisher {
+    identity: Identity,
     lattice: LatticeId,
     connection: Connection,
     outgoing: mpsc::Receiver<Arc<Outgoing>>,
@@ -49,7 +52,12 @@ pub struct Publisher {
 
 /// Makes the emitting side and, with a connection, the task that publishes.
 #[must_use]
-pub fn channel(source: HostId, lattice: LatticeId, connection: Option<Connection>) -> (Events, Option<Publisher>) {
+pub fn channel(
+    identity: Identity,
+    lattice: LatticeId,
+    connection: Option<Connection>,
+) -> (Events, Option<Publisher>) {
+    let source = identity.host_id;
     let listeners = broadcast::Sender::new(BACKLOG);
     let Some(connection) = connection else {
         let (dropped, signs) = Default::default();
@@ -58,7 +66,7 @@ pub fn channel(source: HostId, lattice: LatticeId, connection: Option<Connection
     let (sender, outgoing) = mpsc::channel(BACKLOG);
     let (dropped, signs) = Default::default();
     let events = Events { source, listeners, outgoing: Some(sender), dropped, signs };
-    (events, Some(Publisher { lattice, connection, outgoing }))
+    (events, Some(Publisher { identity, lattice, connection, outgoing }))
 }
 
 impl Events {
@@ -70,8 +78,9 @@ impl Events {
         }
         let body = Bytes::from(event.to_json());
         self.listeners.send(body.clone()).ok();
+        let vouched = event.data.kind().is_some_and(tells_of_a_peer);
         if let Some(outgoing) = &self.outgoing
-            && outgoing.try_send(Arc::new(Outgoing { name: event.name().to_owned(), body })).is_err()
+            && outgoing.try_send(Arc::new(Outgoing { name: event.name().to_owned(), body, vouched })).is_err()
         {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(event = %event.name(), "too many events wait for NATS; one is not sent");
@@ -121,8 +130,14 @@ impl Publisher {
             tracing::debug!(event = %event.name, "no NATS now; the event is not sent");
             return;
         }
+        let client = &self.connection.client;
+        let word = event.vouched.then(|| self.identity.word(&self.lattice, &event.body));
         for subject in [subject::events(&self.lattice), subject::event(&self.lattice, &event.name)] {
-            if let Err(error) = self.connection.client.publish(subject, event.body.clone()).await {
+            let published = match word.clone() {
+                Some(word) => client.publish_with_headers(subject, word, event.body.clone()).await,
+                None => client.publish(subject, event.body.clone()).await,
+            };
+            if let Err(error) = published {
                 tracing::warn!(%error, event = %event.name, "cannot publish an event");
             }
         }

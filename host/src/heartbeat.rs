@@ -1,4 +1,8 @@
 //! Telling the lattice that this host lives, and hearing who else does (protocol section 8.4).
+//!
+//! What is read of it, `intake` decides. Invariant: a member is spoken for by its cluster key alone.
+
+mod intake;
 
 use std::{
     sync::Arc,
@@ -19,10 +23,13 @@ use tokio::{
     time::{MissedTickBehavior, interval_at},
 };
 
+pub use self::intake::Intake;
+use self::intake::Teller;
 use crate::{
     broker::Broker,
     control::{VERSION, inventory},
     core::Core,
+    peers::Standing,
     twins::{self, OwnAnswers},
 };
 
@@ -62,15 +69,22 @@ pub async fn follow_peers(core: Arc<Core>, broker: &Broker) {
             message = messages.next() => message,
         };
         let Some(message) = message else { return };
-        take_in(&core, &message.payload);
+        take_in(&core, &message);
     }
+}
+
+/// Who tells a message, if it is to be read.
+fn teller(core: &Core, message: &Message) -> Option<Teller> {
+    let (lattice, trusted) = (&core.config.lattice, &core.identity.trusted_issuers);
+    core.intake.teller(&message.payload, message.headers.as_ref(), lattice, trusted, Instant::now())
 }
 
 /// Most of what is told, such as `linkdef_set` by every host for every link, is nothing but a sign of life, and is not
 /// read any further.
-fn take_in(core: &Core, message: &[u8]) {
-    let Ok(head) = EventHead::from_json(message) else { return };
-    let told_twice = || Event::from_json(message).is_ok_and(|event| core.events.is_of_a_twin(&event));
+fn take_in(core: &Core, message: &Message) {
+    let Some(teller) = teller(core, message) else { return };
+    let Ok(head) = EventHead::from_json(&message.payload) else { return };
+    let told_twice = || Event::from_json(&message.payload).is_ok_and(|event| core.events.is_of_a_twin(&event));
     if head.source == core.identity.host_id.as_str() {
         if head.kind.is_some_and(tells_of_a_peer) && told_twice() {
             twins::tell(core.identity.host_id);
@@ -78,38 +92,43 @@ fn take_in(core: &Core, message: &[u8]) {
         return;
     }
     let (Ok(host), now) = (head.source.parse(), Instant::now()) else { return };
+    let Some(standing) = teller.standing(&host) else { return };
     if !head.kind.is_some_and(tells_of_a_peer) {
-        return core.peers.heard(host, now);
+        return core.peers.heard(host, standing, now);
     }
-    if let Ok(event) = Event::from_json(message) {
-        note(core, host, &event.data, now);
+    if let Ok(event) = Event::from_json(&message.payload) {
+        note(core, host, standing, &event.data, now);
     }
 }
 
-/// Whether [`note`] looks at what such an event says.
-fn tells_of_a_peer(kind: EventKind) -> bool {
+/// Whether [`note`] looks at what such an event says. Hosts of ours send the word of their key beside these.
+pub fn tells_of_a_peer(kind: EventKind) -> bool {
     use EventKind::{ActorScaled, ActorsStarted, ActorsStopped, HostHeartbeat, HostStarted, HostStopped};
     matches!(kind, HostStarted | HostStopped | HostHeartbeat | ActorsStarted | ActorScaled | ActorsStopped)
 }
 
 /// What an event says about its host. The source counts, whatever else stands in it.
-fn note(core: &Core, host: HostId, data: &EventData, now: Instant) {
+fn note(core: &Core, host: HostId, standing: Standing, data: &EventData, now: Instant) {
     let peers = &core.peers;
     match data {
-        EventData::HostStopped(_) => peers.gone(&host),
+        EventData::HostStopped(_) => peers.gone(&host, standing),
         EventData::HostStarted(_) => {
-            peers.began(host, now);
-            core.sessions.iter().for_each(|sessions| sessions.renewed(&host));
+            peers.began(host, standing, now);
+            if standing == Standing::Member {
+                core.sessions.iter().for_each(|sessions| sessions.renewed(&host));
+            }
         }
-        EventData::HostHeartbeat(inventory) if inventory.host_id == host => peers.told(inventory, now),
-        EventData::ActorsStarted(started) => peers.started(host, started.public_key, &started.annotations, now),
+        EventData::HostHeartbeat(inventory) if inventory.host_id == host => peers.told(inventory, standing, now),
+        EventData::ActorsStarted(started) => {
+            peers.started(host, standing, started.public_key, &started.annotations, now);
+        }
         EventData::ActorScaled(scaled) if scaled.max_instances > 0 => {
-            peers.started(host, scaled.public_key, &scaled.annotations, now);
+            peers.started(host, standing, scaled.public_key, &scaled.annotations, now);
         }
         EventData::ActorsStopped(stopped) if stopped.remaining == 0 => {
-            peers.stopped(host, stopped.public_key, &stopped.annotations, now);
+            peers.stopped(host, standing, stopped.public_key, &stopped.annotations, now);
         }
-        _ => peers.heard(host, now),
+        _ => peers.heard(host, standing, now),
     }
 }
 
@@ -134,8 +153,9 @@ async fn ask(core: &Core, host: HostId) {
     let subject = ControlSubject::GetInventory(host).render(&core.root);
     let answer = tokio::time::timeout(ASK_WITHIN, broker.ctl.client.request(subject, Bytes::new())).await;
     let Ok(Ok(answer)) = answer else { return };
+    let Some(standing) = teller(core, &answer).and_then(|teller| teller.standing(&host)) else { return };
     match serde_json::from_slice::<HostInventory>(&answer.payload) {
-        Ok(inventory) if inventory.host_id == host => core.peers.told(&inventory, Instant::now()),
+        Ok(inventory) if inventory.host_id == host => core.peers.told(&inventory, standing, Instant::now()),
         _ => tracing::debug!(%host, "the inventory of a host cannot be read"),
     }
 }
@@ -193,9 +213,12 @@ fn hear(core: &Core, answer: &Message, own: &mut OwnAnswers) {
     struct Answer {
         id: HostId,
     }
+    let Some(teller) = teller(core, answer) else { return };
     let Ok(host) = serde_json::from_slice::<Answer>(&answer.payload) else { return };
     if host.id != core.identity.host_id {
-        core.peers.heard(host.id, Instant::now());
+        if let Some(standing) = teller.standing(&host.id) {
+            core.peers.heard(host.id, standing, Instant::now());
+        }
         return;
     }
     let round = answer.subject.rsplit_once('.').and_then(|(_, round)| round.parse().ok());

@@ -128,7 +128,7 @@ impl Host {
         let (tracer, exporter) = telemetry::open(config.tracing.as_ref(), resource(&identity, &config.lattice));
         let tasks = TaskTracker::new();
         let policy = Policy::new(config.policy.as_ref(), connection.clone(), tasks.clone());
-        let (events, publisher) = events::channel(identity.host_id, config.lattice.clone(), connection);
+        let (events, publisher) = events::channel(identity.clone(), config.lattice.clone(), connection);
         let inbound = Inbound::new(&config, broker.as_ref());
         let sessions = broker.as_ref().and_then(|broker| Sessions::new(&config, &identity, broker, &tasks));
         let core = Arc::new(Core {
@@ -145,6 +145,7 @@ impl Host {
             providers: Providers::default(),
             runtime,
             peers: Peers::default(),
+            intake: heartbeat::Intake::default(),
             metrics: Metrics::default(),
             tracer,
             taking_up: TakingUp::default(),

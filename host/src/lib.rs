@@ -11,6 +11,7 @@ mod admin;
 mod artifacts;
 mod breaches;
 mod broker;
+mod budget;
 mod buckets;
 pub mod config;
 mod config_service;

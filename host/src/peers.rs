@@ -3,10 +3,12 @@
 //!
 //! Fed by events, heartbeats, the answers to pings, and inventories that are asked for when a call needs them. Its uses
 //! are to tell clients whom to wait for, and to say where an actor may be called. Invariants: a host silent for
-//! [`FORGET_AFTER`] is forgotten; being listed is never proof of being alive, so whoever relies on it has another way.
+//! [`FORGET_AFTER`] is forgotten; being listed is never proof of being alive, so whoever relies on it has another way; what
+//! is told without the word of a trusted key changes nothing of what a member told, and takes no place from members.
+
+mod table;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -16,10 +18,12 @@ use std::{
 
 use claims::{ActorId, HostId};
 use dashmap::DashMap;
-use lattice::{
-    control::{Annotations, HostInventory},
-    session,
-};
+use lattice::control::{Annotations, HostInventory};
+
+#[cfg(test)]
+use self::table::Bounds;
+use self::table::Table;
+pub use self::table::Standing;
 
 /// Four heartbeats of 30 s, after which 0.82-era tools drop a host too (protocol section 10.4).
 pub const FORGET_AFTER: Duration = Duration::from_secs(120);
@@ -27,15 +31,10 @@ pub const FORGET_AFTER: Duration = Duration::from_secs(120);
 /// How long nobody asks a host again what it runs.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
 
-/// Most hosts remembered; a peer that invents ids cannot grow us without bound.
-const MAX_PEERS: usize = 10_000;
-/// Most actors remembered of one host.
-const MAX_ACTORS: usize = 20_000;
-
 /// Who runs an actor, this host aside.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Route {
-    /// Hosts that speak our sessions.
+    /// Members that speak our sessions.
     pub hosts: Vec<HostId>,
     /// Whether there are others, or some of which this is not known.
     pub others: bool,
@@ -44,114 +43,108 @@ pub struct Route {
 /// Hosts by public key, with what is known of each.
 #[derive(Default)]
 pub struct Peers {
-    seen: Mutex<BTreeMap<HostId, Peer>>,
+    table: Mutex<Table>,
     routes: DashMap<ActorId, Arc<Route>>,
     /// Whether some host has not said what it runs.
     incomplete: AtomicBool,
 }
 
-struct Peer {
-    last: Instant,
-    /// Version of the session format; none when it has not said.
-    sessions: Option<u8>,
-    /// Annotation sets of what it runs.
-    runs: BTreeMap<ActorId, BTreeSet<Annotations>>,
-    /// Whether `runs` is everything, as far as events told since.
-    complete: bool,
-    asked: Option<Instant>,
-}
-
 impl Peers {
+    #[cfg(test)]
+    fn within(members: Bounds, strangers: Bounds) -> Self {
+        Self { table: Mutex::new(Table::within(members, strangers)), ..Self::default() }
+    }
+
     /// A host was heard of.
-    pub fn heard(&self, host: HostId, now: Instant) {
-        self.with(host, now, |_| {});
+    pub fn heard(&self, host: HostId, standing: Standing, now: Instant) {
+        let mut table = self.lock();
+        let is_new = !table.knows(&host);
+        self.note_new(table.entry(host, standing, now).is_some() && is_new);
     }
 
     /// A host said goodbye, or is known to be dead.
-    pub fn gone(&self, host: &HostId) {
-        let mut seen = self.lock();
-        if let Some(peer) = seen.remove(host) {
-            self.reroute(&seen, peer.runs.into_keys());
-        }
+    pub fn gone(&self, host: &HostId, standing: Standing) {
+        let mut table = self.lock();
+        let actors = table.remove(host, standing);
+        self.reroute(&table, actors);
     }
 
     /// A host began anew. What it ran it may run again; what it runs besides is not known.
-    pub fn began(&self, host: HostId, now: Instant) {
-        self.with(host, now, |peer| (peer.complete, peer.asked) = (false, None));
-        self.incomplete.store(true, Ordering::Relaxed);
+    pub fn began(&self, host: HostId, standing: Standing, now: Instant) {
+        let mut table = self.lock();
+        let Some(peer) = table.entry(host, standing, now) else { return };
+        (peer.complete, peer.asked) = (false, None);
+        self.note_new(true);
     }
 
     /// What was known may have changed unseen.
     pub fn doubt(&self) {
-        for peer in self.lock().values_mut() {
+        for peer in self.lock().peers_mut() {
             (peer.complete, peer.asked) = (false, None);
         }
-        self.incomplete.store(true, Ordering::Relaxed);
+        self.note_new(true);
     }
 
     /// Everybody heard of lately.
     #[must_use]
     pub fn current(&self, now: Instant) -> Vec<HostId> {
         self.forget_silent(now);
-        self.lock().keys().copied().collect()
+        self.lock().hosts()
     }
 
     /// Forgets who was not heard of for long.
     pub fn forget_silent(&self, now: Instant) {
-        let mut seen = self.lock();
-        let silent = seen.extract_if(.., |_, peer| now.saturating_duration_since(peer.last) >= FORGET_AFTER);
-        let stale: BTreeSet<ActorId> = silent.flat_map(|(_, peer)| peer.runs.into_keys()).collect();
-        self.reroute(&seen, stale);
+        let mut table = self.lock();
+        let stale = table.remove_silent(now, FORGET_AFTER);
+        self.reroute(&table, stale);
     }
 
     /// A host said everything it runs.
-    pub fn told(&self, inventory: &HostInventory, now: Instant) {
-        let mut runs = BTreeMap::new();
-        for actor in inventory.actors.iter().take(MAX_ACTORS) {
-            let sets = actor.instances.iter().map(|instance| instance.annotations.clone()).collect();
-            runs.insert(actor.id, sets);
-        }
-        let mut seen = self.lock();
-        let Some(peer) = self.entry(&mut seen, inventory.host_id, now) else { return };
-        let sessions = Some(inventory.sessions.unwrap_or_default());
-        let mut changed: BTreeSet<ActorId> = runs.keys().copied().collect();
-        if peer.sessions == sessions {
-            changed.retain(|actor| !peer.runs.contains_key(actor));
-        }
-        changed.extend(peer.runs.keys().filter(|actor| !runs.contains_key(actor)));
-        (peer.sessions, peer.runs, peer.complete) = (sessions, runs, true);
-        self.reroute(&seen, changed);
+    pub fn told(&self, inventory: &HostInventory, standing: Standing, now: Instant) {
+        let mut table = self.lock();
+        let changed = table.told(inventory, standing, now);
+        self.reroute(&table, changed);
     }
 
     /// A host runs an actor with these annotations.
-    pub fn started(&self, host: HostId, actor: ActorId, annotations: &Annotations, now: Instant) {
-        self.with(host, now, |peer| {
-            if peer.runs.len() < MAX_ACTORS || peer.runs.contains_key(&actor) {
-                peer.runs.entry(actor).or_default().insert(annotations.clone());
-            }
-        });
-        self.reroute(&self.lock(), [actor]);
+    pub fn started(
+        &self,
+        host: HostId,
+        standing: Standing,
+        actor: ActorId,
+        annotations: &Annotations,
+        now: Instant,
+    ) {
+        let mut table = self.lock();
+        table.started(host, standing, actor, annotations, now);
+        self.reroute(&table, [actor]);
     }
 
     /// A host does not run an actor with these annotations any more.
-    pub fn stopped(&self, host: HostId, actor: ActorId, annotations: &Annotations, now: Instant) {
-        self.with(host, now, |peer| {
-            let Some(sets) = peer.runs.get_mut(&actor) else { return };
-            sets.remove(annotations);
-            if sets.is_empty() {
-                peer.runs.remove(&actor);
-            }
-        });
-        self.reroute(&self.lock(), [actor]);
+    pub fn stopped(
+        &self,
+        host: HostId,
+        standing: Standing,
+        actor: ActorId,
+        annotations: &Annotations,
+        now: Instant,
+    ) {
+        let mut table = self.lock();
+        table.stopped(host, standing, actor, annotations, now);
+        self.reroute(&table, [actor]);
     }
 
     /// A host said that it does not run an actor.
     pub fn refuted(&self, host: &HostId, actor: ActorId) {
-        let mut seen = self.lock();
-        if let Some(peer) = seen.get_mut(host) {
-            peer.runs.remove(&actor);
-        }
-        self.reroute(&seen, [actor]);
+        let mut table = self.lock();
+        table.drop_actor(host, &actor);
+        self.reroute(&table, [actor]);
+    }
+
+    /// Whether a host is a member.
+    #[must_use]
+    pub fn is_member(&self, host: &HostId) -> bool {
+        self.lock().is_member(host)
     }
 
     /// Who runs an actor.
@@ -166,51 +159,19 @@ impl Peers {
         if !self.incomplete.load(Ordering::Relaxed) || !self.incomplete.swap(false, Ordering::Relaxed) {
             return Vec::new();
         }
-        let mut seen = self.lock();
-        let unknown = seen.iter_mut().filter(|(_, peer)| {
-            let asked = peer.asked.is_some_and(|asked| now.saturating_duration_since(asked) < ASK_AGAIN);
-            !peer.complete && !asked
-        });
-        let mut hosts = Vec::new();
-        for (host, peer) in unknown {
-            peer.asked = Some(now);
-            hosts.push(*host);
-        }
-        hosts
+        self.lock().take_unknown(now, ASK_AGAIN)
     }
 
-    fn with(&self, host: HostId, now: Instant, change: impl FnOnce(&mut Peer)) {
-        let mut seen = self.lock();
-        if let Some(peer) = self.entry(&mut seen, host, now) {
-            change(peer);
-        }
-    }
-
-    fn entry<'s>(&self, seen: &'s mut BTreeMap<HostId, Peer>, host: HostId, now: Instant) -> Option<&'s mut Peer> {
-        if seen.len() >= MAX_PEERS && !seen.contains_key(&host) {
-            return None;
-        }
-        let peer = seen.entry(host).or_insert_with(|| {
+    fn note_new(&self, unknown: bool) {
+        if unknown {
             self.incomplete.store(true, Ordering::Relaxed);
-            Peer { last: now, sessions: None, runs: BTreeMap::new(), complete: false, asked: None }
-        });
-        peer.last = now;
-        Some(peer)
+        }
     }
 
-    fn reroute(&self, seen: &BTreeMap<HostId, Peer>, actors: impl IntoIterator<Item = ActorId>) {
+    fn reroute(&self, table: &Table, actors: impl IntoIterator<Item = ActorId>) {
         for actor in actors {
-            let mut route = Route::default();
-            for (host, peer) in seen.iter().filter(|(_, peer)| peer.runs.contains_key(&actor)) {
-                match peer.sessions {
-                    Some(session::VERSION) => route.hosts.push(*host),
-                    Some(_) => route.others = true,
-                    None => {
-                        route.others = true;
-                        self.incomplete.store(true, Ordering::Relaxed);
-                    }
-                }
-            }
+            let (route, unknown) = table.route(&actor);
+            self.note_new(unknown);
             if route == Route::default() {
                 self.routes.remove(&actor);
             } else {
@@ -219,8 +180,8 @@ impl Peers {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<HostId, Peer>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

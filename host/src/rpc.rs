@@ -1,8 +1,9 @@
 //! Calls that arrive for actors of this host, over NATS or the control socket (protocol section 4.5).
 //!
 //! Signature, replay and body are checked by the lattice layer; here it is checked that the actor is the one meant
-//! and that its caller may call it. Invariant: whoever waits for an answer gets one.
+//! and that its caller is known and may call it. Invariant: whoever waits for an answer gets one.
 
+mod origin;
 mod place;
 
 use std::{
@@ -12,15 +13,17 @@ use std::{
 
 use async_nats::Message;
 use bytes::Bytes;
-use claims::{ActorId, ProviderId};
+use claims::{ActorId, ProviderId, PublicKey};
 use contracts::{CallError, TraceContext};
 use lattice::{
-    client::{MAX_SOCKET_BODY, ReplayGuard, RpcResponder},
+    client::{MAX_SOCKET_BODY, Noted, ReplayGuard, RpcResponder},
     invocation::{DEADLINE_HEADER, Entity, Invocation, InvocationResponse, UNKNOWN_INVOCATION},
     session::{CallEntry, CallParts},
 };
 use telemetry::Kind;
+use tokio::sync::Semaphore;
 
+pub(crate) use self::origin::check_known;
 pub use self::place::serve_actor;
 use crate::{
     actors::RunningActor,
@@ -36,6 +39,8 @@ use crate::{
 pub struct Inbound {
     pub(crate) responder: Option<RpcResponder>,
     pub(crate) replays: ReplayGuard,
+    /// Calls that wait until the claims of their origin are known here.
+    pub(crate) strangers: Semaphore,
 }
 
 impl Inbound {
@@ -46,7 +51,8 @@ impl Inbound {
             RpcResponder::new(broker.calls.client.clone(), &config.lattice, config.js_domain.as_deref())
                 .with_max_body(u64::from(config.limits.payload_bytes))
         });
-        Self { responder, replays: ReplayGuard::default() }
+        let replays = ReplayGuard::kept_in(&config.state_dir.join("seen"), unix_now());
+        Self { responder, replays, strangers: Semaphore::new(origin::MOST_WAITING) }
     }
 
     /// A call that came over the control socket: the reply and, for a failure, its code. None when the actor does not
@@ -94,11 +100,17 @@ impl Inbound {
             .validate(unix_now(), &core.identity.trusted_issuers)
             .map_err(|error| unauthorized(error.to_string()))?;
         verified.check_body(&invocation.msg).map_err(|error| unauthorized(error.to_string()))?;
-        if !self.replays.is_first(&invocation.encoded_claims, Instant::now()) {
-            return Err(unauthorized("this invocation was seen before".to_owned()));
-        }
+        let noted = self.replays.note(&verified, &invocation.encoded_claims, unix_now());
+        core.tell_taken(&actor.id, noted.map_err(|error| unauthorized(error.to_string()))?);
         let outcome = run(core, actor, invocation, deadline).await;
         outcome.inspect_err(|error| core.failures.called(&actor.id, Peer::Caller, error))
+    }
+}
+
+impl Core {
+    /// The other hosts that run an actor hear that a signed call to it was taken.
+    fn tell_taken(&self, actor: &ActorId, noted: Noted) {
+        self.sessions.iter().for_each(|sessions| sessions.taken(self, actor, noted));
     }
 }
 
@@ -113,6 +125,7 @@ async fn answer(core: Arc<Core>, actor: Arc<RunningActor>, message: Message) {
     drop(message);
     let (reply_to, outcome) = match accepted {
         Ok(incoming) => {
+            incoming.noted.iter().for_each(|noted| core.tell_taken(&actor.id, *noted));
             let deadline = incoming.deadline.unwrap_or_else(|| core.default_deadline());
             (incoming.reply_to, run_or_pass_on(&core, &actor, incoming.invocation, deadline).await)
         }
@@ -194,11 +207,12 @@ async fn admit(
     operation: &str,
     deadline: Instant,
 ) -> Result<(), CallError> {
-    let checked = match check_origin(core, actor, origin) {
-        Ok(()) => policy::may_take(core, origin, &actor.id, deadline).await,
-        refused => refused,
+    let checked = async {
+        let caller = check_origin(core, actor, origin)?;
+        check_known(core, caller, deadline).await?;
+        policy::may_take(core, origin, &actor.id, deadline).await
     };
-    checked.inspect_err(|error| actor.calls.arrived.refused(contract_of(origin), operation, error))
+    checked.await.inspect_err(|error| actor.calls.arrived.refused(contract_of(origin), operation, error))
 }
 
 async fn carry_out(
@@ -232,11 +246,12 @@ fn check_target(actor: &RunningActor, invocation: &Invocation) -> Result<(), Cal
 }
 
 /// A provider may call an actor that is linked to it and granted its contract; actors may call each other. Who is
-/// revoked may call nobody, also where its own host has not heard of it.
-fn check_origin(core: &Core, actor: &RunningActor, origin: &Entity) -> Result<(), CallError> {
+/// revoked may call nobody, also where its own host has not heard of it. The key of the caller.
+fn check_origin(core: &Core, actor: &RunningActor, origin: &Entity) -> Result<PublicKey, CallError> {
+    let allowed = |caller: PublicKey| revocations::check_caller(core, caller).map(|()| caller);
     if origin.is_actor() {
         return match origin.public_key.parse::<ActorId>() {
-            Ok(caller) => revocations::check_caller(core, caller.public_key()),
+            Ok(caller) => allowed(caller.public_key()),
             Err(_) => Err(CallError::Unauthorized { reason: "the origin of the invocation is no actor".to_owned() }),
         };
     }
@@ -248,7 +263,7 @@ fn check_origin(core: &Core, actor: &RunningActor, origin: &Entity) -> Result<()
     let linked = |id: &ProviderId| core.tables().links.granting(&actor.id, id, &origin.link_name);
     let may = |id: &ProviderId| linked(id).is_some_and(|link| link.contract_id.as_str() == origin.contract_id);
     match origin.public_key.parse::<ProviderId>() {
-        Ok(provider) if may(&provider) => revocations::check_caller(core, provider.public_key()),
+        Ok(provider) if may(&provider) => allowed(provider.public_key()),
         _ => Err(CallError::NotLinked {
             actor: actor.id.to_string(),
             contract: origin.contract_id.clone(),

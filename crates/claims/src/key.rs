@@ -330,6 +330,14 @@ impl KeyPair {
         self.signing.sign(message).to_bytes()
     }
 
+    /// A secret that only the holders of the two keys can compute (X25519 over the same scalar and point that Ed25519
+    /// has). None when the other key is no point of the curve, or one of small order.
+    pub fn agree(&self, other: &PublicKey) -> Option<Zeroizing<[u8; 32]>> {
+        let scalar = Zeroizing::new(self.signing.to_scalar_bytes());
+        let shared = Zeroizing::new(other.point().ok()?.to_montgomery().mul_clamped(*scalar).to_bytes());
+        (shared.iter().fold(0, |all, byte| all | byte) != 0).then_some(shared)
+    }
+
     /// Private and public bytes, for the token signer.
     pub(crate) fn to_keypair_bytes(&self) -> Zeroizing<[u8; 64]> {
         Zeroizing::new(self.signing.to_keypair_bytes())

@@ -10,8 +10,8 @@ mod envelope;
 mod forgery;
 
 pub use entity::Entity;
-pub use envelope::{Invocation, InvocationResponse, UNKNOWN_INVOCATION};
-pub use forgery::{InvocationError, Verified};
+pub use envelope::{Invocation, InvocationResponse, MAX_ERROR_BYTES, UNKNOWN_INVOCATION};
+pub use forgery::{InvocationError, LIFETIME, Verified};
 
 /// Message header of an answer: the stable word of a failure, beside the text in the envelope. Only our hosts send it.
 pub const ERROR_CODE_HEADER: &str = "Lattice-Error";

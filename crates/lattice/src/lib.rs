@@ -9,6 +9,7 @@ pub mod config_service;
 pub mod control;
 pub mod event;
 pub mod invocation;
+pub mod member;
 pub mod policy;
 pub mod session;
 pub mod stored_claims;

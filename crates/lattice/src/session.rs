@@ -7,6 +7,7 @@
 //!
 //! Numbers are big-endian. A `text8` is a length byte and UTF-8, a `text16` two length bytes and UTF-8.
 
+mod acquaintance;
 mod batch;
 mod entry;
 mod envelope;
@@ -16,10 +17,11 @@ mod reader;
 mod refusal;
 mod window;
 
+pub use acquaintance::{Acquaintances, PROOF_HEADER};
 pub use batch::{BatchKind, Draft, HEADER_BYTES, Header, MAC_BYTES, MAX_BATCH_BYTES, MAX_ENTRIES, Opened};
 pub use entry::{Answer, CallEntry, CallParts, FromCallee, FromCaller, large_result};
 pub use envelope::Parties;
-pub use handshake::{Asked, Granted, Hello, MAX_APART, MAX_LIFETIME, Welcome};
+pub use handshake::{Asked, Glance, Granted, Hello, MAX_APART, MAX_LIFETIME, Welcome};
 pub use keys::{Ephemeral, MacKey, SessionKeys};
 pub use refusal::{Refusal, Unknown};
 pub use window::Window;
@@ -111,6 +113,9 @@ pub enum SessionError {
     /// The session is not, or no longer, known.
     #[error("the session is not known")]
     UnknownSession,
+    /// More handshakes than are looked at.
+    #[error("there are more handshakes than this host looks at")]
+    Busy,
 }
 
 impl SessionError {
@@ -131,6 +136,7 @@ impl SessionError {
             Self::TooLarge => "session_too_large",
             Self::Code => "session_code",
             Self::UnknownSession => "unknown_session",
+            Self::Busy => "session_busy",
         }
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use claims::{Claims, ClusterId, HostId, InvocationMetadata, KeyKind, KeyPair};
-use lattice::invocation::{Entity, Invocation, InvocationError, InvocationResponse};
+use lattice::invocation::{Entity, Invocation, InvocationError, InvocationResponse, LIFETIME, MAX_ERROR_BYTES};
 use proptest::prelude::*;
 use serde_json::Value;
 use vectors::{hex, load, text};
@@ -43,6 +43,11 @@ fn issue(msg: &[u8]) -> Invocation {
 
 fn refusal(invocation: &Invocation) -> &'static str {
     invocation.validate(NOW, &trusted()).unwrap_err().code()
+}
+
+/// When a call was issued, as its token says.
+fn issued_at(invocation: &Invocation) -> u64 {
+    Claims::<InvocationMetadata>::verify(&invocation.encoded_claims, NOW).unwrap().issued_at
 }
 
 fn large_payload() -> Vec<u8> {
@@ -81,7 +86,7 @@ fn vectors_decode_and_encode_byte_for_byte() {
 fn vectors_are_believed_and_their_payload_only_whole() {
     for (row, payload) in vectors_with_payload() {
         let invocation = Invocation::decode(&hex(&row["msgpack_hex"]).into()).unwrap();
-        let verified = invocation.validate(NOW, &trusted()).unwrap();
+        let verified = invocation.validate(issued_at(&invocation), &trusted()).unwrap();
         assert_eq!(verified.issuer.as_str(), text(&load("invocation")["cluster_issuers"][0]));
         verified.check_body(&payload).unwrap();
         let error = verified.check_body(&payload[1..]).unwrap_err();
@@ -107,12 +112,13 @@ fn our_signature_is_that_of_the_vectors() {
         )
         .unwrap();
         assert_eq!((&ours.host_id, ours.content_length), (&theirs.host_id, theirs.content_length));
-        let mut claims = Claims::<InvocationMetadata>::verify(&ours.encoded_claims, NOW).unwrap();
+        let mut claims = Claims::<InvocationMetadata>::verify(&ours.encoded_claims, token.issued_at).unwrap();
+        assert_eq!(claims.expires_at, Some(token.issued_at + LIFETIME), "hosts of others set none");
         assert_eq!(claims.subject, ours.id);
         assert_eq!(claims.metadata.as_ref().unwrap().hash, text(&row["hash"]));
         assert_eq!(claims.id.len(), 22);
-        // All that differs are the two ids; with those of the vector the token is the same text.
-        (claims.id, claims.subject) = (token.id, token.subject);
+        // All that differs are the end and the two ids; with those of the vector the token is the same text.
+        (claims.id, claims.subject, claims.expires_at) = (token.id, token.subject, None);
         assert_eq!(claims.sign(&cluster()).unwrap(), theirs.encoded_claims);
     }
 }
@@ -153,7 +159,7 @@ fn captured_calls_and_answers_are_understood_and_believed() {
             assert_eq!(invocation.msg, hex(&decoded["msg"]["bytes_hex"]));
             assert_eq!(serde_json::to_value(&invocation.origin).unwrap(), decoded["origin"]);
             assert_eq!(serde_json::to_value(&invocation.target).unwrap(), decoded["target"]);
-            let verified = invocation.validate(NOW, &trusted()).unwrap();
+            let verified = invocation.validate(issued_at(&invocation), &trusted()).unwrap();
             verified.check_body(&invocation.msg).unwrap();
             calls += 1;
         }
@@ -268,7 +274,8 @@ fn what_we_issue_is_believed() {
         let verified = invocation.validate(NOW, &trusted()).unwrap();
         verified.check_body(msg).unwrap();
         assert!(verified.check_body(b"other").is_err());
-        assert_eq!((verified.expires_at, invocation.id.len()), (None, 36));
+        assert_eq!((verified.issued_at, verified.expires_at), (NOW, Some(NOW + LIFETIME)));
+        assert_eq!(invocation.id.len(), 36);
     }
     assert_ne!(issue(b"").id, issue(b"").id);
 }
@@ -333,6 +340,38 @@ fn times_are_honored() {
     assert_eq!(refusal(&early), "not_yet_valid");
     let good = with_claims(|claims| claims.expires_at = Some(NOW));
     assert_eq!(good.validate(NOW, &trusted()).unwrap().expires_at, Some(NOW));
+}
+
+#[test]
+fn a_call_is_believed_for_as_long_as_clocks_may_be_apart_and_no_longer() {
+    for issued_at in [NOW - LIFETIME, NOW, NOW + LIFETIME] {
+        let in_time = with_claims(|claims| (claims.issued_at, claims.expires_at) = (issued_at, None));
+        assert_eq!(in_time.validate(NOW, &trusted()).unwrap().issued_at, issued_at, "hosts of others set no end");
+    }
+    for issued_at in [0, NOW - 365 * 86_400, NOW - LIFETIME - 1, NOW + LIFETIME + 1, u64::MAX] {
+        let apart = with_claims(|claims| (claims.issued_at, claims.expires_at) = (issued_at, None));
+        assert_eq!(refusal(&apart), "issued_apart");
+    }
+    let old = issue(b"").validate(NOW + LIFETIME + 1, &trusted()).unwrap_err();
+    assert_eq!(old.code(), "expired");
+}
+
+#[test]
+fn the_text_of_a_failure_is_bounded_where_it_is_sent_and_where_it_is_read() {
+    let long = "\u{1F980}".repeat(15 << 20);
+    let sent = InvocationResponse::failure("1", long.clone());
+    let read = InvocationResponse { error: Some(long), ..sent.clone() };
+    for text in [sent.error.clone(), InvocationResponse::decode(&sent.encode()).unwrap().error, {
+        // A peer that cuts nothing, and a message as long as it may be.
+        let text = "x".repeat(1 << 20);
+        InvocationResponse::decode(&InvocationResponse { error: Some(text), ..read }.encode()).unwrap().error
+    }] {
+        let text = text.unwrap();
+        assert!(text.len() <= MAX_ERROR_BYTES && text.len() > MAX_ERROR_BYTES - 8, "{}", text.len());
+        assert!(text.ends_with(" bytes in all)"), "{}", &text[text.len() - 40..]);
+    }
+    let short = "x".repeat(MAX_ERROR_BYTES);
+    assert_eq!(InvocationResponse::failure("1", short.clone()).error, Some(short));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_nats::{Client, Message, Subscriber};
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
-use lattice::subject::Subscription;
+use lattice::subject::{ControlSubject, Subscription};
 
 use super::dispatch;
 use crate::core::Core;
@@ -54,7 +54,19 @@ pub async fn serve(core: Arc<Core>, client: Client, mut requests: Subscriber) {
 async fn answer(core: Arc<Core>, client: Client, request: Message) {
     let reply = dispatch(&core, &request.subject, &request.payload).await;
     let (Some(subject), Some(body)) = (request.reply, reply) else { return };
-    if let Err(error) = client.publish(subject, body.into()).await {
+    let published = if tells_of_this_host(&core, &request.subject) {
+        let word = core.identity.word(&core.config.lattice, &body);
+        client.publish_with_headers(subject, word, body.into()).await
+    } else {
+        client.publish(subject, body.into()).await
+    };
+    if let Err(error) = published {
         tracing::warn!(%error, "cannot answer a control request");
     }
+}
+
+/// Whether the answer is one that other hosts believe only with the word of our key.
+fn tells_of_this_host(core: &Core, subject: &str) -> bool {
+    let asked = ControlSubject::parse(&core.root, subject);
+    matches!(asked, Ok(ControlSubject::PingHosts | ControlSubject::GetInventory(_)))
 }

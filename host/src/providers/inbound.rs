@@ -21,6 +21,7 @@ use super::RunningProvider;
 use crate::{
     core::{Core, unix_now},
     policy, revocations,
+    rpc::check_known,
 };
 
 /// Calls that run at once; more wait in the subscription.
@@ -55,14 +56,18 @@ async fn take(
 ) {
     let places = Arc::new(Semaphore::new(AT_ONCE));
     loop {
+        // A place first: the wait for one is part of what is awaited, so that a place given back wakes this loop.
+        let call = async {
+            let place = places.clone().acquire_owned().await;
+            (place, calls.next().await)
+        };
         tokio::select! {
             () = provider.stop_token().cancelled() => return,
             Some(put) = puts.next() => {
                 core.tasks.spawn(say_when_served(core.clone(), provider.clone(), put));
             }
-            call = calls.next(), if places.available_permits() > 0 => {
-                let Some(call) = call else { return };
-                let place = places.clone().try_acquire_owned();
+            (place, call) = call => {
+                let (Ok(place), Some(call)) = (place, call) else { return };
                 let (core, provider, embedded) = (core.clone(), provider.clone(), embedded.clone());
                 core.tasks.clone().spawn(async move {
                     let _place = place;
@@ -103,6 +108,7 @@ async fn carry_out(
     if deadline <= Instant::now() {
         return Err(CallError::DeadlineExceeded { step: "waiting to be called".to_owned() });
     }
+    check_known(core, link.actor_id.public_key(), deadline).await?;
     policy::may_call_over(core, &link, deadline).await?;
     let call = ProviderCall {
         actor: link.actor_id,

@@ -40,7 +40,8 @@ async fn handshake(sessions: &Sessions, link: &Link) -> Result<Granted, String> 
     let way = &sessions.way;
     let (question, asked) = Hello::ask(way.to(link.host), MAX_LIFETIME, &way.cluster, unix_now());
     let subject = RpcSubject::Session(link.host).render(&way.lattice);
-    let request = async_nats::Request::new().payload(question.into()).timeout(Some(WITHIN));
+    let proof = sessions.questions.prove(&question);
+    let request = async_nats::Request::new().headers(proof).payload(question.into()).timeout(Some(WITHIN));
     let answer = way.client.send_request(subject, request).await.map_err(|error| match error.kind() {
         RequestErrorKind::NoResponders => "nobody answers handshakes there".to_owned(),
         RequestErrorKind::TimedOut => "no answer in time".to_owned(),

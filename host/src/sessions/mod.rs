@@ -9,7 +9,9 @@ mod ask;
 mod lane;
 mod link;
 mod outgoing;
+mod questions;
 mod receiver;
+mod seen;
 mod serving;
 mod way;
 
@@ -26,9 +28,9 @@ use claims::{ActorId, HostId};
 use contracts::CallError;
 use dashmap::DashMap;
 use lattice::{
-    client::RpcResponder,
+    client::{Noted, RpcResponder},
     is_chunked,
-    session::{CallParts, SessionId, large_result},
+    session::{Acquaintances, CallParts, SessionId, large_result},
 };
 use sha2::{Digest, Sha256};
 use tokio::task::JoinHandle;
@@ -37,6 +39,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{
     link::{Link, Now},
     outgoing::{Outcome, Outgoing},
+    questions::Questions,
     receiver::Subscriptions,
     serving::Serving,
     way::Way,
@@ -63,6 +66,8 @@ pub struct Sessions {
     links: DashMap<HostId, Arc<Link>>,
     outgoing: DashMap<SessionId, Arc<Outgoing>>,
     serving: Serving,
+    questions: Questions,
+    seen: seen::Told,
     /// Who said lately that an actor is full there.
     busy: DashMap<(HostId, ActorId), Instant>,
     turn: AtomicU64,
@@ -102,8 +107,11 @@ impl Sessions {
             tasks: tasks.clone(),
             refused: Mutex::default(),
         });
+        let acquaintances = Acquaintances::new(&way.cluster, way.cluster_id, &way.trusted);
         Some(Arc::new(Self {
             serving: Serving::new(way.clone()),
+            questions: Questions::new(acquaintances),
+            seen: seen::Told::new(),
             way,
             links: DashMap::new(),
             outgoing: DashMap::new(),
@@ -152,6 +160,13 @@ impl Sessions {
     pub fn renewed(&self, host: &HostId) {
         if let Some(link) = self.links.get(host) {
             link.renewed();
+        }
+    }
+
+    /// A signed call to an actor was taken here; the other hosts that run it hear so, to refuse it when it comes again.
+    pub fn taken(&self, core: &Core, actor: &ActorId, noted: Noted) {
+        if let Some(route) = core.peers.route(actor).filter(|route| !route.hosts.is_empty()) {
+            self.seen.taken(route, noted);
         }
     }
 

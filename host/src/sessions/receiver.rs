@@ -15,7 +15,7 @@ use lattice::{
     subject::RpcSubject,
 };
 
-use super::Sessions;
+use super::{Sessions, seen};
 use crate::core::Core;
 
 /// Signed words per second that a session is not known; further batches are dropped.
@@ -29,6 +29,7 @@ pub(super) struct Subscriptions {
     calls: Subscriber,
     answers: Subscriber,
     nobody: Subscriber,
+    seen: Subscriber,
 }
 
 impl Subscriptions {
@@ -41,6 +42,7 @@ impl Subscriptions {
             calls: to(RpcSubject::Calls(way.own)).await?,
             answers: to(RpcSubject::Answers(way.own)).await?,
             nobody: way.client.subscribe(format!("{}.*", way.inbox)).await?,
+            seen: to(RpcSubject::Seen(way.own)).await?,
         })
     }
 
@@ -52,8 +54,10 @@ impl Subscriptions {
                 take_calls(&core, &sessions, self.calls),
                 take_answers(&sessions, self.answers),
                 hear_of_nobody(&sessions, self.nobody),
+                seen::take(&core, &sessions.way, self.seen),
+                sessions.seen.tell(&sessions.way),
                 follow_connection(&sessions),
-                sweep(&sessions),
+                sweep(&core, &sessions),
             )
         };
         tokio::select! {
@@ -65,14 +69,21 @@ impl Subscriptions {
 
 async fn answer_handshakes(core: &Core, sessions: &Sessions, mut handshakes: Subscriber) {
     while let Some(message) = handshakes.next().await {
+        let (way, now) = (&sessions.way, Instant::now());
         let Some(reply) = message.reply else { continue };
         let answer = if core.stop.is_cancelled() {
             Err(SessionError::Host)
         } else {
-            sessions.serving.grant(&message.payload).inspect_err(|error| sessions.way.refuse(error))
+            let accepted = sessions.questions.accept(&message.payload, message.headers.as_ref(), way, now);
+            let granted = accepted.and_then(|hello| sessions.serving.grant(&message.payload, &hello, now));
+            granted.inspect_err(|error| way.refuse(error))
         };
-        let answer = answer.unwrap_or_else(|error| Refusal::of(&error).encode());
-        if let Err(error) = sessions.way.client.publish(reply, answer.into()).await {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) if sessions.questions.is_worth_an_answer(&error, now) => Refusal::of(&error).encode(),
+            Err(_) => continue,
+        };
+        if let Err(error) = way.client.publish(reply, answer.into()).await {
             tracing::debug!(%error, "cannot answer a handshake");
         }
     }
@@ -176,10 +187,11 @@ async fn follow_connection(sessions: &Sessions) {
     }
 }
 
-async fn sweep(sessions: &Sessions) {
+async fn sweep(core: &Core, sessions: &Sessions) {
     let mut ticks = tokio::time::interval(SWEEP);
     loop {
         let now = ticks.tick().await.into_std();
+        sessions.links.retain(|host, link| link.load() > 0 || core.peers.is_member(host));
         sessions.outgoing.retain(|_, session| !session.is_over(now));
         sessions.busy.retain(|_, until| now < *until);
     }

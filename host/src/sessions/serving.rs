@@ -15,10 +15,9 @@ use claims::{ClusterId, HostId};
 use contracts::CallError;
 use dashmap::DashMap;
 use lattice::{
-    client::ReplayGuard,
     is_chunked,
     session::{
-        Answer, BatchKind, CallEntry, FromCallee, FromCaller, Granted, Hello, MAX_APART, MacKey, Opened, SessionError,
+        Answer, BatchKind, CallEntry, FromCallee, FromCaller, Granted, Hello, MacKey, Opened, SessionError,
         SessionId, Window, large_result,
     },
 };
@@ -29,10 +28,7 @@ use super::{
     lane::{Company, Lane, Refused},
     way::Way,
 };
-use crate::{
-    core::{Core, unix_now},
-    rpc,
-};
+use crate::{core::Core, rpc};
 
 /// Sessions one host may have: the one in use, the one before, and those that were lost in a crash.
 const MAX_PER_HOST: usize = 4;
@@ -42,8 +38,6 @@ const MAX_SESSIONS: usize = 16_384;
 const MAX_RUNNING: usize = 16_384;
 /// Longest wait of a caller that is believed.
 const MAX_TIME_LEFT: Duration = Duration::from_secs(3600);
-/// Handshakes remembered, to refuse them when they come again.
-const HANDSHAKES: usize = 1 << 14;
 
 /// The sessions that other hosts have here.
 pub struct Serving {
@@ -51,7 +45,6 @@ pub struct Serving {
     sessions: DashMap<SessionId, Arc<Incoming>>,
     /// None once the host gives no more sessions.
     by_host: Mutex<Option<HashMap<HostId, Vec<SessionId>>>>,
-    handshakes: ReplayGuard,
 }
 
 /// One of them.
@@ -68,21 +61,15 @@ struct Incoming {
 
 impl Serving {
     pub(super) fn new(way: Arc<Way>) -> Self {
-        let handshakes = ReplayGuard::new(Duration::from_secs(2 * MAX_APART), HANDSHAKES);
-        Self { way, sessions: DashMap::new(), by_host: Mutex::new(Some(HashMap::new())), handshakes }
+        Self { way, sessions: DashMap::new(), by_host: Mutex::new(Some(HashMap::new())) }
     }
 
-    /// Answers a handshake.
+    /// Answers a question that was [accepted](super::questions::Questions::accept).
     ///
     /// # Errors
     /// [`SessionError`], for the one who asks.
-    pub(super) fn grant(&self, question: &[u8]) -> Result<Vec<u8>, SessionError> {
+    pub(super) fn grant(&self, question: &[u8], hello: &Hello, now: Instant) -> Result<Vec<u8>, SessionError> {
         let way = &self.way;
-        let hello = Hello::accept(question, &way.lattice, &way.own, &way.trusted, unix_now())?;
-        let now = Instant::now();
-        if !self.handshakes.is_first(&data_encoding::HEXLOWER.encode(&hello.nonce), now) {
-            return Err(SessionError::Replayed);
-        }
         let (answer, granted) = hello.grant(question, &way.cluster, way.cluster_id)?;
         if self.admit(granted, now) { Ok(answer) } else { Err(SessionError::Host) }
     }

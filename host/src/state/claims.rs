@@ -50,6 +50,12 @@ impl ClaimsCache {
         }
     }
 
+    /// Whether there are claims of a public key.
+    #[must_use]
+    pub fn knows(&self, subject: &PublicKey) -> bool {
+        self.by_subject.contains_key(subject)
+    }
+
     /// Claims of a public key.
     #[must_use]
     pub fn get(&self, subject: &PublicKey) -> Option<Arc<StoredClaims>> {

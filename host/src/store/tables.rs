@@ -33,6 +33,8 @@ pub struct Tables {
     /// To whom actors and providers belong.
     pub owners: Owners,
     pub(super) revocations: watch::Sender<Arc<Revocations>>,
+    /// Counts the claims that came.
+    claims_came: watch::Sender<u64>,
 }
 
 /// What a change means for the rest of the host.
@@ -76,6 +78,12 @@ impl Tables {
     #[must_use]
     pub fn follow_revocations(&self) -> watch::Receiver<Arc<Revocations>> {
         self.revocations.subscribe()
+    }
+
+    /// Changes when claims come.
+    #[must_use]
+    pub fn follow_claims(&self) -> watch::Receiver<u64> {
+        self.claims_came.subscribe()
     }
 
     /// What was configured for an actor or provider, by name.
@@ -131,6 +139,7 @@ impl Tables {
         match StoredClaims::from_json(value) {
             Ok(claims) if claims.subject() == *subject => {
                 self.claims.put(claims);
+                self.claims_came.send_modify(|count| *count += 1);
             }
             Ok(_) => tracing::error!(%key, "ignoring claims whose key does not match their subject"),
             Err(error) => tracing::error!(%key, %error, "ignoring undecodable claims"),

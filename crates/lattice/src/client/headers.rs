@@ -15,6 +15,8 @@ use crate::invocation::{DEADLINE_HEADER, ERROR_CODE_HEADER};
 
 /// Members of a trace context.
 const TRACE: [&str; 2] = ["traceparent", "tracestate"];
+/// Longest code of a failure that is believed to be one.
+const MAX_CODE: usize = 64;
 /// Longest time left that is believed.
 const MAX_TIME_LEFT: Duration = Duration::from_secs(3600);
 
@@ -56,7 +58,7 @@ pub(super) fn of_failure(code: &str) -> Option<HeaderMap> {
 
 /// The code of a failure, if the answer carries one.
 pub(super) fn error_code(headers: Option<&HeaderMap>) -> Option<&str> {
-    Some(headers?.get(ERROR_CODE_HEADER)?.as_str())
+    Some(headers?.get(ERROR_CODE_HEADER)?.as_str()).filter(|code| code.len() <= MAX_CODE)
 }
 
 #[cfg(test)]
@@ -94,5 +96,6 @@ mod tests {
         let headers = of_failure("not_linked");
         assert_eq!(error_code(headers.as_ref()), Some("not_linked"));
         assert_eq!(error_code(None), None);
+        assert_eq!(error_code(of_failure(&"x".repeat(1 << 16)).as_ref()), None);
     }
 }

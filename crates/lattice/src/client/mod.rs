@@ -27,7 +27,7 @@ pub use self::{
     denials::{Denials, Forbidden, Use},
     error::{ConnectError, ControlError},
     events::EventStream,
-    replay::ReplayGuard,
+    replay::{Memory, MemoryBounds, Noted, ReplayGuard, Replayed, Seen},
     responder::{Incoming, Rejected, ReplyTo, RpcResponder},
     rpc::RpcClient,
     socket::{

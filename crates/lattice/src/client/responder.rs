@@ -7,13 +7,16 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
-use async_nats::{Client, Message, Subject};
+use async_nats::{
+    Client, Message, Subject,
+    client::{PublishError, PublishErrorKind},
+};
 use bytes::Bytes;
 use claims::ClusterId;
 use contracts::CallError;
 
 use super::{
-    ReplayGuard,
+    Noted, ReplayGuard,
     bodies::{Bodies, BodyError, StoredBody},
     headers,
 };
@@ -43,6 +46,8 @@ pub struct Incoming {
     pub deadline: Option<Instant>,
     /// Where the answer goes.
     pub reply_to: ReplyTo,
+    /// What is remembered of it, once it was accepted.
+    pub noted: Option<Noted>,
 }
 
 /// Where the answer to a call goes. Cheap to clone.
@@ -94,9 +99,8 @@ impl RpcResponder {
         let mut incoming = self.decode_request(message)?;
         let unauthorized = |reason: String| incoming.reply_to.reject(CallError::Unauthorized { reason });
         let verified = incoming.invocation.validate(now, trusted).map_err(|error| unauthorized(error.to_string()))?;
-        if !replays.is_first(&incoming.invocation.encoded_claims, Instant::now()) {
-            return Err(unauthorized("this invocation was seen before".to_owned()));
-        }
+        let noted = replays.note(&verified, &incoming.invocation.encoded_claims, now);
+        incoming.noted = Some(noted.map_err(|error| unauthorized(error.to_string()))?);
         self.fetch_body(&mut incoming, &verified).await?;
         Ok(incoming)
     }
@@ -116,7 +120,7 @@ impl RpcResponder {
             invocation.trace_context = headers::trace(message.headers.as_ref());
         }
         let deadline = headers::deadline(message.headers.as_ref(), Instant::now());
-        Ok(Incoming { reply_to: reply_to(&invocation.id), invocation, deadline })
+        Ok(Incoming { reply_to: reply_to(&invocation.id), invocation, deadline, noted: None })
     }
 
     /// Completes the payload of a call that is believed: fetches one that is in the object store, deletes it there,
@@ -164,17 +168,7 @@ impl RpcResponder {
             Ok(body) => (Ok(InvocationResponse::success(&to.0.invocation_id, body)), None),
             Err(error) => (Err(error), None),
         };
-        let published = match response {
-            Ok(response) => self.client.publish(subject.clone(), response.encode()).await,
-            Err(error) => {
-                let payload = InvocationResponse::failure(&to.0.invocation_id, error.to_string()).encode();
-                match headers::of_failure(error.code()) {
-                    Some(headers) => self.client.publish_with_headers(subject.clone(), headers, payload).await,
-                    None => self.client.publish(subject.clone(), payload).await,
-                }
-            }
-        };
-        published.map_err(|error| CallError::Unreachable {
+        self.send(to, subject, response).await.map_err(|error| CallError::Unreachable {
             target: subject.to_string(),
             reason: format!("the answer cannot be sent: {error}"),
         })?;
@@ -182,6 +176,31 @@ impl RpcResponder {
             stored.keep();
         }
         Ok(())
+    }
+
+    /// Sends an answer; one that the server does not take becomes a failure that says so.
+    async fn send(
+        &self,
+        to: &ReplyTo,
+        subject: &Subject,
+        response: Result<InvocationResponse, CallError>,
+    ) -> Result<(), PublishError> {
+        let error = match response {
+            Ok(response) => match self.client.publish(subject.clone(), response.encode()).await {
+                Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
+                    let most = self.client.max_payload();
+                    let limit = format!("the NATS server takes messages of at most {most} bytes, the answer has more");
+                    CallError::LimitExceeded { limit }
+                }
+                sent => return sent,
+            },
+            Err(error) => error,
+        };
+        let payload = InvocationResponse::failure(&to.0.invocation_id, error.to_string()).encode();
+        match headers::of_failure(error.code()) {
+            Some(headers) => self.client.publish_with_headers(subject.clone(), headers, payload).await,
+            None => self.client.publish(subject.clone(), payload).await,
+        }
     }
 
     async fn store_result(

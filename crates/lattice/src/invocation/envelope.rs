@@ -15,6 +15,10 @@ use crate::{
     wire::{self, nil_is_default},
 };
 
+/// Longest text of a failure that crosses between hosts, in bytes; a longer one is cut and says so. Whoever waits for it
+/// hears something, whatever a guest or provider reports.
+pub const MAX_ERROR_BYTES: usize = 64 << 10;
+
 /// What stands for the id in an answer to something that could not be read.
 pub const UNKNOWN_INVOCATION: &str = "UNKNOWN";
 
@@ -110,6 +114,17 @@ impl Invocation {
     }
 }
 
+/// A text of a failure as it crosses between hosts.
+fn bounded(mut text: String) -> String {
+    if text.len() > MAX_ERROR_BYTES {
+        let remark = format!(" … (cut; {} bytes in all)", text.len());
+        text.truncate(text.floor_char_boundary(MAX_ERROR_BYTES - remark.len()));
+        text.push_str(&remark);
+        text.shrink_to_fit();
+    }
+    text
+}
+
 /// The answer to one call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct InvocationResponse {
@@ -154,10 +169,10 @@ impl InvocationResponse {
         }
     }
 
-    /// A failure.
+    /// A failure. A text longer than [`MAX_ERROR_BYTES`] is cut.
     #[must_use]
     pub fn failure(invocation_id: impl Into<String>, error: impl Into<String>) -> Self {
-        Self { error: Some(error.into()), ..Self::success(invocation_id, Bytes::new()) }
+        Self { error: Some(bounded(error.into())), ..Self::success(invocation_id, Bytes::new()) }
     }
 
     /// Encodes the envelope with whatever `msg` holds.
@@ -183,7 +198,7 @@ impl InvocationResponse {
         Ok(Self {
             msg: read.msg.into_bytes(message),
             invocation_id: read.invocation_id,
-            error: read.error,
+            error: read.error.map(bounded),
             content_length: read.content_length,
             trace_context: read.trace_context,
         })

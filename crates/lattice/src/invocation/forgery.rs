@@ -13,6 +13,11 @@ use sha2::{Digest, Sha256};
 
 use super::{Entity, Invocation};
 
+/// How far the time of issue of a call may be from now, in seconds, and how long what we issue holds: the clocks of hosts
+/// may be apart, and calls between hosts of which one is an hour off are made all the same. What was seen is remembered
+/// for longer.
+pub const LIFETIME: u64 = 90 * 60;
+
 /// Why a call is not believed. The texts of the first steps are those of other hosts.
 #[derive(Debug, thiserror::Error)]
 pub enum InvocationError {
@@ -28,6 +33,17 @@ pub enum InvocationError {
     /// The token's time has not come.
     #[error("invocation claims token cannot be used yet")]
     NotYetValid,
+    /// The token was issued too long ago, or in the future.
+    #[error(
+        "invocation was issued {seconds} s {direction}: it is old, or the clocks of sender and receiver are more than 90 \
+         minutes apart"
+    )]
+    Apart {
+        /// How far from now.
+        seconds: u64,
+        /// `ago` or `ahead`.
+        direction: &'static str,
+    },
     /// The token was not signed by its issuer.
     #[error("invocation claims signature invalid")]
     SignatureInvalid,
@@ -62,6 +78,7 @@ impl InvocationError {
             Self::HostId { .. } => "invalid_host_id",
             Self::Expired => "expired",
             Self::NotYetValid => "not_yet_valid",
+            Self::Apart { .. } => "issued_apart",
             Self::SignatureInvalid => "signature_invalid",
             Self::Claims(error) => error.code(),
             Self::UntrustedIssuer { .. } => "untrusted_issuer",
@@ -90,8 +107,9 @@ impl From<TokenError> for InvocationError {
 pub struct Verified {
     /// The cluster key that signed.
     pub issuer: ClusterId,
-    /// Until when the token holds, seconds since 1970; `None`: for ever. Whoever remembers calls to refuse replays
-    /// remembers them so long, or for a window of its own.
+    /// When it was issued, seconds since 1970: within [`LIFETIME`] of the time at which it was verified.
+    pub issued_at: u64,
+    /// Until when the token holds, seconds since 1970; `None`: hosts of others do not say.
     pub expires_at: Option<u64>,
     origin_url: String,
     target_url: String,
@@ -149,7 +167,9 @@ impl Invocation {
         let (origin_url, target_url) = (origin.url(), target_url(&target, &operation));
         let hash = hash(&origin_url, &target_url, &operation, &msg);
         let metadata = InvocationMetadata { target_url, origin_url, hash };
-        let encoded_claims = Claims::new(cluster.public(), id.clone(), metadata, now).sign(cluster)?;
+        let mut claims = Claims::new(cluster.public(), id.clone(), metadata, now);
+        claims.expires_at = Some(now + LIFETIME);
+        let encoded_claims = claims.sign(cluster)?;
         Ok(Self {
             origin,
             target,
@@ -163,7 +183,7 @@ impl Invocation {
         })
     }
 
-    /// Checks host id, signature, time, issuer and what the signature covers, in this order, and the payload if the
+    /// Checks host id, time, issuer, what the signature covers, and the signature, in this order, and the payload if the
     /// envelope holds one. An empty `msg` is not checked, because the payload may be in the object store:
     /// [`Verified::check_body`] does that once it is there.
     ///
@@ -172,23 +192,26 @@ impl Invocation {
     /// # Errors
     /// [`InvocationError`]; its text is what a host answers.
     pub fn validate(&self, now: u64, trusted: &BTreeSet<ClusterId>) -> Result<Verified, InvocationError> {
+        self.validate_of(now, |issuer| trusted.contains(issuer))
+    }
+
+    /// The same for issuers of the caller's choice.
+    ///
+    /// # Errors
+    /// As [`Self::validate`].
+    pub fn validate_of(&self, now: u64, trusts: impl Fn(&ClusterId) -> bool) -> Result<Verified, InvocationError> {
         self.host_id.parse::<HostId>().map_err(|_| InvocationError::HostId {
             host_id: self.host_id.chars().filter(|c| !c.is_control()).take(64).collect(),
         })?;
-        let claims = Claims::<InvocationMetadata>::verify(&self.encoded_claims, now)?;
-        let issuer = ClusterId::try_from(claims.issuer)
-            .ok()
-            .filter(|issuer| trusted.contains(issuer))
-            .ok_or(InvocationError::UntrustedIssuer { issuer: claims.issuer })?;
-        let signed = claims.metadata.ok_or(InvocationError::NoMetadata)?;
-        if signed.target_url != target_url(&self.target, &self.operation) {
-            return Err(InvocationError::TargetMismatch);
-        }
-        if signed.origin_url != self.origin.url() {
-            return Err(InvocationError::OriginMismatch);
-        }
+        let mut issuer = None;
+        let claims = Claims::<InvocationMetadata>::verify_after(&self.encoded_claims, |claims| {
+            issuer = Some(self.check_claims(claims, now, trusts)?);
+            Ok::<_, InvocationError>(())
+        })?;
+        let (Some(issuer), Some(signed)) = (issuer, claims.metadata) else { return Err(InvocationError::NoMetadata) };
         let verified = Verified {
             issuer,
+            issued_at: claims.issued_at,
             expires_at: claims.expires_at,
             origin_url: signed.origin_url,
             target_url: signed.target_url,
@@ -199,5 +222,32 @@ impl Invocation {
             verified.check_body(&self.msg)?;
         }
         Ok(verified)
+    }
+
+    /// Everything that costs no signature: anybody can send what is wrong with these.
+    fn check_claims(
+        &self,
+        claims: &Claims<InvocationMetadata>,
+        now: u64,
+        trusts: impl Fn(&ClusterId) -> bool,
+    ) -> Result<ClusterId, InvocationError> {
+        claims.check_times(now)?;
+        let seconds = claims.issued_at.abs_diff(now);
+        if seconds > LIFETIME {
+            let direction = if claims.issued_at < now { "ago" } else { "ahead" };
+            return Err(InvocationError::Apart { seconds, direction });
+        }
+        let issuer = ClusterId::try_from(claims.issuer)
+            .ok()
+            .filter(trusts)
+            .ok_or(InvocationError::UntrustedIssuer { issuer: claims.issuer })?;
+        let signed = claims.metadata.as_ref().ok_or(InvocationError::NoMetadata)?;
+        if signed.target_url != target_url(&self.target, &self.operation) {
+            return Err(InvocationError::TargetMismatch);
+        }
+        if signed.origin_url != self.origin.url() {
+            return Err(InvocationError::OriginMismatch);
+        }
+        Ok(issuer)
     }
 }

@@ -64,6 +64,53 @@ pub struct Granted {
     pub keys: SessionKeys,
 }
 
+/// What can be seen of a question without any computing, for whoever must tell many forged ones from few honest ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Glance<'m> {
+    /// The asking host, as the question says.
+    pub from: &'m str,
+    /// The cluster key that stands for it; a trusted one.
+    pub cluster: ClusterId,
+    /// Makes the question unlike any other.
+    pub nonce: [u8; 32],
+    /// When it was made, seconds since 1970.
+    pub issued_at: u64,
+}
+
+impl<'m> Glance<'m> {
+    /// Looks whether a question is one for this host, in the name of a trusted key, and of this time.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn at(
+        message: &'m [u8],
+        lattice: &LatticeId,
+        own: &HostId,
+        trusted: &BTreeSet<ClusterId>,
+        now: u64,
+    ) -> Result<Self, SessionError> {
+        let (mut reader, _) = open(message, Kind::Hello)?;
+        let [to_lattice, from, to, cluster] = [reader.text8()?, reader.text8()?, reader.text8()?, reader.text8()?];
+        if to_lattice != lattice.as_str() {
+            return Err(SessionError::Lattice);
+        }
+        if to != own.as_str() || from == own.as_str() {
+            return Err(SessionError::Host);
+        }
+        let found = trusted.iter().find(|issuer| issuer.as_str() == cluster).copied();
+        let Some(cluster) = found else {
+            // Only a key is worth a sentence.
+            let issuer: ClusterId = cluster.parse().map_err(|_| reader.malformed("the cluster key is none"))?;
+            return Err(SessionError::UntrustedIssuer { issuer: issuer.to_string() });
+        };
+        let (nonce, _, issued_at) = (reader.array()?, reader.array::<32>()?, reader.u64()?);
+        if issued_at.abs_diff(now) > MAX_APART {
+            return Err(SessionError::Time);
+        }
+        Ok(Self { from, cluster, nonce, issued_at })
+    }
+}
+
 impl Hello {
     /// Asks for a session. `now` is in seconds since 1970.
     ///

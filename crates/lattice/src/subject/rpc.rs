@@ -12,6 +12,7 @@ use crate::{LatticeId, LinkName};
 const SESSION: &str = "session";
 const CALLS: &str = "calls";
 const ANSWERS: &str = "answers";
+const SEEN: &str = "seen";
 
 /// An address on the RPC side of the lattice.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -52,6 +53,8 @@ pub enum RpcSubject {
     Calls(HostId),
     /// Batches of answers of sessions. Ours, as well.
     Answers(HostId),
+    /// Which signed calls other hosts have carried out. Ours, as well.
+    Seen(HostId),
     /// The request to a provider to end.
     Shutdown {
         /// The provider.
@@ -80,6 +83,7 @@ impl RpcSubject {
             Self::Session(host) => format!("{root}.{host}.{SESSION}"),
             Self::Calls(host) => format!("{root}.{host}.{CALLS}"),
             Self::Answers(host) => format!("{root}.{host}.{ANSWERS}"),
+            Self::Seen(host) => format!("{root}.{host}.{SEEN}"),
         }
     }
 
@@ -90,7 +94,7 @@ impl RpcSubject {
             Self::Actor(_) => Some(self.render(lattice)),
             Self::Provider { .. } => Some("rpc".to_owned()),
             Self::LinkPut { .. } | Self::LinkDel { .. } | Self::Health { .. } | Self::Shutdown { .. } => None,
-            Self::Session(_) | Self::Calls(_) | Self::Answers(_) => None,
+            Self::Session(_) | Self::Calls(_) | Self::Answers(_) | Self::Seen(_) => None,
         }
     }
 
@@ -108,6 +112,7 @@ impl RpcSubject {
                 SESSION => Ok(Self::Session(host)),
                 CALLS => Ok(Self::Calls(host)),
                 ANSWERS => Ok(Self::Answers(host)),
+                SEEN => Ok(Self::Seen(host)),
                 _ => Err(SubjectError::Unsupported { subject: subject.to_owned() }),
             };
         }

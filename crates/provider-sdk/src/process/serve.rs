@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeSet,
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -28,7 +29,7 @@ use tokio::{
 };
 
 use super::{
-    DEFAULT_TIMEOUT,
+    DATA_DIR, DEFAULT_TIMEOUT,
     links::{Change, LinkChanges},
     unix_time,
 };
@@ -40,6 +41,8 @@ const CALLS_AT_ONCE: usize = 1024;
 const RETRY_LINKS: Duration = Duration::from_secs(3);
 /// How long calls wait for the first links.
 const INITIAL_LINKS: Duration = Duration::from_secs(2);
+/// The file, among the data of the provider, of the calls that were seen.
+const SEEN_FILE: &str = ".seen-calls";
 /// Time for running calls when the host asks to end.
 const DRAIN: Duration = Duration::from_secs(1);
 
@@ -78,7 +81,7 @@ impl Server {
         let calls = Arc::new(Calls {
             provider: Arc::clone(&provider),
             responder: RpcResponder::new(client.clone(), &host_data.lattice, None),
-            replays: ReplayGuard::default(),
+            replays: replays(&host_data),
             trusted: host_data.cluster_issuers.iter().copied().collect(),
             table: Arc::clone(&table),
             own_key: host_data.provider_key.to_string(),
@@ -109,6 +112,11 @@ impl Server {
         let mut retry = interval(RETRY_LINKS);
         retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            // A slot first: the wait for one is part of what is awaited.
+            let request = async {
+                let slot = Arc::clone(&slots).acquire_owned().await;
+                (slot, requests.next().await)
+            };
             tokio::select! {
                 message = shutdowns.next() => match message {
                     Some(message) if self.is_told_to_end(&message).await => break,
@@ -120,8 +128,8 @@ impl Server {
                 Some(message) = checks.next() => {
                     running.spawn(health(Arc::clone(&self.calls.provider), self.client.clone(), message));
                 }
-                Some(message) = requests.next(), if slots.available_permits() > 0 => {
-                    let (calls, slot) = (Arc::clone(&self.calls), Arc::clone(&slots).try_acquire_owned());
+                (Ok(slot), Some(message)) = request => {
+                    let calls = Arc::clone(&self.calls);
                     running.spawn(async move {
                         let _slot = slot;
                         Box::pin(calls.answer(message)).await;
@@ -195,6 +203,16 @@ impl Server {
         }
         tracing::info!("shutting down");
         true
+    }
+}
+
+/// What was called is remembered over a restart of the process where it has a directory for its data.
+fn replays(host_data: &HostData) -> ReplayGuard {
+    match host_data.env_values.get(DATA_DIR).map(PathBuf::from) {
+        Some(directory) if std::fs::create_dir_all(&directory).is_ok() => {
+            ReplayGuard::kept_in(&directory.join(SEEN_FILE), unix_time())
+        }
+        _ => ReplayGuard::default(),
     }
 }
 
