@@ -16,7 +16,9 @@ mod replay;
 mod responder;
 mod roll;
 mod rpc;
+mod server;
 mod socket;
+mod tls;
 
 pub use self::{
     bodies::StoredBody,
@@ -29,8 +31,10 @@ pub use self::{
     replay::ReplayGuard,
     responder::{Incoming, Rejected, ReplyTo, RpcResponder},
     rpc::RpcClient,
+    server::{AddressError, AddressProblem, DEFAULT_PORT, Server, Servers},
     socket::{
         ERROR_HEADER as SOCKET_ERROR_HEADER, EVENTS_PATH, MAX_BODY as MAX_SOCKET_BODY, SocketClient, SocketError,
         SocketReply,
     },
+    tls::TlsProblem,
 };
