@@ -7,11 +7,12 @@ mod artifacts;
 mod engine;
 mod issuers;
 mod limits;
+mod local_nats;
 mod nats;
 mod policy;
 mod telemetry;
 
-use std::{collections::BTreeMap, ffi::OsString, net::IpAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 
 use claims::{AccountId, ClusterId, KeyKind, KeyPair};
 use clap::{Args, builder::BoolishValueParser};
@@ -24,6 +25,7 @@ use ::telemetry::TracingConfig;
 use crate::{admin::AdminAddress, trust::native::NativeIssuers};
 
 pub use self::{
+    local_nats::LocalNats,
     artifacts::{ArtifactArgs, ArtifactConfig, RegistryLogin},
     engine::EngineArgs,
     limits::LimitArgs,
@@ -45,7 +47,7 @@ pub struct HostArgs {
     #[arg(long, env = "NATS_HOST", default_value = "127.0.0.1")]
     pub nats_host: String,
     /// Port of the NATS server.
-    #[arg(long, env = "NATS_PORT", default_value_t = 4222)]
+    #[arg(long, env = "NATS_PORT", default_value_t = 4222, value_parser = clap::value_parser!(u16).range(1..))]
     pub nats_port: u16,
     /// Who the host is there.
     #[command(flatten)]
@@ -54,13 +56,13 @@ pub struct HostArgs {
     #[arg(long, env = "WASMCLOUD_CTL_HOST", hide = true)]
     pub ctl_host: Option<String>,
     /// Control connection: port, if another.
-    #[arg(long, env = "WASMCLOUD_CTL_PORT", hide = true)]
+    #[arg(long, env = "WASMCLOUD_CTL_PORT", hide = true, value_parser = clap::value_parser!(u16).range(1..))]
     pub ctl_port: Option<u16>,
     /// RPC connection: server, if another.
     #[arg(long, env = "WASMCLOUD_RPC_HOST", hide = true)]
     pub rpc_host: Option<String>,
     /// RPC connection: port, if another.
-    #[arg(long, env = "WASMCLOUD_RPC_PORT", hide = true)]
+    #[arg(long, env = "WASMCLOUD_RPC_PORT", hide = true, value_parser = clap::value_parser!(u16).range(1..))]
     pub rpc_port: Option<u16>,
     /// Root of the control subjects instead of `wasmbus.ctl`.
     #[arg(long, env = "WASMCLOUD_CTL_TOPIC_PREFIX", hide = true)]
@@ -288,6 +290,7 @@ impl HostArgs {
         let control = Side {
             host: self.ctl_host.as_deref().unwrap_or(&self.nats_host),
             port: self.ctl_port.unwrap_or(self.nats_port),
+            place: if self.ctl_host.is_some() || self.ctl_port.is_some() { "--ctl-host" } else { "--nats-host" },
             jwt: &self.nats.ctl_jwt,
             seed: &self.nats.ctl_seed,
             creds: &self.nats.ctl_creds,
@@ -298,6 +301,7 @@ impl HostArgs {
         let rpc = Side {
             host: self.rpc_host.as_deref().unwrap_or(&self.nats_host),
             port: self.rpc_port.unwrap_or(self.nats_port),
+            place: if self.rpc_host.is_some() || self.rpc_port.is_some() { "--rpc-host" } else { "--nats-host" },
             jwt: &self.nats.rpc_jwt,
             seed: &self.nats.rpc_seed,
             creds: &self.nats.rpc_creds,
@@ -321,35 +325,18 @@ impl HostArgs {
     }
 }
 
-/// [`nats_url`] of every one of several servers, joined by commas.
-#[must_use]
-pub fn nats_urls(hosts: &str, port: u16) -> Vec<String> {
-    hosts.split(',').map(str::trim).filter(|host| !host.is_empty()).map(|host| nats_url(host, port)).collect()
-}
-
-/// `nats://host:port`, with brackets around an IPv6 address; a full URL is kept.
-#[must_use]
-pub fn nats_url(host: &str, port: u16) -> String {
-    if host.contains("://") {
-        return host.to_owned();
-    }
-    match host.parse::<IpAddr>() {
-        Ok(IpAddr::V6(address)) => format!("nats://[{address}]:{port}"),
-        // One of several may bring a port of its own.
-        _ if host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) => format!("nats://{host}"),
-        _ => format!("nats://{host}:{port}"),
-    }
-}
-
 struct Problems(Vec<String>);
 
 impl Problems {
+    /// What is wrong with a setting is said once, however many use it.
     fn add(&mut self, problem: &str) {
-        self.0.push(problem.to_owned());
+        if !self.0.iter().any(|known| known == problem) {
+            self.0.push(problem.to_owned());
+        }
     }
 
     fn take<T, E: std::fmt::Display>(&mut self, setting: &str, outcome: Result<T, E>) -> Option<T> {
-        outcome.map_err(|error| self.0.push(format!("{setting}: {error}"))).ok()
+        outcome.map_err(|error| self.add(&format!("{setting}: {error}"))).ok()
     }
 
     fn seed(&mut self, setting: &str, seed: Option<&str>, kind: KeyKind) -> Option<KeyPair> {

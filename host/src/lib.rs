@@ -49,7 +49,7 @@ mod wanted;
 mod why;
 
 pub use admin::AdminAddress;
-pub use config::{ConfigError, HostArgs, HostConfig, PolicyConfig, PolicyDefault, nats_url, nats_urls};
+pub use config::{ConfigError, HostArgs, HostConfig, LocalNats, PolicyConfig, PolicyDefault};
 pub use executor::executor;
 pub use host::{Host, HostError, is_in_use, socket_path};
 pub use logging::{LogFormat, LoggingError, colors_are_welcome, dropped_log_lines, init_logging};

@@ -12,7 +12,10 @@ use std::{
 };
 
 use clap::Args;
-use lattice::LatticeId;
+use lattice::{
+    LatticeId,
+    client::{DEFAULT_PORT, Servers},
+};
 use serde::Deserialize;
 
 pub use self::tls::TlsArgs;
@@ -24,19 +27,19 @@ use crate::{
 
 /// Where a NATS server is looked for when nobody says otherwise.
 pub const DEFAULT_HOST: &str = "127.0.0.1";
-/// Its port.
-pub const DEFAULT_PORT: u16 = 4222;
 const DEFAULT_TIMEOUT_MS: u64 = 2000;
 
 /// Options of every command that talks to a lattice.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Connection")]
 pub struct ConnectionArgs {
-    /// NATS server of the control interface [default: 127.0.0.1]
+    /// NATS server of the control interface: `host`, `host:port`, `tls://user:password@host` or several joined by commas
+    /// [default: 127.0.0.1]
     #[arg(short = 'r', long, env = "WASMCLOUD_CTL_HOST", value_name = "HOST", hide_env_values = true)]
     pub ctl_host: Option<String>,
-    /// Its port [default: 4222]
-    #[arg(short = 'p', long, env = "WASMCLOUD_CTL_PORT", value_name = "PORT", hide_env_values = true)]
+    /// Its port, where the address brings none [default: 4222]
+    #[arg(short = 'p', long, env = "WASMCLOUD_CTL_PORT", value_name = "PORT", hide_env_values = true,
+          value_parser = clap::value_parser!(u16).range(1..))]
     pub ctl_port: Option<u16>,
     /// NATS user JWT; needs `--ctl-seed`
     #[arg(long, env = "WASMCLOUD_CTL_JWT", value_name = "JWT", hide_env_values = true)]
@@ -68,6 +71,10 @@ pub struct ConnectionArgs {
     /// Control socket of one host of this machine, instead of NATS
     #[arg(long, env = "WASH_SOCKET", value_name = "PATH", hide_env_values = true)]
     pub socket: Option<PathBuf>,
+    /// Only hosts of this machine, over their control sockets: no NATS server is looked for
+    #[arg(long, env = "WASH_NO_NATS", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue,
+          hide_env_values = true)]
+    pub no_nats: bool,
     /// Say which way the lattice was reached
     #[arg(short = 'v', long = "verbose", id = "connection_verbose")]
     pub verbose: bool,
@@ -87,12 +94,13 @@ pub enum Side {
 pub struct Connection {
     /// The lattice.
     pub lattice: LatticeId,
-    /// NATS server.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-    /// Whether anybody named that server, or it is just the default.
+    /// NATS servers; any of them will do.
+    pub servers: Servers,
+    /// Whether anybody named them, or said how to speak with them. Otherwise it is just the default, and a control socket
+    /// of this machine will do as well.
     pub named: bool,
+    /// Whether no server is looked for.
+    pub no_nats: bool,
     /// NATS user JWT.
     pub jwt: Option<String>,
     /// NATS user seed.
@@ -137,6 +145,10 @@ impl ConnectionArgs {
             Side::Control => saved.ctl,
             Side::Rpc => saved.rpc,
         };
+        if self.no_nats && (self.ctl_host.is_some() || self.ctl_port.is_some()) {
+            return Err(Failure::usage("a NATS server is named, and `--no-nats` says to use none")
+                .hint("leave out one of the two; each may also be set in the environment"));
+        }
         let host = self.ctl_host.clone().or(of_side.host);
         let port = self.ctl_port.or(of_side.port);
         let timeout_ms = self.timeout_ms.or(of_side.timeout_ms);
@@ -146,15 +158,20 @@ impl ConnectionArgs {
         if jwt.is_none() && seed.is_none() && creds_file.is_none() {
             (jwt, seed, creds_file) = (of_side.jwt, of_side.seed, of_side.credsfile);
         }
+        let tls = self.tls.over(of_side.tls);
+        let particular = jwt.is_some() || seed.is_some() || creds_file.is_some() || tls != TlsArgs::default();
+        let address = host.as_deref().unwrap_or(DEFAULT_HOST);
+        let servers = Servers::parse(address, port.unwrap_or(DEFAULT_PORT))
+            .map_err(|error| usage(error).hint("write it as `host`, `host:port` or `tls://user:password@host:port`"))?;
         Ok(Connection {
             lattice,
-            named: host.is_some() || port.is_some(),
-            host: host.unwrap_or_else(|| DEFAULT_HOST.to_owned()),
-            port: port.unwrap_or(DEFAULT_PORT),
+            named: host.is_some() || port.is_some() || particular,
+            servers,
+            no_nats: self.no_nats,
             jwt,
             seed: seed.map(|seed| seed_text(&seed)).transpose()?,
             creds_file,
-            tls: self.tls.over(of_side.tls),
+            tls,
             js_domain: self.js_domain.clone().or(saved.js_domain),
             topic_prefix: self.ctl_topic_prefix.clone(),
             timeout: Duration::from_millis(timeout_ms.unwrap_or(DEFAULT_TIMEOUT_MS)),
@@ -171,9 +188,9 @@ impl Connection {
         if self.timeout_named { self.timeout } else { usual.max(self.timeout) }
     }
 
-    /// The server as `host:port`.
+    /// The servers, as they may be shown: without passwords.
     pub fn server(&self) -> String {
-        format!("{}:{}", self.host, self.port)
+        self.servers.to_string()
     }
 }
 
@@ -318,17 +335,51 @@ mod tests {
         let plain = ConnectionArgs::default().resolve(&context(dir.path())).unwrap();
         assert_eq!(
             (plain.server().as_str(), plain.named, plain.lattice.as_str()),
-            ("127.0.0.1:4222", false, "default")
+            ("nats://127.0.0.1:4222", false, "default")
         );
 
         fs::write(dir.path().join("contexts/default"), "lab\n").unwrap();
         let saved = ConnectionArgs::default().resolve(&context(dir.path())).unwrap();
-        assert_eq!((saved.server().as_str(), saved.named, saved.lattice.as_str()), ("broker:4333", true, "lab"));
+        assert_eq!((saved.server().as_str(), saved.named, saved.lattice.as_str()), ("nats://broker:4333", true, "lab"));
         assert_eq!((saved.jwt, saved.seed), (None, None), "empty texts are absent values");
 
         let given = ConnectionArgs { ctl_host: Some("other".to_owned()), ..Default::default() };
-        assert_eq!(given.resolve(&context(dir.path())).unwrap().server(), "other:4333");
-        assert_eq!(given.resolve_for(Side::Rpc, &context(dir.path())).unwrap().server(), "other:4222");
+        assert_eq!(given.resolve(&context(dir.path())).unwrap().server(), "nats://other:4333");
+        assert_eq!(given.resolve_for(Side::Rpc, &context(dir.path())).unwrap().server(), "nats://other:4222");
+    }
+
+    #[test]
+    fn whatever_names_a_server_names_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = |text: &str| Some(text.to_owned());
+        for args in [
+            ConnectionArgs { ctl_host: text("127.0.0.1"), ..Default::default() },
+            ConnectionArgs { ctl_port: Some(4222), ..Default::default() },
+            ConnectionArgs { ctl_seed: text("SU"), ..Default::default() },
+            ConnectionArgs { ctl_credsfile: Some("x.creds".into()), ..Default::default() },
+            ConnectionArgs { tls: TlsArgs { required: true, ..TlsArgs::default() }, ..Default::default() },
+        ] {
+            assert!(args.resolve(&context(dir.path())).unwrap().named, "{args:?}");
+        }
+        let lattice = ConnectionArgs { lattice: text("lab"), timeout_ms: Some(1), ..Default::default() };
+        assert!(!lattice.resolve(&context(dir.path())).unwrap().named);
+    }
+
+    #[test]
+    fn the_port_beside_an_address_counts_and_a_password_is_never_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let args = |host: &str| ConnectionArgs {
+            ctl_host: Some(host.to_owned()),
+            ctl_port: Some(18230),
+            ..Default::default()
+        };
+        let connection = args("tls://u:s3cr3t@localhost").resolve(&context(dir.path())).unwrap();
+        assert_eq!(connection.server(), "tls://localhost:18230");
+        assert_eq!(connection.servers.urls(), ["tls://u:s3cr3t@localhost:18230"]);
+        assert!(!format!("{connection:?}").contains("s3cr3t"));
+        let failure = args("http://u:s3cr3t@localhost").resolve(&context(dir.path())).unwrap_err();
+        assert_eq!(failure.exit_code(), 2);
+        assert!(!failure.to_string().contains("s3cr3t"), "{failure}");
     }
 
     #[test]

@@ -67,11 +67,6 @@ impl Home {
         self.root.join("bin")
     }
 
-    /// Everything about the NATS server that `wash up` runs on this port.
-    pub fn nats(&self, port: u16) -> PathBuf {
-        self.root.join(format!("nats-{port}"))
-    }
-
     /// State directories of all hosts of this machine, a directory per lattice.
     pub fn hosts(&self) -> PathBuf {
         self.root.join("hosts")

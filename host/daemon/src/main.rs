@@ -1,6 +1,6 @@
 //! `wash-host`: the slim host for devices. Configure, build, announce, run, drain.
 
-use std::{io::Write, process::ExitCode};
+use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use clap::Parser;
@@ -15,6 +15,9 @@ struct Cli {
     /// Run without NATS: a complete small lattice on this machine, reached over its control socket.
     #[arg(long, env = "WASH_WITHOUT_NATS")]
     without_nats: bool,
+    /// Directory of `wash`, where the credentials of the NATS server are that `wash up` runs for this user [default: ~/.wash]
+    #[arg(long, env = "WASH_HOME", value_name = "DIRECTORY")]
+    wash_home: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -44,12 +47,16 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
 }
 
 fn configure(cli: Cli) -> anyhow::Result<HostConfig> {
-    let home = std::env::home_dir().ok_or_else(|| anyhow::anyhow!("no home directory; set `--state-dir`"));
-    let state_dir = match &cli.host.state_dir {
-        Some(directory) => directory.clone(),
-        None => home?.join(".wash").join("host"),
+    let wash_home = cli.wash_home.or_else(|| Some(std::env::home_dir()?.join(".wash")));
+    let state_dir = match (&cli.host.state_dir, &wash_home) {
+        (Some(directory), _) => directory.clone(),
+        (None, Some(home)) => home.join("host"),
+        (None, None) => anyhow::bail!("no home directory; set `--state-dir`"),
     };
     let mut config = cli.host.into_config(state_dir)?;
+    if let Some(home) = &wash_home {
+        config.use_local_nats(home);
+    }
     if cli.without_nats {
         (config.ctl, config.rpc) = (None, None);
     }

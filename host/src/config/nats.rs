@@ -9,10 +9,10 @@ use claims::ProviderId;
 use clap::{Args, builder::BoolishValueParser};
 use lattice::{
     RpcTls, Secret,
-    client::{Creds, NatsOptions},
+    client::{Creds, CredsError, DEFAULT_PORT, NatsOptions, Server, Servers},
 };
 
-use super::{HostConfig, Problems, nats_urls};
+use super::{HostConfig, Problems};
 
 /// Name of the file with the credentials of providers that have none of their own.
 const DEFAULT_CREDS: &str = "default.creds";
@@ -87,6 +87,8 @@ pub struct NatsLoginArgs {
 pub(super) struct Side<'a> {
     pub(super) host: &'a str,
     pub(super) port: u16,
+    /// The settings that `host` and `port` come from.
+    pub(super) place: &'static str,
     pub(super) jwt: &'a Option<String>,
     pub(super) seed: &'a Option<String>,
     pub(super) creds: &'a Option<PathBuf>,
@@ -110,8 +112,9 @@ impl NatsLoginArgs {
     }
 
     pub(super) fn options(&self, side: &Side<'_>, problems: &mut Problems) -> NatsOptions {
+        let servers = problems.take(side.place, Servers::parse(side.host, side.port));
         let mut options = NatsOptions {
-            urls: nats_urls(side.host, side.port),
+            urls: servers.map(|servers| servers.urls()).unwrap_or_default(),
             tls: self.nats_tls || side.tls,
             tls_ca: self.nats_tls_ca.clone(),
             tls_cert: self.nats_tls_cert.clone(),
@@ -145,8 +148,10 @@ impl NatsLoginArgs {
 }
 
 fn read_creds(path: &std::path::Path) -> Result<Creds, String> {
-    let text = fs::read_to_string(path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
-    Creds::parse(&text).map_err(|error| format!("`{}`: {error}", path.display()))
+    Creds::read(path).map_err(|error| match error {
+        CredsError::Unreadable(error) => unreadable(path, &error),
+        error => format!("`{}`: {error}", path.display()),
+    })
 }
 
 /// Who a provider process is on the RPC connection.
@@ -210,8 +215,5 @@ fn unreadable(path: &std::path::Path, error: &io::Error) -> String {
 
 /// What the host is called by must not reach a provider that has credentials of its own.
 fn without_login(url: &str) -> String {
-    match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
-        _ => url.to_owned(),
-    }
+    Server::parse(url, DEFAULT_PORT).map(|server| server.to_string()).unwrap_or_default()
 }

@@ -62,8 +62,9 @@ struct RpcArgs {
     /// NATS server of calls [default: 127.0.0.1]
     #[arg(short = 'r', long, env = "WASMCLOUD_RPC_HOST", value_name = "HOST", hide_env_values = true)]
     rpc_host: Option<String>,
-    /// Its port [default: 4222]
-    #[arg(short = 'p', long, env = "WASMCLOUD_RPC_PORT", value_name = "PORT", hide_env_values = true)]
+    /// Its port, where the address brings none [default: 4222]
+    #[arg(short = 'p', long, env = "WASMCLOUD_RPC_PORT", value_name = "PORT", hide_env_values = true,
+          value_parser = clap::value_parser!(u16).range(1..))]
     rpc_port: Option<u16>,
     /// NATS user JWT; needs `--rpc-seed`
     #[arg(long, env = "WASMCLOUD_RPC_JWT", value_name = "JWT", hide_env_values = true)]
@@ -89,6 +90,10 @@ struct RpcArgs {
     /// Control socket of one host of this machine, instead of NATS
     #[arg(long, env = "WASH_SOCKET", value_name = "PATH", hide_env_values = true)]
     socket: Option<PathBuf>,
+    /// Only hosts of this machine, over their control sockets: no NATS server is looked for
+    #[arg(long, env = "WASH_NO_NATS", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue,
+          hide_env_values = true)]
+    no_nats: bool,
     /// Say which way the lattice was reached
     #[arg(short = 'v', long = "verbose", id = "connection_verbose")]
     verbose: bool,
@@ -107,6 +112,7 @@ impl RpcArgs {
             timeout_ms: self.timeout_ms,
             context: self.context.clone(),
             socket: self.socket.clone(),
+            no_nats: self.no_nats,
             ..ConnectionArgs::default()
         };
         args.resolve_for(Side::Rpc, context)

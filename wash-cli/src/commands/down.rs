@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use clap::Args;
 use futures_util::future::join_all;
-use lattice::{client::ControlClient, subject::ControlRoot};
+use lattice::{
+    client::{ControlClient, DEFAULT_PORT, Servers},
+    subject::ControlRoot,
+};
 use tokio::time::Instant;
 
 use super::stop;
 use crate::{
-    connection::ConnectionArgs,
+    connection::{Connection, ConnectionArgs},
     context::Context,
     failure::{Failure, OrFail, Result},
     hosts_here::{self, LocalHost},
@@ -45,7 +48,9 @@ pub struct DownArgs {
 pub async fn run(args: &DownArgs, context: &Context) -> Result<Output> {
     let connection = args.connection.resolve(context)?;
     let root = control_root(&connection)?;
-    let here = hosts_here::answering(&context.home, &root).await;
+    let mut here = hosts_here::answering(&context.home, &root).await;
+    here.retain(|host| is_meant(host, &connection));
+    let server = connection.named.then(|| connection.server());
     let mut stopped = Vec::new();
     match choose(args, here)? {
         Choice::Here(hosts) => {
@@ -61,17 +66,36 @@ pub async fn run(args: &DownArgs, context: &Context) -> Result<Output> {
             stopped.push((host, String::new()));
         }
     }
-    let nats_stopped = nats_cleanup::stop_unused(&context.home, root.lattice()).await?;
+    let names: Vec<String> = stopped.iter().map(|(_, name)| name.clone()).collect();
+    let nats = nats_cleanup::stop_unused(&context.home, root.lattice(), &names).await?;
 
     let mut lines: Vec<String> = stopped.iter().map(|(id, name)| format!("Stopped host `{name}` ({id})")).collect();
-    if nats_stopped {
+    if lines.is_empty() {
+        let connected = server.map(|server| format!(" over NATS at {server}")).unwrap_or_default();
+        lines.push(format!("No host of this machine is running in lattice `{}`{connected}", root.lattice()));
+    }
+    if nats.stopped {
         lines.push("Stopped the NATS server".to_owned());
     }
-    if lines.is_empty() {
-        lines.push(format!("No host of this machine is running in lattice `{}`", root.lattice()));
-    }
+    lines.extend(nats.stays.iter().cloned());
     let ids: Vec<String> = stopped.iter().map(|(id, _)| id.to_string()).collect();
-    Ok(Output::text(lines.join("\n")).with("hosts_stopped", ids).with("nats_stopped", nats_stopped))
+    Ok(Output::text(lines.join("\n"))
+        .with("hosts_stopped", ids)
+        .with("nats_stopped", nats.stopped)
+        .with("nats_stays", nats.stays))
+}
+
+/// Where a server was named, only hosts that use it are meant; where a socket was, only its host.
+fn is_meant(host: &LocalHost, connection: &Connection) -> bool {
+    if let Some(socket) = &connection.socket {
+        return std::fs::canonicalize(socket).ok() == std::fs::canonicalize(host.socket()).ok();
+    }
+    if !connection.named {
+        return true;
+    }
+    let of_host = [&host.summary.ctl_host, &host.summary.rpc_host].map(|list| Servers::parse(list, DEFAULT_PORT).ok());
+    let mut of_host = of_host.iter().flatten().flat_map(Servers::all);
+    of_host.any(|used| connection.servers.all().iter().any(|named| named.is_same_place(used)))
 }
 
 enum Choice {

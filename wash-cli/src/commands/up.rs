@@ -68,6 +68,9 @@ pub struct NatsArgs {
     /// No NATS at all: a single host, which is a small lattice by itself
     #[arg(long, conflicts_with_all = ["nats_connect_only", "nats_wait"], help_heading = "NATS server")]
     no_nats: bool,
+    /// Let a NATS server that is started take everybody: any user and program of this machine then commands the lattice
+    #[arg(long, help_heading = "NATS server")]
+    nats_open: bool,
     /// JetStream domain of a NATS server that is started
     #[arg(long, value_name = "DOMAIN", help_heading = "NATS server")]
     nats_js_domain: Option<String>,
@@ -78,8 +81,11 @@ pub struct NatsArgs {
     #[arg(long, value_name = "FILE", requires = "nats_remote_url", help_heading = "NATS server")]
     nats_credsfile: Option<PathBuf>,
     /// Let a NATS server that is started also serve websockets
-    #[arg(long, value_name = "PORT", help_heading = "NATS server")]
+    #[arg(long, value_name = "PORT", help_heading = "NATS server", value_parser = clap::value_parser!(u16).range(1..))]
     nats_websocket_port: Option<u16>,
+    /// Web origin, such as `http://localhost:3000`, whose pages may use the websocket port; repeatable. Default: none
+    #[arg(long, value_name = "ORIGIN", requires = "nats_websocket_port", help_heading = "NATS server")]
+    nats_websocket_origin: Vec<String>,
 }
 
 /// Options of older versions which choose what is now compiled in; accepted and without effect.
@@ -136,8 +142,8 @@ pub async fn run(mut args: UpArgs, context: &Context) -> Result<Output> {
     // Checks every setting before anything is started.
     let checked = args.host.clone().into_config(PathBuf::new())?;
     let root = control_root(&checked)?;
-    let server_lock = broker::lock(&args, &context.home).await?;
-    let broker = broker::settle(&args, server_lock.as_ref(), context).await?;
+    let server_lock = broker::lock(&args, &checked, &context.home).await?;
+    let broker = broker::settle(&args, &checked, server_lock.as_ref(), context).await?;
     let outcome = start(args, &broker, &root, context).await;
     // Whoever waits for the server's lock may go on as soon as the host is up, or will never be.
     drop(server_lock);
@@ -197,7 +203,7 @@ async fn say_single(broker: &Broker, root: &ControlRoot, context: &Context) {
                 printer.note(format!("      - {way}"));
             }
         }
-        Broker::Awaited { url } => {
+        Broker::Awaited { url, .. } => {
             printer.note(format!("note: no NATS server answers at {url}; the host starts without it and waits for it"));
             return;
         }
@@ -229,6 +235,9 @@ fn host_config(args: UpArgs, plan: &Plan, context: &Context) -> Result<HostConfi
     if matches!(plan.broker, Broker::None { .. }) {
         (config.ctl, config.rpc) = (None, None);
     }
+    if plan.broker.creds().is_some() || matches!(plan.broker, Broker::Awaited { .. }) {
+        config.use_local_nats(context.home.root());
+    }
     config.js_domain = config.js_domain.or(args.nats.nats_js_domain);
     Ok(config)
 }
@@ -250,6 +259,9 @@ fn announce(name: &str, id: &str, root: &ControlRoot, plan: &Plan, log: Option<&
         plan.broker.shown(),
         socket.display(),
     );
+    if let Some(creds) = plan.broker.creds() {
+        text.push_str(&format!("\n  creds   {} (for other NATS tools)", creds.display()));
+    }
     if let Some(log) = log {
         text.push_str(&format!("\n  log     {}", log.display()));
     }
@@ -259,6 +271,7 @@ fn announce(name: &str, id: &str, root: &ControlRoot, plan: &Plan, log: Option<&
         .with("friendly_name", name)
         .with("lattice", root.lattice().as_str())
         .with("nats_url", plan.broker.url())
+        .with("nats_creds", plan.broker.creds().map(|creds| creds.to_string_lossy().into_owned()))
         .with("socket", socket.to_string_lossy())
         .with("state_dir", plan.state_dir.to_string_lossy())
         .with("wasmcloud_log", log.map(|log| log.to_string_lossy().into_owned()))

@@ -19,8 +19,8 @@ pub enum Probe {
     Nats {
         /// Its version, when it says one that can be read.
         version: Option<Version>,
-        /// Whether it offers JetStream.
-        jetstream: bool,
+        /// Whether it takes everybody: it asks neither for credentials nor for a certificate.
+        open: bool,
     },
     /// Something accepts connections but does not greet like a NATS server.
     Other,
@@ -43,7 +43,7 @@ fn parse_greeting(line: &[u8]) -> Probe {
     let Some(info) = line.strip_prefix(b"INFO ").and_then(|json| serde_json::from_slice::<Info>(json).ok()) else {
         return Probe::Other;
     };
-    Probe::Nats { version: Version::parse(&info.version).ok(), jetstream: info.jetstream }
+    Probe::Nats { version: Version::parse(&info.version).ok(), open: !info.auth_required && !info.tls_verify }
 }
 
 #[derive(serde::Deserialize)]
@@ -51,7 +51,9 @@ struct Info {
     #[serde(default)]
     version: String,
     #[serde(default)]
-    jetstream: bool,
+    auth_required: bool,
+    #[serde(default)]
+    tls_verify: bool,
 }
 
 #[cfg(test)]
@@ -79,10 +81,15 @@ mod tests {
     #[tokio::test]
     async fn a_nats_server_is_known_by_its_greeting() {
         assert_eq!(
-            probe_of(b"INFO {\"version\":\"2.10.7\",\"jetstream\":true} \r\n").await,
-            Probe::Nats { version: Some(Version::new(2, 10, 7)), jetstream: true }
+            probe_of(b"INFO {\"version\":\"2.10.7\",\"auth_required\":true} \r\n").await,
+            Probe::Nats { version: Some(Version::new(2, 10, 7)), open: false }
         );
-        assert_eq!(probe_of(b"INFO {} \r\n").await, Probe::Nats { version: None, jetstream: false });
+        assert_eq!(
+            probe_of(b"INFO {\"tls_verify\":true} \r\n").await,
+            Probe::Nats { version: None, open: false },
+            "who has a certificate is known"
+        );
+        assert_eq!(probe_of(b"INFO {} \r\n").await, Probe::Nats { version: None, open: true });
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@
 
 use std::{
     fs::{self, File},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -13,10 +14,17 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{process::Command, time::Instant};
 
-use super::{Probe, Program, probe};
+use host::LocalNats;
+
+use super::{
+    Login, Probe, Program,
+    private::{private_dir, write_private},
+    probe,
+};
 use crate::{
     failure::{Failure, OrFail, Result},
-    files::{append_private, create_private_dir},
+    files::append_private,
+    home::Home,
 };
 
 const START_DEADLINE: Duration = Duration::from_secs(15);
@@ -34,13 +42,19 @@ pub struct ServerOptions {
     pub leaf_credentials: Option<PathBuf>,
     /// Port for websocket clients.
     pub websocket_port: Option<u16>,
+    /// Web origins whose pages may use it.
+    pub websocket_origins: Vec<String>,
+    /// Who may connect; none means everybody.
+    pub login: Option<Login>,
 }
+
+/// An origin that no page has: the name can never be registered.
+const NO_ORIGIN: &str = "https://none.invalid";
 
 /// The directory of the server of one port.
 #[derive(Debug, Clone)]
 pub struct ServerDir {
-    path: PathBuf,
-    port: u16,
+    local: LocalNats,
 }
 
 /// Holds the right to start or stop a server until dropped.
@@ -50,22 +64,36 @@ pub struct ServerLock {
 }
 
 impl ServerDir {
-    /// The directory `path` of the server of `port`. Nothing is created yet.
-    pub fn new(path: PathBuf, port: u16) -> Self {
-        Self { path, port }
+    /// The directory of the server of `port`. Nothing is created yet.
+    pub fn new(home: &Home, port: u16) -> Self {
+        Self { local: LocalNats::of(home.root(), port) }
+    }
+
+    /// The directory of a server that is known by its files.
+    pub fn of(local: LocalNats) -> Self {
+        Self { local }
+    }
+
+    /// The server as its clients see it.
+    pub fn local(&self) -> &LocalNats {
+        &self.local
+    }
+
+    fn path(&self) -> &Path {
+        self.local.directory()
     }
 
     /// Where the server writes its log.
     pub fn log(&self) -> PathBuf {
-        self.path.join("nats.log")
+        self.path().join("nats.log")
     }
 
     fn pid_file(&self) -> PathBuf {
-        self.path.join("nats.pid")
+        self.path().join("nats.pid")
     }
 
     fn config_file(&self) -> PathBuf {
-        self.path.join("nats.conf")
+        self.path().join("nats.conf")
     }
 
     /// Waits for the right to start or stop this server.
@@ -73,8 +101,8 @@ impl ServerDir {
     /// # Errors
     /// The directory cannot be written.
     pub async fn lock(&self) -> Result<ServerLock> {
-        create_private_dir(&self.path)?;
-        let path = self.path.join("lock");
+        private_dir(self.path())?;
+        let path = self.path().join("lock");
         let file = append_private(&path).while_doing(|| format!("cannot open `{}`", path.display()))?;
         let file = tokio::task::spawn_blocking(move || file.lock().map(|()| file))
             .await?
@@ -87,8 +115,7 @@ impl ServerDir {
     /// # Errors
     /// It cannot be started, ends at once (the end of its log is in the text), or does not answer in time.
     pub async fn start(&self, _lock: &ServerLock, program: &Program, options: &ServerOptions) -> Result<()> {
-        fs::write(self.config_file(), self.config(options))
-            .while_doing(|| format!("cannot write `{}`", self.config_file().display()))?;
+        write_private(&self.config_file(), self.config(options).as_bytes())?;
         let log = append_private(&self.log()).while_doing(|| format!("cannot write `{}`", self.log().display()))?;
         let logged_before = log.metadata()?.len();
         // A process group of its own: Ctrl-C in the terminal is for the host, which then decides about the server.
@@ -102,8 +129,7 @@ impl ServerDir {
             .spawn()
             .while_doing(|| format!("cannot run the NATS server `{}`", program.path.display()))?;
         if let Some(pid) = child.id() {
-            fs::write(self.pid_file(), pid.to_string())
-                .while_doing(|| format!("cannot write `{}`", self.pid_file().display()))?;
+            write_private(&self.pid_file(), pid.to_string().as_bytes())?;
         }
         let deadline = Instant::now() + START_DEADLINE;
         loop {
@@ -115,7 +141,7 @@ impl ServerDir {
                     tail(&self.log(), logged_before, 10)
                 )));
             }
-            if matches!(probe("127.0.0.1", self.port, Duration::from_millis(500)).await, Probe::Nats { .. }) {
+            if matches!(probe("127.0.0.1", self.local.port(), Duration::from_millis(500)).await, Probe::Nats { .. }) {
                 return Ok(());
             }
             if Instant::now() > deadline {
@@ -123,7 +149,7 @@ impl ServerDir {
                 let _ = fs::remove_file(self.pid_file());
                 return Err(Failure::new(format!(
                     "the NATS server did not answer on port {} within {} s; the end of `{}`:\n{}",
-                    self.port,
+                    self.local.port(),
                     START_DEADLINE.as_secs(),
                     self.log().display(),
                     tail(&self.log(), logged_before, 10)
@@ -158,19 +184,22 @@ impl ServerDir {
         }
         Err(Failure::new(format!(
             "the NATS server on port {} (process {}) does not end",
-            self.port,
+            self.local.port(),
             pid.as_raw_nonzero()
         )))
     }
 
-    /// Whether this process was started with our configuration file. An ended one which nobody has collected yet has
-    /// no command line any more.
+    /// Whether this process was started by this user with our configuration file. An ended one which nobody has collected
+    /// yet has no command line any more.
     fn is_ours(&self, pid: Pid) -> bool {
         let config = self.config_file();
         let config = config.to_string_lossy();
         if cfg!(target_os = "linux") {
-            let line = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
-            return line.split(|&byte| byte == 0).any(|word| word == config.as_bytes());
+            let process = PathBuf::from(format!("/proc/{}", pid.as_raw_nonzero()));
+            let owner = fs::metadata(&process).ok().map(|process| process.uid());
+            let line = fs::read(process.join("cmdline")).unwrap_or_default();
+            let own = owner == Some(rustix::process::geteuid().as_raw());
+            return own && line.split(|&byte| byte == 0).any(|word| word == config.as_bytes());
         }
         let listing = std::process::Command::new("ps")
             .args(["-o", "stat=,command=", "-p", &pid.as_raw_nonzero().to_string()])
@@ -184,13 +213,16 @@ impl ServerDir {
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
         let mut config = format!(
             "listen: \"127.0.0.1:{}\"\njetstream {{\n  store_dir: {}\n",
-            self.port,
-            quoted(&self.path.join("jetstream").to_string_lossy())
+            self.local.port(),
+            quoted(&self.path().join("jetstream").to_string_lossy())
         );
         if let Some(domain) = &options.domain {
             config.push_str(&format!("  domain: {}\n", quoted(domain)));
         }
         config.push_str("}\n");
+        if let Some(login) = &options.login {
+            config.push_str(&login.config);
+        }
         if let Some(remote) = &options.leaf_remote {
             let credentials = options.leaf_credentials.as_ref().map(|path| {
                 format!(
@@ -198,14 +230,25 @@ impl ServerDir {
                     quoted(&std::path::absolute(path).unwrap_or(path.clone()).to_string_lossy())
                 )
             });
+            // Where accounts are told apart, the one in which the other server's messages arrive must be said.
+            let account = options.login.as_ref().map(|login| format!(", account: {}", login.account));
             config.push_str(&format!(
-                "leafnodes {{\n  remotes: [{{ url: {}{} }}]\n}}\n",
+                "leafnodes {{\n  remotes: [{{ url: {}{}{} }}]\n}}\n",
                 quoted(remote),
-                credentials.unwrap_or_default()
+                credentials.unwrap_or_default(),
+                account.unwrap_or_default()
             ));
         }
         if let Some(port) = options.websocket_port {
-            config.push_str(&format!("websocket {{\n  listen: \"127.0.0.1:{port}\"\n  no_tls: true\n}}\n"));
+            // Browsers say whose page connects. The server's own origin is no exception: names can be made to lead here.
+            let mut origins: Vec<String> = options.websocket_origins.iter().map(|origin| quoted(origin)).collect();
+            if origins.is_empty() {
+                origins.push(quoted(NO_ORIGIN));
+            }
+            config.push_str(&format!(
+                "websocket {{\n  listen: \"127.0.0.1:{port}\"\n  no_tls: true\n  allowed_origins: [{}]\n}}\n",
+                origins.join(", ")
+            ));
         }
         config
     }
@@ -227,7 +270,7 @@ mod tests {
 
     #[test]
     fn the_configuration_names_what_was_asked_for_and_listens_on_loopback_only() {
-        let dir = ServerDir::new("/tmp/wash \"x\"/nats-4222".into(), 4222);
+        let dir = ServerDir::new(&Home::at("/tmp/wash \"x\""), 4222);
         let plain = dir.config(&ServerOptions::default());
         assert_eq!(
             plain,
@@ -238,16 +281,24 @@ mod tests {
             leaf_remote: Some("tls://hub:7422".to_owned()),
             leaf_credentials: Some("/keys/hub.creds".into()),
             websocket_port: Some(4001),
+            ..ServerOptions::default()
         });
         assert!(full.contains("  domain: \"core\"\n"), "{full}");
         assert!(full.contains("remotes: [{ url: \"tls://hub:7422\", credentials: \"/keys/hub.creds\" }]"), "{full}");
         assert!(full.contains("listen: \"127.0.0.1:4001\""), "{full}");
+        assert!(full.contains("allowed_origins: [\"https://none.invalid\"]"), "no page may connect: {full}");
+        let named = dir.config(&ServerOptions {
+            websocket_port: Some(4001),
+            websocket_origins: vec!["https://a.test".to_owned(), "http://localhost:3000".to_owned()],
+            ..ServerOptions::default()
+        });
+        assert!(named.contains("allowed_origins: [\"https://a.test\", \"http://localhost:3000\"]"), "{named}");
     }
 
     #[tokio::test]
     async fn a_pid_that_now_belongs_to_somebody_else_is_left_alone() {
         let home = tempfile::tempdir().unwrap();
-        let dir = ServerDir::new(home.path().join("nats-4999"), 4999);
+        let dir = ServerDir::new(&Home::at(home.path()), 4999);
         let lock = dir.lock().await.unwrap();
         fs::write(dir.pid_file(), std::process::id().to_string()).unwrap();
         assert_eq!(dir.running(), None);
@@ -261,7 +312,7 @@ mod tests {
         let program = home.path().join("nats-server");
         fs::write(&program, "#!/bin/sh\necho 'cannot listen: port is taken' >&2\nexit 3\n").unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        let dir = ServerDir::new(home.path().join("nats-4998"), 1);
+        let dir = ServerDir::new(&Home::at(home.path()), 1);
         let lock = dir.lock().await.unwrap();
         let program = Program { path: program, version: semver::Version::new(2, 10, 0) };
         let failure = dir.start(&lock, &program, &ServerOptions::default()).await.unwrap_err();

@@ -52,7 +52,7 @@ impl Wash {
         wash.env_clear();
         if !args.contains(&"up") {
             // The default address may have a server that is none of our business.
-            wash.env("WASMCLOUD_CTL_PORT", "1").env("WASMCLOUD_RPC_PORT", "1");
+            wash.env("WASH_NO_NATS", "1");
         }
         wash.args(args)
             .current_dir(self.directory())

@@ -16,9 +16,12 @@ use std::{
 
 use async_nats::{ConnectErrorKind, ConnectOptions, Event, ServerAddr};
 use claims::{KeyKind, KeyPair};
-use data_encoding::HEXLOWER_PERMISSIVE;
 
-use super::{ConnectError, Denials, Forbidden};
+use super::{
+    ConnectError, Creds, Denials, Forbidden, Server,
+    server::{DEFAULT_PORT, escape, shown, unescape},
+    tls::{TlsProblem, is_denied},
+};
 
 /// Longest wait between two attempts.
 const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(2);
@@ -126,15 +129,7 @@ impl NatsOptions {
     /// The addresses as they may be shown: without user and password.
     #[must_use]
     pub fn shown_urls(&self) -> String {
-        self.urls.iter().map(|url| shown_url(url)).collect::<Vec<_>>().join(", ")
-    }
-}
-
-fn shown_url(url: &str) -> String {
-    match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
-        (None, Some((_, host))) => host.to_owned(),
-        (_, None) => url.to_owned(),
+        self.urls.iter().map(|url| shown(url)).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -185,7 +180,7 @@ pub async fn connect_observed(
 ) -> Result<async_nats::Client, ConnectError> {
     let addresses = addresses(options)?;
     let observer = Arc::new(observer);
-    let settings = with_tls(credentials(ConnectOptions::new(), options, &addresses).await?, options)?
+    let settings = with_tls(credentials(ConnectOptions::new(), options, &addresses)?, options)?
         .name(&options.name)
         .custom_inbox_prefix(&options.inbox_prefix)
         .require_tls(options.tls || options.tls_ca.is_some() || options.tls_cert.is_some())
@@ -215,24 +210,30 @@ fn addresses(options: &NatsOptions) -> Result<Vec<ServerAddr>, ConnectError> {
         return Err(ConnectError::Address { url: String::new(), reason: "no address is given".to_owned() });
     }
     let parse = |url: &String| {
-        url.parse()
-            .map_err(|error: std::io::Error| ConnectError::Address { url: shown_url(url), reason: error.to_string() })
+        let server = Server::parse(url, DEFAULT_PORT)
+            .map_err(|error| ConnectError::Address { url: error.shown, reason: error.problem.to_string() })?;
+        let refused = |error: std::io::Error| ConnectError::Address { url: shown(url), reason: error.to_string() };
+        server.url().parse().map_err(refused)
     };
     options.urls.iter().map(parse).collect()
 }
 
-async fn credentials(
+fn credentials(
     settings: ConnectOptions,
     options: &NatsOptions,
     addresses: &[ServerAddr],
 ) -> Result<ConnectOptions, ConnectError> {
-    if let Some(path) = &options.creds_file {
-        return settings
-            .credentials_file(path)
-            .await
-            .map_err(|source| ConnectError::CredentialsFile { path: path.clone(), source });
-    }
-    match (&options.jwt, &options.seed) {
+    let from_file = match &options.creds_file {
+        Some(path) => Some(
+            Creds::read(path).map_err(|source| ConnectError::CredentialsFile { path: path.clone(), source })?,
+        ),
+        None => None,
+    };
+    let (jwt, seed) = match &from_file {
+        Some(creds) => (creds.jwt.as_ref(), Some(&creds.seed)),
+        None => (options.jwt.as_ref(), options.seed.as_ref()),
+    };
+    match (jwt, seed) {
         (None, None) => match (&options.user, &options.password, &options.token) {
             (Some(user), password, _) => {
                 Ok(settings.user_and_password(user.clone(), password.clone().unwrap_or_default()))
@@ -278,41 +279,6 @@ fn credentials_of_address(settings: ConnectOptions, addresses: &[ServerAddr]) ->
         Some((token, None)) => settings.token(unescape(token)),
         None => settings,
     }
-}
-
-/// Percent-encodes what may not stand before the `@` of an address.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => escaped.push(char::from(byte)),
-            byte => escaped.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    escaped
-}
-
-/// Undoes percent-encoding; what is none stays as it is.
-fn unescape(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let escaped = match rest {
-            [b'%', high, low, ..] => HEXLOWER_PERMISSIVE.decode(&[*high, *low]).ok(),
-            _ => None,
-        };
-        match escaped {
-            Some(decoded) => {
-                bytes.extend(decoded);
-                rest = &rest[3..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn user_key(seed: &str) -> Result<KeyPair, ConnectError> {
@@ -363,6 +329,8 @@ fn failed(options: &NatsOptions, error: async_nats::ConnectError) -> ConnectErro
             ConnectError::Denied { urls, source: error }
         }
         ConnectErrorKind::TimedOut => ConnectError::TimedOut { urls, after: options.connect_timeout },
+        _ if is_denied(&error) => ConnectError::Denied { urls, source: error },
+        _ if let Some(problem) = TlsProblem::of(&error) => ConnectError::Tls { urls, problem, source: error },
         _ => ConnectError::Unreachable { urls, source: error },
     }
 }

@@ -7,6 +7,7 @@ use std::{io, path::PathBuf, time::Duration};
 
 use claims::HostId;
 
+use super::{CredsError, TlsProblem};
 use crate::LatticeId;
 
 /// No connection to NATS or to the control socket of a host.
@@ -35,7 +36,7 @@ pub enum ConnectError {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        source: CredsError,
     },
     /// A file for TLS is missing or may not be read.
     #[error("cannot read `{path}`, a file for TLS with NATS", path = path.display())]
@@ -53,6 +54,16 @@ pub enum ConnectError {
     Unreachable {
         /// The addresses, without credentials.
         urls: String,
+        /// Why.
+        source: async_nats::ConnectError,
+    },
+    /// Somebody answers there, and TLS with them fails.
+    #[error("TLS with NATS at `{urls}` failed: {problem}")]
+    Tls {
+        /// The addresses, without credentials.
+        urls: String,
+        /// In which way.
+        problem: TlsProblem,
         /// Why.
         source: async_nats::ConnectError,
     },
@@ -95,6 +106,7 @@ impl ConnectError {
             Self::TlsPair => "nats_tls_pair",
             Self::Unreachable { .. } => "nats_unreachable",
             Self::TimedOut { .. } => "nats_timed_out",
+            Self::Tls { .. } => "nats_tls",
             Self::Denied { .. } => "nats_denied",
             Self::Socket { .. } => "control_socket_unreachable",
         }
@@ -115,6 +127,7 @@ impl ConnectError {
             Self::Unreachable { .. } | Self::TimedOut { .. } => {
                 "start a host and, if needed, NATS with `wash up`, or give the address of a running NATS server"
             }
+            Self::Tls { problem, .. } => problem.hint(),
             Self::Denied { .. } => "give the credentials of a user of this NATS server",
             Self::Socket { .. } => "start a host on this machine with `wash up`",
         }

@@ -16,8 +16,10 @@ mod replay;
 mod responder;
 mod roll;
 mod rpc;
+mod server;
 mod socket;
 mod socket_path;
+mod tls;
 
 pub use self::{
     bodies::StoredBody,
@@ -30,9 +32,11 @@ pub use self::{
     replay::{Memory, MemoryBounds, Noted, ReplayGuard, Replayed, Seen},
     responder::{Incoming, Rejected, ReplyTo, RpcResponder},
     rpc::RpcClient,
+    server::{AddressError, AddressProblem, DEFAULT_PORT, Server, Servers},
     socket::{
         ERROR_HEADER as SOCKET_ERROR_HEADER, EVENTS_PATH, MAX_BODY as MAX_SOCKET_BODY, SocketClient, SocketError,
         SocketReply,
     },
     socket_path::SocketPath,
+    tls::TlsProblem,
 };

@@ -1,8 +1,15 @@
 //! Which NATS server the host uses: one that answers, one that is started, one that is waited for, or none.
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use lattice::LatticeId;
+use host::{HostConfig, LocalNats};
+use lattice::{
+    LatticeId,
+    client::{ConnectError, DEFAULT_PORT, NatsOptions, Server, Servers, connect},
+};
 use serde::{Deserialize, Serialize};
 
 use super::UpArgs;
@@ -11,12 +18,14 @@ use crate::{
     failure::{Failure, Result},
     home::Home,
     nats_cleanup,
-    nats_server::{self, Probe, Program, ServerDir, ServerLock, ServerOptions, is_recent_enough, probe},
+    nats_server::{
+        self, CLIENT_NAME, Login, Probe, Program, ServerDir, ServerLock, ServerOptions, is_recent_enough, probe,
+    },
 };
 
-const PROBE_PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The NATS server of a host.
+/// The NATS server of a host. Addresses are as they may be shown: this is handed on by a command line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Broker {
     /// None, because none was found (`missing`) or none is wanted.
@@ -28,6 +37,8 @@ pub enum Broker {
     Present {
         /// Where.
         url: String,
+        /// Credentials for it that are kept here.
+        creds: Option<PathBuf>,
     },
     /// One that was started now.
     Started {
@@ -37,6 +48,8 @@ pub enum Broker {
         port: u16,
         /// What its log is called.
         log: String,
+        /// Credentials for it.
+        creds: Option<PathBuf>,
     },
     /// One that is away.
     Awaited {
@@ -50,7 +63,15 @@ impl Broker {
     pub fn url(&self) -> Option<String> {
         match self {
             Self::None { .. } => None,
-            Self::Present { url } | Self::Started { url, .. } | Self::Awaited { url } => Some(url.clone()),
+            Self::Present { url, .. } | Self::Started { url, .. } | Self::Awaited { url } => Some(url.clone()),
+        }
+    }
+
+    /// Where other tools find credentials for it.
+    pub fn creds(&self) -> Option<&Path> {
+        match self {
+            Self::Present { creds, .. } | Self::Started { creds, .. } => creds.as_deref(),
+            Self::None { .. } | Self::Awaited { .. } => None,
         }
     }
 
@@ -58,7 +79,7 @@ impl Broker {
     pub fn shown(&self) -> String {
         match self {
             Self::None { .. } => "none: a single host".to_owned(),
-            Self::Present { url } => url.clone(),
+            Self::Present { url, .. } => url.clone(),
             Self::Started { url, log, .. } => format!("{url} (started now; log {log})"),
             Self::Awaited { url } => format!("{url} (away; the host keeps trying)"),
         }
@@ -72,91 +93,114 @@ impl Broker {
     }
 }
 
-/// Where the settings say that NATS is.
-struct Address<'a> {
-    host: &'a str,
-    port: u16,
-    /// Whether a server could be started there.
-    ours_to_start: bool,
+/// How the control connection is to be made.
+fn options(checked: &HostConfig) -> NatsOptions {
+    let options = checked.ctl.clone().unwrap_or_default();
+    NatsOptions { retry: false, connect_timeout: PATIENCE, name: CLIENT_NAME.to_owned(), ..options }
 }
 
-fn address(args: &UpArgs) -> Address<'_> {
-    let host = &args.host;
-    let nats = (host.nats_host.as_str(), host.nats_port);
-    let of = |name: &'_ Option<String>, port: Option<u16>| {
-        (name.clone().unwrap_or_else(|| nats.0.to_owned()), port.unwrap_or(nats.1))
-    };
-    let plain = (nats.0.to_owned(), nats.1);
-    let one_server = of(&host.ctl_host, host.ctl_port) == plain && of(&host.rpc_host, host.rpc_port) == plain;
-    Address {
-        host: host.ctl_host.as_deref().unwrap_or(nats.0),
-        port: host.ctl_port.unwrap_or(nats.1),
-        ours_to_start: one_server
-            && is_loopback(nats.0)
-            && !args.nats.nats_connect_only
-            && !args.nats.nats_wait
-            && !host.nats.is_particular(),
+fn servers(options: &NatsOptions) -> Result<Servers> {
+    Ok(Servers::parse(&options.urls.join(","), DEFAULT_PORT)?)
+}
+
+/// The port on which a server may be started here: where both connections lead to one of this machine, of which nobody said
+/// who to be there.
+fn port_to_start(args: &UpArgs, checked: &HostConfig) -> Option<u16> {
+    let nats = &args.nats;
+    if nats.no_nats || nats.nats_connect_only || nats.nats_wait || args.host.nats.is_particular() {
+        return None;
     }
-}
-
-fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    let meant = |options: &Option<NatsOptions>| LocalNats::meant_by(options.as_ref()?, Path::new(""));
+    let (ctl, rpc) = (meant(&checked.ctl)?, meant(&checked.rpc)?);
+    (ctl.port() == rpc.port()).then(|| ctl.port())
 }
 
 /// Takes the lock of the server that may have to be started, so that two `wash up` at once start one.
 ///
 /// # Errors
-/// The directory cannot be written.
-pub async fn lock(args: &UpArgs, home: &Home) -> Result<Option<ServerLock>> {
-    let address = address(args);
-    if args.nats.no_nats || !address.ours_to_start {
-        return Ok(None);
+/// The directory cannot be written, or is not this user's.
+pub async fn lock(args: &UpArgs, checked: &HostConfig, home: &Home) -> Result<Option<ServerLock>> {
+    match port_to_start(args, checked) {
+        Some(port) => ServerDir::of(LocalNats::of(home.root(), port)).lock().await.map(Some),
+        None => Ok(None),
     }
-    ServerDir::new(home.nats(address.port), address.port).lock().await.map(Some)
 }
 
 /// Finds or starts the server.
 ///
 /// # Errors
-/// The port is taken by something else, the server is too old, or it does not start.
-pub async fn settle(args: &UpArgs, lock: Option<&ServerLock>, context: &Context) -> Result<Broker> {
+/// The port is taken by something else, the server is too old, does not know us, or does not start.
+pub async fn settle(
+    args: &UpArgs,
+    checked: &HostConfig,
+    lock: Option<&ServerLock>,
+    context: &Context,
+) -> Result<Broker> {
     if args.nats.no_nats {
         return Ok(Broker::None { missing: false });
     }
-    let address = address(args);
-    let url = host::nats_url(address.host, address.port);
-    if address.host.contains("://") || address.host.contains(',') {
-        // A full URL may carry TLS or several details that a plain look cannot judge; the host finds out.
-        return Ok(Broker::Present { url });
-    }
-    match probe(address.host, address.port, PROBE_PATIENCE).await {
-        Probe::Nats { version, jetstream } => {
+    let options = options(checked);
+    let servers = servers(&options)?;
+    let Some(server) = servers.single() else { return join(options, &servers, context).await };
+    match probe(server.host(), server.port(), PATIENCE).await {
+        Probe::Nats { version, open } => {
             if let Some(old) = version.filter(|version| !is_recent_enough(version)) {
-                let (major, minor) = nats_server::OLDEST;
-                return Err(Failure::new(format!(
-                    "the NATS server at {url} is version {old}; {major}.{minor} or newer is needed"
-                ))
-                .hint("stop it and let `wash up` start a newer one, or choose another port with `--nats-port`"));
+                return Err(too_old(server, &old));
             }
-            if !jetstream {
-                context.printer.note(format!(
-                    "note: the NATS server at {url} has no JetStream; links and claims are only kept on each host"
-                ));
-            }
-            Ok(Broker::Present { url })
+            say_open(open, args, server, context);
+            join(options, &servers, context).await
         }
         Probe::Other => Err(Failure::new(format!(
             "{}:{} is in use by something that is not a NATS server",
-            address.host, address.port
+            server.host(),
+            server.port()
         ))
         .hint("choose another port with `--nats-port`, or start a single host with `--no-nats`")),
-        Probe::Closed => match lock {
-            None => Ok(Broker::Awaited { url }),
-            Some(lock) => match nats_server::find(args.nats.nats_server.as_deref(), &context.home).await? {
-                None => Ok(Broker::None { missing: true }),
-                Some(program) => start(args, &program, address.port, url, lock, context).await,
-            },
+        Probe::Closed => match (lock, port_to_start(args, checked)) {
+            (Some(lock), Some(port)) => {
+                match nats_server::find(args.nats.nats_server.as_deref(), &context.home).await? {
+                    None => Ok(Broker::None { missing: true }),
+                    Some(program) => start(args, &program, port, lock, context).await,
+                }
+            }
+            _ => Ok(Broker::Awaited { url: servers.to_string() }),
         },
+    }
+}
+
+fn too_old(server: &Server, version: &semver::Version) -> Failure {
+    let (major, minor) = nats_server::OLDEST;
+    Failure::new(format!("the NATS server at {server} is version {version}; {major}.{minor} or newer is needed"))
+        .hint("stop it and let `wash up` start a newer one, or choose another port with `--nats-port`")
+}
+
+/// A server that takes everybody is joined, and what that means is said.
+fn say_open(open: bool, args: &UpArgs, server: &Server, context: &Context) {
+    if open {
+        context.printer.note(format!(
+            "warning: the NATS server at {server} asks nobody who he is: whoever reaches it commands this lattice"
+        ));
+    } else if args.nats.nats_open {
+        context.printer.note(format!(
+            "note: `--nats-open` has no effect: the NATS server at {server} runs already, and asks for credentials"
+        ));
+    }
+}
+
+/// Tries what the host will do, so that a server which refuses is an error now and not a line in a log.
+async fn join(mut options: NatsOptions, servers: &Servers, context: &Context) -> Result<Broker> {
+    let local = LocalNats::meant_by(&options, context.home.root());
+    let ours = nats_server::log_in(&mut options, &context.home);
+    let creds = local.as_ref().filter(|_| ours).map(LocalNats::creds_file);
+    let url = servers.to_string();
+    match connect(&options).await {
+        Ok(_) => Ok(Broker::Present { url, creds }),
+        Err(ConnectError::Unreachable { .. } | ConnectError::TimedOut { .. }) => Ok(Broker::Awaited { url }),
+        Err(denied @ ConnectError::Denied { .. }) => Err(match local {
+            Some(local) => Failure::from(denied).hint(nats_server::whose_server(local.port())),
+            None => Failure::from(denied),
+        }),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -164,18 +208,29 @@ async fn start(
     args: &UpArgs,
     program: &Program,
     port: u16,
-    url: String,
     lock: &ServerLock,
     context: &Context,
 ) -> Result<Broker> {
-    let server = ServerDir::new(context.home.nats(port), port);
+    let server = ServerDir::of(LocalNats::of(context.home.root(), port));
+    let nats = &args.nats;
+    let login = if nats.nats_open { None } else { Some(Login::of(server.local())?) };
+    let creds = login.as_ref().map(|login| login.creds_file.clone());
     let options = ServerOptions {
-        domain: args.nats.nats_js_domain.clone(),
-        leaf_remote: args.nats.nats_remote_url.clone(),
-        leaf_credentials: args.nats.nats_credsfile.clone(),
-        websocket_port: args.nats.nats_websocket_port,
+        domain: nats.nats_js_domain.clone(),
+        leaf_remote: nats.nats_remote_url.clone(),
+        leaf_credentials: nats.nats_credsfile.clone(),
+        websocket_port: nats.nats_websocket_port,
+        websocket_origins: nats.nats_websocket_origin.clone(),
+        login,
     };
     context.printer.note(format!("starting NATS {} ({}) on port {port}", program.version, program.path.display()));
+    if nats.nats_open {
+        context.printer.note(
+            "warning: `--nats-open`: every user and every program of this machine may now command this lattice, and so run \
+             programs as you",
+        );
+    }
     server.start(lock, program, &options).await?;
-    Ok(Broker::Started { url, port, log: server.log().display().to_string() })
+    let url = format!("nats://127.0.0.1:{port}");
+    Ok(Broker::Started { url, port, log: server.log().display().to_string(), creds })
 }

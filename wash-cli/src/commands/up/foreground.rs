@@ -29,12 +29,13 @@ pub async fn start(args: UpArgs, plan: &Plan, context: &Context) -> Result<Host>
 /// # Errors
 /// The NATS server does not end.
 pub async fn run(host: Host, broker: &Broker, context: &Context) -> Result<Output> {
-    let lattice = host.lattice().clone();
+    let (lattice, name) = (host.lattice().clone(), host.friendly_name().to_owned());
     host.run(until_signal()?).await;
-    if broker.url().is_some() {
-        nats_cleanup::stop_unused(&context.home, &lattice).await?;
-    }
     context.printer.note("Host stopped");
+    if broker.url().is_some() {
+        let cleanup = nats_cleanup::stop_unused(&context.home, &lattice, &[name]).await?;
+        cleanup.stays.iter().for_each(|why| context.printer.note(why));
+    }
     Ok(Output::silent())
 }
 
