@@ -25,10 +25,10 @@ use ::telemetry::TracingConfig;
 use crate::{admin::AdminAddress, trust::native::NativeIssuers};
 
 pub use self::{
-    local_nats::LocalNats,
     artifacts::{ArtifactArgs, ArtifactConfig, RegistryLogin},
     engine::EngineArgs,
     limits::LimitArgs,
+    local_nats::LocalNats,
     nats::{NatsLoginArgs, ProviderLogin},
     policy::{PolicyArgs, PolicyConfig, PolicyDefault},
     telemetry::TelemetryArgs,

@@ -366,6 +366,8 @@ mod tests {
     fn names_of_this_machine_are_one_place() {
         let of = |text: &str| Server::parse(text, 4222).expect("an address");
         assert!(of("localhost").is_same_place(&of("127.0.0.1")) && of("::1").is_same_place(&of("localhost:4222")));
-        assert!(!of("localhost").is_same_place(&of("localhost:4223")) && !of("10.1.1.1").is_same_place(&of("10.1.1.2")));
+        assert!(
+            !of("localhost").is_same_place(&of("localhost:4223")) && !of("10.1.1.1").is_same_place(&of("10.1.1.2"))
+        );
     }
 }
