@@ -53,7 +53,7 @@ impl KeyArgs {
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct ValidityArgs {
     /// Days until the claims expire. Default: never
-    #[arg(short = 'x', long, value_name = "DAYS")]
+    #[arg(short = 'x', long, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(1..))]
     pub expires: Option<u64>,
     /// Days until the claims become valid. Default: at once
     #[arg(short = 'b', long, value_name = "DAYS")]

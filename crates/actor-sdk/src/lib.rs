@@ -16,7 +16,7 @@
 
 #[expect(unsafe_code, reason = "an allocator hands out raw memory; every unsafe block is in this file")]
 mod arena;
-#[cfg(target_family = "wasm")]
+#[cfg(any(target_family = "wasm", doc))]
 #[expect(unsafe_code, reason = "the imports are raw; every unsafe block is in this file")]
 pub mod wapc;
 

@@ -4,6 +4,7 @@
 //! [`Provider`] trait; [`run`] makes a process of it that any 0.82 host can start. The provider sees no difference: it is
 //! told its links, answers calls, and reaches actors through [`Actors`].
 #![forbid(unsafe_code)]
+#![doc = include_str!("../../../docs/first-provider.md")]
 
 #[cfg(feature = "conformance")]
 pub mod conformance;

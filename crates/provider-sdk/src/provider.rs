@@ -108,7 +108,7 @@ pub trait Provider: Send + Sync + 'static {
     /// (sockets, connections) is released.
     async fn delete_link(&self, actor: &ActorId);
 
-    /// Answers a call of a linked actor. Providers that only call actors keep the default.
+    /// Answers a call of a linked actor. Providers that only call actors refuse every operation.
     ///
     /// # Errors
     /// [`CallError`]; an error of the contract itself is [`CallError::Reported`].

@@ -54,6 +54,7 @@ mod stdio;
 mod ticker;
 mod way_out;
 
+pub use component::imports::contract_of as contract_of_import;
 pub use command::{Command, CommandError, CommandOptions, Directory, GrantError, LocalGrants};
 pub use compiled::{CodeOrigin, precompiled, room};
 pub use config::{CodeCacheConfig, RuntimeConfig};

@@ -1,5 +1,6 @@
 //! `wash claims`: sign actors, make tokens, look at what artifacts claim, and take trust back.
 
+mod imports;
 mod revocations;
 mod revoke;
 mod sign;
@@ -97,6 +98,11 @@ pub struct ActorClaimsArgs {
     call_alias: Option<String>,
 }
 
+/// A vendor and a capability, such as `wasmcloud:keyvalue`; the capability may have parts of its own.
+fn is_contract(text: &str) -> bool {
+    text.split(':').count() >= 2 && text.split(':').all(|part| !part.trim().is_empty())
+}
+
 impl ActorClaimsArgs {
     /// The contract ids granted, each once.
     fn contracts(&self) -> Vec<String> {
@@ -123,6 +129,10 @@ impl ActorClaimsArgs {
 
     /// The claims of these options. The hash is filled in when a binary is signed.
     fn metadata(&self, name: String, revision: i32, version: String) -> Result<claims::ActorMetadata> {
+        if let Some(wrong) = self.custom.iter().find(|contract| contract.parse::<lattice::ContractId>().is_err() || !is_contract(contract)) {
+            return Err(Failure::usage(format!("`{wrong}` is no contract: it is written `vendor:capability`"))
+                .hint("the known ones have switches of their own; see `wash claims sign --help`"));
+        }
         if let Some(alias) = self.call_alias.as_deref().filter(|alias| !claims::is_call_alias(alias)) {
             return Err(Failure::usage(format!("`{alias}` is no call alias")).hint(format!(
                 "use lower-case letters, digits, `_` and `/`: `{}`",

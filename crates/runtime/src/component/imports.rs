@@ -84,6 +84,11 @@ pub(super) fn check(
     if not_granted.is_empty() { Ok(()) } else { Err(LoadError::NotGranted { imports: not_granted }) }
 }
 
+/// The contract that signed claims must grant before a component may import this interface, named with its version.
+pub(crate) fn contract_of(import: &str) -> Option<&'static str> {
+    OURS.iter().copied().flatten().find(|interface| interface.is(import)).and_then(|interface| interface.needs)
+}
+
 /// The interface of that name, given without a version, if its functions call somebody who can be chosen.
 pub(super) fn calling(name: &str) -> Option<&'static str> {
     let mut ours = OURS.iter().copied().flatten().filter(|interface| interface.needs.is_some()).map(|ours| ours.name);

@@ -9,7 +9,7 @@ mod body;
 mod bus;
 mod config;
 mod http;
-mod imports;
+pub(crate) mod imports;
 mod keyvalue;
 mod logging;
 mod messaging;

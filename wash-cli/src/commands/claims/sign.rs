@@ -9,7 +9,7 @@ use std::{
 use claims::{Claims, KeyKind, wasm};
 use clap::Args;
 
-use super::ActorClaimsArgs;
+use super::{ActorClaimsArgs, imports};
 use crate::{
     context::Context,
     failure::{Failure, OrFail, Result},
@@ -62,8 +62,12 @@ pub fn run(args: &SignArgs, context: &Context) -> Result<Output> {
         }
     };
     let name = args.name.clone().unwrap_or_else(|| stem.clone());
+    if name.trim().is_empty() {
+        return Err(Failure::usage("an actor's name cannot be empty").hint("leave `--name` out to take that of the file"));
+    }
     let metadata = args.actor.metadata(name.clone(), args.rev, args.ver.clone())?;
     let contracts = metadata.caps.clone().unwrap_or_default();
+    doubts(args, &binary, &contracts).into_iter().for_each(|doubt| context.printer.note(format!("warning: {doubt}")));
     let destination = args.destination.clone().unwrap_or_else(|| default_destination(&args.wasm));
 
     let store = args.keys.store(context);
@@ -88,6 +92,18 @@ pub fn run(args: &SignArgs, context: &Context) -> Result<Output> {
     .with("capabilities", contracts)
     .with("actor_id", subject.public().to_string())
     .with("issuer", issuer.public().to_string()))
+}
+
+/// What is legal and hardly meant.
+fn doubts(args: &SignArgs, binary: &[u8], granted: &[String]) -> Vec<String> {
+    let mut doubts = Vec::new();
+    if semver::Version::parse(&args.ver).is_err() {
+        doubts.push(format!("`{}` is no version such as 1.2.0; tools that compare versions will not understand it", args.ver));
+    }
+    for (import, contract) in imports::not_granted(binary, granted) {
+        doubts.push(format!("it imports `{import}`, which `{contract}` grants: add `--cap {contract}`, or hosts refuse it"));
+    }
+    doubts
 }
 
 fn stem(path: &Path) -> Option<String> {
