@@ -85,7 +85,7 @@ pub(super) fn check(
 }
 
 /// The contract that signed claims must grant before a component may import this interface, named with its version.
-pub(crate) fn contract_of(import: &str) -> Option<&'static str> {
+pub fn contract_of(import: &str) -> Option<&'static str> {
     OURS.iter().copied().flatten().find(|interface| interface.is(import)).and_then(|interface| interface.needs)
 }
 
