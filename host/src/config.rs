@@ -4,6 +4,7 @@
 //! every problem and reports them together: a wrong setting stops the start.
 
 mod artifacts;
+mod buckets;
 mod engine;
 mod limits;
 mod local_nats;
@@ -21,13 +22,14 @@ use runtime::{GuestLimits, LimitSettings, RuntimeConfig};
 
 use ::telemetry::TracingConfig;
 
-use crate::admin::AdminAddress;
+use crate::{admin::AdminAddress, buckets::BucketSettings};
 
 pub use self::{
-    local_nats::LocalNats,
     artifacts::{ArtifactArgs, ArtifactConfig, RegistryLogin},
+    buckets::BucketArgs,
     engine::EngineArgs,
     limits::LimitArgs,
+    local_nats::LocalNats,
     nats::{NatsLoginArgs, ProviderLogin},
     policy::{PolicyArgs, PolicyConfig, PolicyDefault},
     telemetry::TelemetryArgs,
@@ -48,6 +50,9 @@ pub struct HostArgs {
     /// Who the host is there.
     #[command(flatten)]
     pub nats: NatsLoginArgs,
+    /// How missing JetStream buckets are made.
+    #[command(flatten)]
+    pub buckets: BucketArgs,
     /// Control connection: server, if another.
     #[arg(long, env = "WASMCLOUD_CTL_HOST", hide = true)]
     pub ctl_host: Option<String>,
@@ -163,6 +168,8 @@ pub struct HostConfig {
     pub rpc: Option<NatsOptions>,
     /// Directory with the NATS credentials of provider processes; none means that they get those of the host.
     pub provider_creds: Option<PathBuf>,
+    /// How missing buckets of the lattice are made.
+    pub buckets: BucketSettings,
     /// Root of the control subjects instead of `wasmbus.ctl`.
     pub ctl_topic_prefix: Option<String>,
     /// JetStream domain.
@@ -224,6 +231,7 @@ impl HostConfig {
             ctl: None,
             rpc: None,
             provider_creds: None,
+            buckets: BucketSettings::default(),
             ctl_topic_prefix: None,
             js_domain: None,
             host_key: None,
@@ -303,6 +311,7 @@ impl HostArgs {
         };
         config.rpc = Some(self.nats.options(&rpc, &mut problems));
         config.provider_creds = self.nats.provider_creds.clone();
+        config.buckets = self.buckets.settings();
         config.ctl_topic_prefix = self.ctl_topic_prefix;
         config.js_domain = self.js_domain;
         config.tracing = self.telemetry.clone().into_config(&mut problems);

@@ -60,4 +60,5 @@ pub use registry::{Access, Registry, program};
 pub use relay::Relay;
 pub use sign::{HTTPSERVER, KEYVALUE, Signed, Signer, now};
 pub use single::SingleHost;
+pub use skip::skip;
 pub use small_disk::SmallDisk;

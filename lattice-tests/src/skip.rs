@@ -6,7 +6,7 @@ use std::io::Write;
 ///
 /// # Panics
 /// Where `CI` is set: there everything a test needs is there, or the gate has a hole.
-pub(crate) fn skip(missing: &str) {
+pub fn skip(missing: &str) {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     assert!(std::env::var_os("CI").is_none_or(|ci| ci.is_empty()), "`{test}` needs {missing}, which CI must provide");
     // Straight to the file: what `eprintln!` writes is kept from sight when a test passes.

@@ -62,13 +62,7 @@ pub async fn stop_one_unused(home: &Home, port: u16, lattice: &LatticeId) -> Res
     Ok(cleanup)
 }
 
-async fn stop_one(
-    home: &Home,
-    port: u16,
-    lattice: &LatticeId,
-    ended: &[String],
-    cleanup: &mut Cleanup,
-) -> Result<()> {
+async fn stop_one(home: &Home, port: u16, lattice: &LatticeId, ended: &[String], cleanup: &mut Cleanup) -> Result<()> {
     let server = ServerDir::of(LocalNats::of(home.root(), port));
     if server.running().is_none() {
         return Ok(());

@@ -62,7 +62,9 @@ pub async fn reach_with(connection: &Connection, timeout: Duration, context: &Co
         return Ok(over_socket(path.clone(), root, timeout));
     }
     if connection.no_nats {
-        return any_host_here(connection, root, timeout, context).await.ok_or_else(|| no_host_here(connection, context));
+        return any_host_here(connection, root, timeout, context)
+            .await
+            .ok_or_else(|| no_host_here(connection, context));
     }
     match connect_watched(&nats_options(connection, &context.home)).await {
         Ok((client, denials)) => {

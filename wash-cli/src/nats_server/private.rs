@@ -40,9 +40,8 @@ pub fn private_dir(path: &Path) -> Result<()> {
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     let write = || {
-        let mut file = tempfile::Builder::new()
-            .permissions(fs::Permissions::from_mode(0o600))
-            .tempfile_in(directory)?;
+        let mut file =
+            tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o600)).tempfile_in(directory)?;
         file.write_all(bytes)?;
         file.persist(path).map(drop).map_err(|error| error.error)
     };

@@ -224,9 +224,9 @@ fn credentials(
     addresses: &[ServerAddr],
 ) -> Result<ConnectOptions, ConnectError> {
     let from_file = match &options.creds_file {
-        Some(path) => Some(
-            Creds::read(path).map_err(|source| ConnectError::CredentialsFile { path: path.clone(), source })?,
-        ),
+        Some(path) => {
+            Some(Creds::read(path).map_err(|source| ConnectError::CredentialsFile { path: path.clone(), source })?)
+        }
         None => None,
     };
     let (jwt, seed) = match &from_file {

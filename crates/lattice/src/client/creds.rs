@@ -98,9 +98,10 @@ impl Creds {
     /// The text of a credentials file. A secret.
     #[must_use]
     pub fn to_file(&self) -> String {
-        let jwt = self.jwt.as_deref().map(|jwt| {
-            format!("-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n")
-        });
+        let jwt = self
+            .jwt
+            .as_deref()
+            .map(|jwt| format!("-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n"));
         format!(
             "{}# The line below is secret: whoever has it is this user of the NATS server.\n\
              -----BEGIN USER NKEY SEED-----\n{}\n------END USER NKEY SEED------\n",

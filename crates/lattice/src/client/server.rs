@@ -181,7 +181,8 @@ fn split_port(place: &str) -> Result<(&str, Option<&str>), AddressProblem> {
 
 /// A text that should be an address, as it may be shown: without what stands before the last `@`, and cleaned.
 pub(super) fn shown(text: &str) -> String {
-    let (scheme, rest) = match text.trim().split_once("://") {
+    let is_scheme = |scheme: &str| scheme.chars().all(|c| c.is_ascii_alphanumeric());
+    let (scheme, rest) = match text.trim().split_once("://").filter(|(scheme, _)| is_scheme(scheme)) {
         Some((scheme, rest)) => (format!("{scheme}://"), rest),
         None => (String::new(), text.trim()),
     };
@@ -348,9 +349,11 @@ mod tests {
             assert_eq!(format!("{server:?}"), server.to_string());
             assert!(!server.to_string().contains('p'), "{server}");
         }
-        let error = Server::parse("tls://u:s3cr3t/@nowhere:x", 1).expect_err("no port");
-        assert!(!error.to_string().contains("s3cr3t"), "{error}");
-        assert!(!format!("{error:?}").contains("s3cr3t"), "{error:?}");
+        for text in ["tls://u:s3cr3t/@nowhere:x", "u:s3cr3t@h://x", "http://u:s3cr3t@h"] {
+            let error = Server::parse(text, 1).expect_err("no address");
+            assert!(!error.to_string().contains("s3cr3t"), "{error}");
+            assert!(!format!("{error:?}").contains("s3cr3t"), "{error:?}");
+        }
     }
 
     #[test]
@@ -366,6 +369,8 @@ mod tests {
     fn names_of_this_machine_are_one_place() {
         let of = |text: &str| Server::parse(text, 4222).expect("an address");
         assert!(of("localhost").is_same_place(&of("127.0.0.1")) && of("::1").is_same_place(&of("localhost:4222")));
-        assert!(!of("localhost").is_same_place(&of("localhost:4223")) && !of("10.1.1.1").is_same_place(&of("10.1.1.2")));
+        assert!(
+            !of("localhost").is_same_place(&of("localhost:4223")) && !of("10.1.1.1").is_same_place(&of("10.1.1.2"))
+        );
     }
 }

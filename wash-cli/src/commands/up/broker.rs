@@ -204,13 +204,7 @@ async fn join(mut options: NatsOptions, servers: &Servers, context: &Context) ->
     }
 }
 
-async fn start(
-    args: &UpArgs,
-    program: &Program,
-    port: u16,
-    lock: &ServerLock,
-    context: &Context,
-) -> Result<Broker> {
+async fn start(args: &UpArgs, program: &Program, port: u16, lock: &ServerLock, context: &Context) -> Result<Broker> {
     let server = ServerDir::of(LocalNats::of(context.home.root(), port));
     let nats = &args.nats;
     let login = if nats.nats_open { None } else { Some(Login::of(server.local())?) };
