@@ -16,12 +16,16 @@ use async_nats::{Client, jetstream};
 use bytes::Bytes;
 use claims::HostId;
 use lattice::{
-    client::{ConnectError, ConnectionEvent, Denials, NatsOptions, RpcClient, connect_observed},
+    client::{ConnectError, ConnectionEvent, Denials, NatsOptions, RpcClient, connect, connect_observed},
     subject::Role,
 };
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
 
-use crate::config::HostConfig;
+use crate::{config::HostConfig, reason::reason as error_chain};
+
+/// Between two looks at why there is no connection.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// One connection and its state.
 #[derive(Clone)]
@@ -33,6 +37,19 @@ pub struct Connection {
     /// What the server forbade.
     pub forbidden: Denials,
     connects: Arc<AtomicU64>,
+    role: &'static str,
+    options: Arc<NatsOptions>,
+    troubled: Arc<Notify>,
+    problem: Arc<watch::Sender<Option<Problem>>>,
+}
+
+/// Why there is no connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Stable word.
+    pub code: &'static str,
+    /// Sentence.
+    pub message: String,
 }
 
 impl Connection {
@@ -40,6 +57,34 @@ impl Connection {
     #[must_use]
     pub fn reconnects(&self) -> u64 {
         self.connects.load(Ordering::Relaxed).saturating_sub(1)
+    }
+
+    /// Finds out, whenever an attempt to connect fails, why: by an attempt of its own, whose error is a type. Until `stop`.
+    async fn find_troubles(&self, stop: &CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.troubled.notified() => {}
+            }
+            if !*self.connected.borrow() {
+                self.find_trouble().await;
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(LOOK_AGAIN_AFTER) => {}
+            }
+        }
+    }
+
+    async fn find_trouble(&self) {
+        let Err(error) = connect(&self.options).await else { return };
+        let problem = Problem { code: error.code(), message: error_chain(&error) };
+        let known = self.problem.borrow().as_ref().is_some_and(|known| known.code == problem.code);
+        if !known {
+            let server = self.options.shown_urls();
+            tracing::warn!(role = self.role, %server, error = %problem.message, code = problem.code, hint = error.hint(), "cannot connect to NATS; this host serves what it has and keeps trying");
+        }
+        self.problem.send_replace(Some(problem));
     }
 }
 
@@ -72,6 +117,21 @@ impl Broker {
         let rpc = RpcClient::nats(calls.client.clone(), config.lattice.clone(), config.js_domain.as_deref())
             .with_denials(calls.forbidden.clone());
         Ok(Some(Self { ctl, calls, rpc, jetstream }))
+    }
+
+    /// Finds out why connections do not come about, until `stop`.
+    pub async fn find_troubles(&self, stop: CancellationToken) {
+        tokio::join!(self.ctl.find_troubles(&stop), self.calls.find_troubles(&stop));
+    }
+
+    /// Why one of the connections is down, where that is known.
+    #[must_use]
+    pub fn problem(&self) -> Option<Problem> {
+        let of = |connection: &Connection| match *connection.connected.borrow() {
+            true => None,
+            false => connection.problem.borrow().clone(),
+        };
+        of(&self.ctl).or_else(|| of(&self.calls))
     }
 
     /// One request on the RPC connection; none when nobody answered in time or the broker is away.
@@ -113,11 +173,16 @@ async fn open(options: &NatsOptions, name: &str, host: HostId, role: &'static st
     let said = AtomicBool::new(false);
     let connects = Arc::<AtomicU64>::default();
     let counted = connects.clone();
+    let (troubled, problem) = (Arc::<Notify>::default(), Arc::new(watch::Sender::new(None)));
+    let (trouble, solved) = (troubled.clone(), problem.clone());
+    let once = Arc::new(NatsOptions { retry: false, ..options.clone() });
+    let is_up = connected.clone();
     let client = connect_observed(&options, move |event| match event {
         ConnectionEvent::Connected => {
             said.store(false, Ordering::Relaxed);
             counted.fetch_add(1, Ordering::Relaxed);
             tracing::info!(%role, server = %shown, "connected to NATS");
+            solved.send_replace(None);
             state.send_replace(true);
         }
         ConnectionEvent::Disconnected => {
@@ -129,6 +194,7 @@ async fn open(options: &NatsOptions, name: &str, host: HostId, role: &'static st
                 tracing::error!(%role, server = %shown, "{subject}; give it the permissions of a host (`docs/nats.md`)");
             }
         }
+        ConnectionEvent::Trouble(_) if !*is_up.borrow() => trouble.notify_one(),
         ConnectionEvent::Trouble(error) => {
             if !said.swap(true, Ordering::Relaxed) {
                 tracing::warn!(%role, server = %shown, %error, "trouble with NATS");
@@ -137,5 +203,5 @@ async fn open(options: &NatsOptions, name: &str, host: HostId, role: &'static st
     })
     .await?;
     tracing::debug!(%role, server = %waiting, "connecting to NATS");
-    Ok(Connection { client, connected, forbidden, connects })
+    Ok(Connection { client, connected, forbidden, connects, role, options: once, troubled, problem })
 }

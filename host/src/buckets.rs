@@ -1,7 +1,7 @@
 //! The JetStream KV buckets of a lattice: opening, a first complete snapshot, then every change.
 //!
-//! Owns KV calls and their deadlines; decides nothing. Buckets are created with plain defaults when missing and never
-//! reconfigured (protocol section 3.5). Invariant: every call ends within [`DEADLINE`].
+//! Owns KV calls and their deadlines; decides nothing. Buckets are created with plain defaults when missing, or as the
+//! operator's settings say, and never reconfigured (protocol section 3.5). Invariant: every call ends within [`DEADLINE`].
 
 use std::{
     collections::BTreeMap,
@@ -14,12 +14,14 @@ use std::{
 use async_nats::jetstream::{
     self,
     kv::{self, Entry, Operation, UpdateErrorKind},
+    object_store,
+    stream::StorageType,
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use lattice::{
     LatticeId,
-    subject::{config_bucket, lattice_bucket, revocation_bucket},
+    subject::{config_bucket, lattice_bucket, object_bucket, revocation_bucket},
 };
 
 use crate::state::{merge::Remote, replica::Bucket};
@@ -29,6 +31,43 @@ pub const DEADLINE: Duration = Duration::from_secs(3);
 
 /// Between two attempts to open a bucket that may be forbidden.
 pub const SELDOM: Duration = Duration::from_secs(60);
+
+/// How buckets are made that are missing. Those that are there stay as they are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BucketSettings {
+    /// Largest size of one bucket, bytes; none for as much as the account may have.
+    pub max_bytes: Option<i64>,
+    /// On how many servers of a cluster a bucket is kept; none for one.
+    pub replicas: Option<usize>,
+    /// In memory instead of on disk.
+    pub in_memory: bool,
+}
+
+/// Whether JetStream lets this host have the buckets of its lattice.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum StoreState {
+    /// The broker is away, or has not answered yet.
+    #[default]
+    Unknown,
+    /// It does.
+    Open,
+    /// It says no; the host keeps what it has and asks again.
+    Refused {
+        /// What was being done, and the server's reason.
+        reason: String,
+    },
+}
+
+impl StoreState {
+    /// Why it says no.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&str> {
+        match self {
+            Self::Refused { reason } => Some(reason),
+            Self::Unknown | Self::Open => None,
+        }
+    }
+}
 
 /// Why JetStream did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -85,10 +124,17 @@ impl Buckets {
     ///
     /// # Errors
     /// [`BucketError`].
-    pub async fn open(jetstream: &jetstream::Context, lattice: &LatticeId) -> Result<Self, BucketError> {
+    pub async fn open(
+        jetstream: &jetstream::Context,
+        lattice: &LatticeId,
+        settings: &BucketSettings,
+    ) -> Result<Self, BucketError> {
         let mut buckets = Self { watched: Vec::with_capacity(Bucket::ALL.len()) };
         for bucket in [Bucket::Lattice, Bucket::Config] {
-            buckets.add(jetstream, lattice, bucket).await?;
+            buckets.add(jetstream, lattice, bucket, settings).await?;
+        }
+        if *settings != BucketSettings::default() {
+            open_payloads(jetstream, lattice, settings).await;
         }
         Ok(buckets)
     }
@@ -102,8 +148,9 @@ impl Buckets {
         jetstream: &jetstream::Context,
         lattice: &LatticeId,
         bucket: Bucket,
+        settings: &BucketSettings,
     ) -> Result<(), BucketError> {
-        self.watched.push(Watched::open(jetstream, lattice, bucket).await?);
+        self.watched.push(Watched::open(jetstream, lattice, bucket, settings).await?);
         Ok(())
     }
 
@@ -199,13 +246,18 @@ impl Buckets {
 }
 
 impl Watched {
-    async fn open(jetstream: &jetstream::Context, lattice: &LatticeId, bucket: Bucket) -> Result<Self, BucketError> {
+    async fn open(
+        jetstream: &jetstream::Context,
+        lattice: &LatticeId,
+        bucket: Bucket,
+        settings: &BucketSettings,
+    ) -> Result<Self, BucketError> {
         let name = match bucket {
             Bucket::Lattice => lattice_bucket(lattice),
             Bucket::Config => config_bucket(lattice),
             Bucket::Revocations => revocation_bucket(lattice),
         };
-        let store = open_bucket(jetstream, name).await?;
+        let store = open_bucket(jetstream, name, settings).await?;
         let watch = bounded("watching a bucket", store.watch_with_history(">")).await?;
         Ok(Self { bucket, store, watch })
     }
@@ -213,24 +265,66 @@ impl Watched {
 
 /// Returns when a bucket can be opened, which is tried after `wait` and then seldom: where it is forbidden, every attempt
 /// waits in vain.
-pub async fn openable(jetstream: &jetstream::Context, lattice: &LatticeId, bucket: Bucket, mut wait: Duration) {
+pub async fn openable(
+    jetstream: &jetstream::Context,
+    lattice: &LatticeId,
+    bucket: Bucket,
+    settings: &BucketSettings,
+    mut wait: Duration,
+) {
     loop {
         tokio::time::sleep(wait).await;
-        if Watched::open(jetstream, lattice, bucket).await.is_ok() {
+        if Watched::open(jetstream, lattice, bucket, settings).await.is_ok() {
             return;
         }
         wait = SELDOM;
     }
 }
 
-async fn open_bucket(jetstream: &jetstream::Context, name: String) -> Result<kv::Store, BucketError> {
+async fn open_bucket(
+    jetstream: &jetstream::Context,
+    name: String,
+    settings: &BucketSettings,
+) -> Result<kv::Store, BucketError> {
     let opened = bounded("opening a bucket", jetstream.get_key_value(&name)).await;
     // Where nobody answers, nobody creates it either.
     if matches!(opened, Ok(_) | Err(BucketError::Timeout { .. })) {
         return opened;
     }
-    let config = kv::Config { bucket: name, history: 1, ..kv::Config::default() };
+    let defaults = kv::Config::default();
+    let config = kv::Config {
+        bucket: name,
+        history: 1,
+        max_bytes: settings.max_bytes.unwrap_or(defaults.max_bytes),
+        num_replicas: settings.replicas.unwrap_or(defaults.num_replicas),
+        storage: storage(settings),
+        ..defaults
+    };
     bounded("creating a bucket", jetstream.create_key_value(config)).await
+}
+
+fn storage(settings: &BucketSettings) -> StorageType {
+    if settings.in_memory { StorageType::Memory } else { StorageType::File }
+}
+
+/// Makes the bucket of large payloads, which is otherwise made with defaults when the first payload needs it. Whoever has
+/// such a payload hears why it does not get through, so a failure here is no more than a line in the log.
+async fn open_payloads(jetstream: &jetstream::Context, lattice: &LatticeId, settings: &BucketSettings) {
+    let bucket = object_bucket(lattice);
+    if bounded("opening a bucket", jetstream.get_object_store(&bucket)).await.is_ok() {
+        return;
+    }
+    let defaults = object_store::Config::default();
+    let config = object_store::Config {
+        bucket,
+        max_bytes: settings.max_bytes.unwrap_or(defaults.max_bytes),
+        num_replicas: settings.replicas.unwrap_or(defaults.num_replicas),
+        storage: storage(settings),
+        ..defaults
+    };
+    if let Err(error) = bounded("creating the bucket of large payloads", jetstream.create_object_store(config)).await {
+        tracing::debug!(error = &error as &dyn std::error::Error, "cannot create the bucket of large payloads");
+    }
 }
 
 async fn bounded<T, E: std::error::Error>(

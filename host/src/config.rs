@@ -4,6 +4,7 @@
 //! every problem and reports them together: a wrong setting stops the start.
 
 mod artifacts;
+mod buckets;
 mod engine;
 mod issuers;
 mod limits;
@@ -22,10 +23,11 @@ use runtime::{GuestLimits, LimitSettings, RuntimeConfig};
 
 use ::telemetry::TracingConfig;
 
-use crate::{admin::AdminAddress, trust::native::NativeIssuers};
+use crate::{admin::AdminAddress, buckets::BucketSettings, trust::native::NativeIssuers};
 
 pub use self::{
     artifacts::{ArtifactArgs, ArtifactConfig, RegistryLogin},
+    buckets::BucketArgs,
     engine::EngineArgs,
     limits::LimitArgs,
     local_nats::LocalNats,
@@ -52,6 +54,9 @@ pub struct HostArgs {
     /// Who the host is there.
     #[command(flatten)]
     pub nats: NatsLoginArgs,
+    /// How missing JetStream buckets are made.
+    #[command(flatten)]
+    pub buckets: BucketArgs,
     /// Control connection: server, if another.
     #[arg(long, env = "WASMCLOUD_CTL_HOST", hide = true)]
     pub ctl_host: Option<String>,
@@ -168,6 +173,8 @@ pub struct HostConfig {
     pub rpc: Option<NatsOptions>,
     /// Directory with the NATS credentials of provider processes; none means that they get those of the host.
     pub provider_creds: Option<PathBuf>,
+    /// How missing buckets of the lattice are made.
+    pub buckets: BucketSettings,
     /// Root of the control subjects instead of `wasmbus.ctl`.
     pub ctl_topic_prefix: Option<String>,
     /// JetStream domain.
@@ -231,6 +238,7 @@ impl HostConfig {
             ctl: None,
             rpc: None,
             provider_creds: None,
+            buckets: BucketSettings::default(),
             ctl_topic_prefix: None,
             js_domain: None,
             host_key: None,
@@ -310,6 +318,7 @@ impl HostArgs {
         };
         config.rpc = Some(self.nats.options(&rpc, &mut problems));
         config.provider_creds = self.nats.provider_creds.clone();
+        config.buckets = self.buckets.settings();
         config.ctl_topic_prefix = self.ctl_topic_prefix;
         config.js_domain = self.js_domain;
         config.tracing = self.telemetry.clone().into_config(&mut problems);

@@ -193,11 +193,14 @@ pub async fn greet_peers(core: Arc<Core>, broker: &Broker) {
     }
 }
 
-/// Tells the lattice that this host is there, once its state is the lattice's: before that its answers would be wrong.
+/// Tells the lattice that this host is there, once its state is the lattice's: before that its answers would be wrong. Where
+/// the server refuses the store it never will be, and the others must know of this host all the same.
 pub async fn announce(core: Arc<Core>, mut synced: watch::Receiver<bool>) {
+    let mut store = core.store.state();
     tokio::select! {
         () = core.stop.cancelled() => return,
         synced = synced.wait_for(|synced| *synced) => if synced.is_err() { return },
+        refused = store.wait_for(|state| state.refusal().is_some()) => if refused.is_err() { return },
     }
     core.emit(EventData::HostStarted(HostStarted {
         friendly_name: core.identity.friendly_name.clone(),

@@ -166,6 +166,7 @@ impl Host {
         let source = core.broker.as_ref().map(|broker| BucketSource {
             jetstream: broker.jetstream.clone(),
             lattice: core.config.lattice.clone(),
+            settings: core.config.buckets.clone(),
             connected: broker.ctl.connected.clone(),
         });
         core.tasks.spawn(owner.run(source, synced_in, core.publishing.clone()));
@@ -184,11 +185,8 @@ impl Host {
         if let Some(listener) = admin {
             core.tasks.spawn(admin::serve(core.clone(), listener, synced.clone()));
         }
-        let mut first_sync = synced.clone();
         core.tasks.spawn(heartbeat::announce(core.clone(), synced.clone()));
-        if tokio::time::timeout_at(go_on_at.into(), first_sync.wait_for(|synced| *synced)).await.is_err() {
-            tracing::warn!("NATS is not there yet; this host serves what it has and joins the lattice when it is");
-        }
+        wait_for_store(&core, synced.clone(), go_on_at).await;
         core.tasks.spawn(socket::serve(core.clone(), listener, socket.clone()));
         let spans = exporter.map(Exporting::start);
         Ok(Self { core, socket, synced, spans, _lock: lock })
@@ -224,6 +222,12 @@ impl Host {
         self.core.stop.clone()
     }
 
+    /// Why the NATS server does not let this host have the buckets of its lattice; none when it does, or is away.
+    #[must_use]
+    pub fn store_refused(&self) -> Option<String> {
+        self.core.store.state().borrow().refusal().map(str::to_owned)
+    }
+
     /// Resolves when lattice state was compared with JetStream for the first time; at once without NATS.
     pub async fn synced(&self) {
         self.synced.clone().wait_for(|synced| *synced).await.ok();
@@ -249,6 +253,33 @@ impl Host {
             () = self.core.stop.cancelled() => {}
         }
         stop::end_all(&self.core, self.spans).await;
+    }
+}
+
+/// Waits until lattice state is compared, or cannot be, but not longer than a start may take.
+async fn wait_for_store(core: &Core, mut synced: watch::Receiver<bool>, until: Instant) {
+    let mut store = core.store.state();
+    let known = async {
+        tokio::select! {
+            _ = synced.wait_for(|synced| *synced) => None,
+            refused = store.wait_for(|state| state.refusal().is_some()) => {
+                refused.ok().and_then(|state| state.refusal().map(str::to_owned))
+            }
+        }
+    };
+    match tokio::time::timeout_at(until.into(), known).await {
+        Ok(None) => {}
+        Ok(Some(reason)) => {
+            let hint = "see `docs/nats.md`: JetStream, its limits for this account, `--bucket-max-bytes`";
+            tracing::warn!(
+                reason,
+                hint,
+                "NATS is there and refuses the buckets of this lattice; links and claims stay on the host that has them"
+            );
+        }
+        Err(_) => {
+            tracing::warn!("NATS is not there yet; this host serves what it has and joins the lattice when it is");
+        }
     }
 }
 
@@ -305,6 +336,12 @@ async fn serve_lattice(core: &Arc<Core>) {
     if let Some(sessions) = &core.sessions {
         sessions.open(core).await;
     }
+    let shared = core.clone();
+    core.tasks.spawn(async move {
+        if let Some(broker) = &shared.broker {
+            broker.find_troubles(shared.stop.clone()).await;
+        }
+    });
     let shared = core.clone();
     core.tasks.spawn(async move {
         if let Some(broker) = &shared.broker {

@@ -18,14 +18,17 @@ use std::{
 
 use bytes::Bytes;
 use claims::revocation::SignedRevocations;
-use lattice::LatticeId;
+use lattice::{LatticeId, control::Ack};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::state::{
-    merge::Local,
-    owners::SignedRecord,
-    replica::{Bucket, Kept, Replica, ReplicaError},
-    revocations::{NotTaken, Trust},
+use crate::{
+    buckets::{BucketSettings, StoreState},
+    state::{
+        merge::Local,
+        owners::SignedRecord,
+        replica::{Bucket, Kept, Replica, ReplicaError},
+        revocations::{NotTaken, Trust},
+    },
 };
 
 pub use self::{
@@ -97,6 +100,7 @@ enum Command {
 pub struct Store {
     commands: mpsc::Sender<Command>,
     tables: Arc<Tables>,
+    state: watch::Receiver<StoreState>,
 }
 
 impl Store {
@@ -104,6 +108,23 @@ impl Store {
     #[must_use]
     pub fn tables(&self) -> &Tables {
         &self.tables
+    }
+
+    /// Whether JetStream lets this host have the buckets of its lattice.
+    #[must_use]
+    pub fn state(&self) -> watch::Receiver<StoreState> {
+        self.state.clone()
+    }
+
+    /// The answer to whoever ordered a write that was [kept](Store::write): whether the lattice has it too, or will have it.
+    #[must_use]
+    pub fn kept(&self) -> Ack {
+        match self.state.borrow().refusal() {
+            Some(reason) => {
+                Ack::kept_here(format!("the NATS server does not let it have the buckets of the lattice: {reason}"))
+            }
+            None => Ack::accepted(),
+        }
     }
 
     /// Sets a key, or deletes it when no value is given. Returns when the change is kept and visible in the tables.
@@ -148,6 +169,8 @@ pub struct BucketSource {
     pub jetstream: async_nats::jetstream::Context,
     /// Which lattice.
     pub lattice: LatticeId,
+    /// How missing buckets are made.
+    pub settings: BucketSettings,
     /// Whether the control connection is up.
     pub connected: watch::Receiver<bool>,
 }
@@ -175,8 +198,9 @@ pub fn open(
     }
     tables.revocations.send_replace(Arc::new(revocations::load(&trust, &known[&Bucket::Revocations])));
     owners::load(&tables.owners, &trust, &known[&Bucket::Revocations]);
-    let owner = Owner::new(replica, known, tables.clone(), trust, effects, incoming);
-    Ok((Store { commands, tables }, owner, effects_out))
+    let (state_in, state) = watch::channel(StoreState::default());
+    let owner = Owner::new(replica, known, tables.clone(), trust, effects, incoming, state_in);
+    Ok((Store { commands, tables, state }, owner, effects_out))
 }
 
 /// What the replica holds, without deletions of long ago.

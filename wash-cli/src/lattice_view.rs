@@ -147,7 +147,26 @@ impl<'a> Lattice<'a> {
             Err(error) => {
                 wrong_id(term, 'M', &error)?;
                 let claims = self.reached.control.claims().await?;
-                resolve::resolve("actor", term, &resolve::actor_candidates(&claims))
+                let mut candidates = resolve::actor_candidates(&claims);
+                match resolve::resolve("actor", term, &candidates) {
+                    Ok(id) => Ok(id),
+                    Err(_) => {
+                        // Where hosts cannot share what they know, the one that answered may not have heard of it.
+                        self.add_running_actors(&mut candidates).await;
+                        resolve::resolve("actor", term, &candidates)
+                    }
+                }
+            }
+        }
+    }
+
+    async fn add_running_actors(&self, candidates: &mut Vec<resolve::Candidate<ActorId>>) {
+        let Ok(gathered) = self.reached.control.hosts().await else { return };
+        for inventory in self.inventories(gathered.replies.iter().map(|host| host.id)).await {
+            for actor in inventory.actors {
+                if !candidates.iter().any(|known| known.id == actor.id) {
+                    candidates.push(resolve::Candidate { id: actor.id, names: actor.name.into_iter().collect() });
+                }
             }
         }
     }

@@ -14,6 +14,7 @@ mod forge;
 mod key_text;
 mod memory_room;
 mod messages;
+mod nats;
 mod precompiled;
 mod revocations;
 mod sessions;
@@ -28,6 +29,7 @@ pub use contract_values::contract_values;
 pub use key_text::key_text;
 pub use memory_room::memory_room;
 pub use messages::{control, event, http_message, invocation, link, policy};
+pub use nats::{creds_file, nats_address};
 pub use precompiled::precompiled;
 pub use revocations::revocations;
 pub use sessions::{session_batch, session_handshake};
@@ -46,6 +48,7 @@ pub const TARGETS: &[Target] = &[
     ("claims_json", claims_json),
     ("contract_values", contract_values),
     ("control", control),
+    ("creds_file", creds_file),
     ("event", event),
     ("http_message", http_message),
     ("image_config", image_config),
@@ -55,6 +58,7 @@ pub const TARGETS: &[Target] = &[
     ("link", link),
     ("manifest", manifest),
     ("memory_room", memory_room),
+    ("nats_address", nats_address),
     ("policy", policy),
     ("precompiled", precompiled),
     ("reference", reference),

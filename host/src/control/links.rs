@@ -52,7 +52,7 @@ pub async fn delete(core: &Core, body: &Bytes) -> Ack {
 
 async fn write(core: &Core, id: LinkId, value: Option<Bytes>) -> Ack {
     match core.store.write(Bucket::Lattice, LatticeKey::Link(id).render(), value).await {
-        Ok(()) => Ack::accepted(),
+        Ok(()) => core.store.kept(),
         Err(error) => Ack::refused(reason(&error)),
     }
 }

@@ -40,7 +40,7 @@ pub async fn put(core: &Arc<Core>, body: &Bytes) -> Ack {
     match core.store.revoke(Arc::new(signed)).await {
         Ok(()) => {
             tracing::info!(%signer, number, entries, "revocation list in force");
-            Ack::accepted()
+            core.store.kept()
         }
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, code = error.code(), %signer, number, "refusing a revocation list");

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use claims::{ActorId, PublicKey};
 use contracts::mask;
 use lattice::control::{
-    Ack, ActorState, AskWhy, ForbiddenSubject, NatsState, PolicyState, ProviderState, WhyReply, decode, encode,
+    Ack, ActorState, AskWhy, ForbiddenSubject, NatsProblem, NatsState, PolicyState, ProviderState, WhyReply, decode,
+    encode,
 };
 
 use crate::{
@@ -71,6 +72,10 @@ fn nats(core: &Core) -> NatsState {
         control: *broker.ctl.connected.borrow(),
         rpc: *broker.calls.connected.borrow(),
         forbidden: [forbidden(&broker.ctl, "control"), forbidden(&broker.calls, "rpc")].concat(),
+        problem: broker
+            .problem()
+            .map(|problem| NatsProblem { code: problem.code.to_owned(), message: problem.message }),
+        store_refused: core.store.state().borrow().refusal().map(str::to_owned),
     }
 }
 

@@ -18,10 +18,9 @@ use crate::{actors::RunningActor, core::Core};
 
 /// For the broker's word that no more calls will come. One that just went away would never say it.
 const DRAIN: Duration = Duration::from_secs(2);
-/// How long a place is left by number. Calls that come rarely are not worth a longer wait.
-const LINGER: Duration = Duration::from_secs(2);
-/// The same for a place that had no calls lately: they may just begin.
-const BRIEFLY: Duration = Duration::from_millis(300);
+/// A place is left by number as long as calls come at least so often. Where they come rarely, or have ceased, hardly one is
+/// on its way, and nobody who stops a host waits for calls that do not come.
+const CALLS_HAVE_CEASED: Duration = Duration::from_millis(100);
 /// A busy place is left after the calls of a quarter of a second: more are not on their way from the broker at once.
 const PART: f64 = 0.25;
 /// And after so many at least.
@@ -63,25 +62,42 @@ impl Place {
             }
         }
         let id = self.actor.id;
-        if !self.leave_by_number().await && tokio::time::timeout(DRAIN, self.leave_at_once()).await.is_err() {
-            tracing::debug!(actor = %id, "the broker did not confirm the end of a subscription");
+        let connected = self.core.broker.as_ref().map(|broker| broker.calls.connected.clone());
+        let away = async {
+            match connected {
+                Some(mut connected) => drop(connected.wait_for(|connected| !connected).await),
+                None => std::future::pending().await,
+            }
+        };
+        let left =
+            async { self.leave_by_number().await || tokio::time::timeout(DRAIN, self.leave_at_once()).await.is_ok() };
+        tokio::select! {
+            biased;
+            // From a broker that is away nothing comes, its word that nothing comes included.
+            () = away => {}
+            left = left => if !left {
+                tracing::debug!(actor = %id, "the broker did not confirm the end of a subscription");
+            }
         }
     }
 
     /// Whether the place is left. It is not when calls come too rarely.
     async fn leave_by_number(&mut self) -> bool {
         let rate = self.pace.per_second(Instant::now());
+        if rate == 0.0 {
+            return false;
+        }
         let more = ((rate * PART).ceil() as u64).max(FEWEST);
         if self.calls.unsubscribe_after(self.taken + more).await.is_err() {
             return false;
         }
-        let all = async {
-            while let Some(call) = self.calls.next().await {
-                self.take(call);
+        loop {
+            match tokio::time::timeout(CALLS_HAVE_CEASED, self.calls.next()).await {
+                Ok(Some(call)) => self.take(call),
+                Ok(None) => return true,
+                Err(_) => return false,
             }
-        };
-        let patience = if rate > 0.0 { LINGER } else { BRIEFLY };
-        tokio::time::timeout(patience, all).await.is_ok()
+        }
     }
 
     async fn leave_at_once(&mut self) {

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{BucketSource, Command, Effect, FIRST_RETRY, LONGEST_RETRY, Tables, Write, confirmed, now_ms, on_disk};
 use crate::{
-    buckets::{BucketError, Buckets, SELDOM, Update, openable},
+    buckets::{BucketError, Buckets, SELDOM, StoreState, Update, openable},
     state::{
         merge::{Action, Local, merge},
         replica::{Bucket, Kept, Replica, ReplicaError},
@@ -39,6 +39,7 @@ pub struct Owner {
     effects: mpsc::UnboundedSender<Effect>,
     commands: mpsc::Receiver<Command>,
     retry: Duration,
+    state: watch::Sender<StoreState>,
 }
 
 impl Owner {
@@ -49,8 +50,10 @@ impl Owner {
         trust: Arc<Trust>,
         effects: mpsc::UnboundedSender<Effect>,
         commands: mpsc::Receiver<Command>,
+        state: watch::Sender<StoreState>,
     ) -> Self {
-        Self { replica, known, tables, trust, buckets: None, closed: false, effects, commands, retry: FIRST_RETRY }
+        let (buckets, closed, retry) = (None, false, FIRST_RETRY);
+        Self { replica, known, tables, trust, buckets, closed, effects, commands, retry, state }
     }
 
     /// Serves writes and follows the buckets until `stop`. `ready` turns true after the first merge, or at once when
@@ -79,8 +82,9 @@ impl Owner {
 
     async fn run_synced(mut self, mut source: BucketSource, ready: watch::Sender<bool>, stop: CancellationToken) {
         let mut next_try = Box::pin(tokio::time::sleep(Duration::ZERO));
-        let (jetstream, lattice) = (source.jetstream.clone(), source.lattice.clone());
-        let openable = |wait| Box::pin(openable(&jetstream, &lattice, Bucket::Revocations, wait));
+        let (jetstream, lattice, settings) =
+            (source.jetstream.clone(), source.lattice.clone(), source.settings.clone());
+        let openable = |wait| Box::pin(openable(&jetstream, &lattice, Bucket::Revocations, &settings, wait));
         let mut reopens = openable(SELDOM);
         // Beside everything else: a broker that says nothing must not keep those waiting who write here meanwhile.
         let mut opening = None;
@@ -89,6 +93,7 @@ impl Owner {
             let connected = *source.connected.borrow();
             if !connected {
                 self.buckets = None;
+                self.state.send_if_modified(|state| std::mem::take(state) != StoreState::Unknown);
             }
             let idle = self.buckets.is_none();
             let is_time = idle && connected && opening.is_none();
@@ -112,7 +117,9 @@ impl Owner {
                     self.buckets = None;
                     next_try.as_mut().reset(tokio::time::Instant::now());
                 }
-                () = next_try.as_mut(), if is_time => opening = Some(Box::pin(Buckets::open(&jetstream, &lattice))),
+                () = next_try.as_mut(), if is_time => {
+                    opening = Some(Box::pin(Buckets::open(&jetstream, &lattice, &settings)));
+                }
                 opened = next_opened(&mut opening) => {
                     opening = None;
                     // A merge that a stop cuts short is made again at the next start; a broker that went away in its
@@ -122,9 +129,15 @@ impl Owner {
                         synced = self.sync(opened, &source) => synced,
                     };
                     match synced {
-                        Ok(()) => { ready.send_replace(true); }
+                        Ok(()) => {
+                            self.state.send_replace(StoreState::Open);
+                            ready.send_replace(true);
+                        }
                         Err(error) => {
                             self.complain(&error);
+                            if let Some(reason) = error.refusal() {
+                                self.state.send_replace(StoreState::Refused { reason });
+                            }
                             next_try.as_mut().reset(tokio::time::Instant::now() + self.retry);
                             self.retry = (self.retry * 2).min(LONGEST_RETRY);
                         }
@@ -151,7 +164,7 @@ impl Owner {
             self.sync_bucket(&mut buckets, bucket).await?;
         }
         if !self.closed {
-            match buckets.add(&source.jetstream, &source.lattice, Bucket::Revocations).await {
+            match buckets.add(&source.jetstream, &source.lattice, Bucket::Revocations, &source.settings).await {
                 Ok(()) => self.sync_revocations(&mut buckets).await?,
                 Err(error) => self.close_revocations(&error, &source.lattice),
             }
@@ -391,6 +404,16 @@ pub(super) enum SyncError {
     Bucket(#[from] BucketError),
     #[error("lattice state on disk")]
     Replica(#[from] ReplicaError),
+}
+
+impl SyncError {
+    /// What the server said no to, and why. Silence and a disk of ours are no refusal.
+    fn refusal(&self) -> Option<String> {
+        match self {
+            Self::Bucket(error @ BucketError::Refused { .. }) => Some(error.to_string()),
+            Self::Bucket(BucketError::Timeout { .. } | BucketError::WatchEnded) | Self::Replica(_) => None,
+        }
+    }
 }
 
 /// What a merge changes here. `applied`: the tables show it already.

@@ -169,7 +169,7 @@ async fn start(args: UpArgs, broker: &Broker, root: &ControlRoot, context: &Cont
     say_single(broker, root, context).await;
     let plan = Plan { state_dir, broker: broker.clone() };
     if args.detached {
-        return detached::start(&plan, root).await.map(Started::Background);
+        return detached::start(&plan, root, context).await.map(Started::Background);
     }
     let host = foreground::start(args, &plan, context).await?;
     Ok(Started::Foreground(Box::new(host)))
@@ -215,6 +215,16 @@ async fn say_single(broker: &Broker, root: &ControlRoot, context: &Context) {
         let names: Vec<&str> = others.iter().map(LocalHost::name).collect();
         printer
             .note(format!("note: this host will not know the one that is running here already ({})", names.join(", ")));
+    }
+}
+
+/// What it means that the lattice cannot have its buckets.
+fn say_store(refused: Option<String>, context: &Context) {
+    if let Some(reason) = refused {
+        context.printer.note(format!(
+            "warning: the NATS server does not let this lattice have its buckets ({reason}): links, claims and revocations stay \
+             on the host that has them; see `docs/nats.md`"
+        ));
     }
 }
 

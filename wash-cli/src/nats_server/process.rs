@@ -24,7 +24,6 @@ use super::{
 use crate::{
     failure::{Failure, OrFail, Result},
     files::append_private,
-    home::Home,
 };
 
 const START_DEADLINE: Duration = Duration::from_secs(15);
@@ -64,12 +63,7 @@ pub struct ServerLock {
 }
 
 impl ServerDir {
-    /// The directory of the server of `port`. Nothing is created yet.
-    pub fn new(home: &Home, port: u16) -> Self {
-        Self { local: LocalNats::of(home.root(), port) }
-    }
-
-    /// The directory of a server that is known by its files.
+    /// The directory of a server. Nothing is created yet.
     pub fn of(local: LocalNats) -> Self {
         Self { local }
     }
@@ -270,7 +264,7 @@ mod tests {
 
     #[test]
     fn the_configuration_names_what_was_asked_for_and_listens_on_loopback_only() {
-        let dir = ServerDir::new(&Home::at("/tmp/wash \"x\""), 4222);
+        let dir = ServerDir::of(LocalNats::of(Path::new("/tmp/wash \"x\""), 4222));
         let plain = dir.config(&ServerOptions::default());
         assert_eq!(
             plain,
@@ -298,7 +292,7 @@ mod tests {
     #[tokio::test]
     async fn a_pid_that_now_belongs_to_somebody_else_is_left_alone() {
         let home = tempfile::tempdir().unwrap();
-        let dir = ServerDir::new(&Home::at(home.path()), 4999);
+        let dir = ServerDir::of(LocalNats::of(home.path(), 4999));
         let lock = dir.lock().await.unwrap();
         fs::write(dir.pid_file(), std::process::id().to_string()).unwrap();
         assert_eq!(dir.running(), None);
@@ -312,7 +306,7 @@ mod tests {
         let program = home.path().join("nats-server");
         fs::write(&program, "#!/bin/sh\necho 'cannot listen: port is taken' >&2\nexit 3\n").unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        let dir = ServerDir::new(&Home::at(home.path()), 1);
+        let dir = ServerDir::of(LocalNats::of(home.path(), 1));
         let lock = dir.lock().await.unwrap();
         let program = Program { path: program, version: semver::Version::new(2, 10, 0) };
         let failure = dir.start(&lock, &program, &ServerOptions::default()).await.unwrap_err();

@@ -149,7 +149,11 @@ impl ControlClient {
     /// Sends a command and reads the ack.
     pub(super) async fn command(&self, subject: &ControlSubject, payload: Vec<u8>) -> Result<(), ControlError> {
         let reply = self.request(subject, payload).await?;
-        Ack::from_reply(&reply).map(|_| ()).map_err(|reason| undecodable(subject, reason))
+        let ack = Ack::from_reply(&reply).map_err(|reason| undecodable(subject, reason))?;
+        match ack.kept_here {
+            Some(reason) => Err(ControlError::KeptHere { reason }),
+            None => Ok(()),
+        }
     }
 
     /// Sends a query and reads its answer.

@@ -167,6 +167,12 @@ pub enum ControlError {
         /// What the host said.
         message: String,
     },
+    /// The host that answered did it, and the lattice does not hear of it.
+    #[error("one host keeps this and no other hears of it: {reason}")]
+    KeptHere {
+        /// The host's words.
+        reason: String,
+    },
     /// The answer is not what the protocol says.
     #[error("cannot read the answer to `{operation}`: {reason}")]
     Undecodable {
@@ -213,6 +219,7 @@ impl ControlError {
             Self::HostAbsent { .. } => "host_absent",
             Self::TimedOut { .. } => "timed_out",
             Self::Refused { .. } => "refused",
+            Self::KeptHere { .. } => "kept_here",
             Self::Undecodable { .. } => "undecodable_reply",
             Self::Invalid { .. } => "invalid_request",
             Self::Forbidden { .. } => "nats_forbidden",
@@ -230,6 +237,9 @@ impl ControlError {
             Self::TimedOut { .. } => Some("see whether the host is alive with `wash get hosts`, or wait longer"),
             Self::Forbidden { .. } => {
                 Some("give this NATS user the permissions of its role (`docs/nats.md`), or use other credentials")
+            }
+            Self::KeptHere { .. } => {
+                Some("let the lattice have its buckets on the NATS server (`docs/nats.md`); what is kept is sent then")
             }
             Self::Connect(error) => Some(error.hint()),
             Self::Disconnected { .. } => Some("try again when the connection is back"),

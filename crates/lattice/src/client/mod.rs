@@ -25,7 +25,7 @@ pub use self::{
     bodies::StoredBody,
     connect::{ConnectionEvent, NatsOptions, connect, connect_observed, connect_watched},
     control::{ControlClient, Gathered},
-    creds::{Creds, CredsError},
+    creds::{Creds, CredsError, MAX_CREDS_FILE},
     denials::{Denials, Forbidden, Use},
     error::{ConnectError, ControlError},
     events::EventStream,

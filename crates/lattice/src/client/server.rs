@@ -181,7 +181,8 @@ fn split_port(place: &str) -> Result<(&str, Option<&str>), AddressProblem> {
 
 /// A text that should be an address, as it may be shown: without what stands before the last `@`, and cleaned.
 pub(super) fn shown(text: &str) -> String {
-    let (scheme, rest) = match text.trim().split_once("://") {
+    let is_scheme = |scheme: &str| scheme.chars().all(|c| c.is_ascii_alphanumeric());
+    let (scheme, rest) = match text.trim().split_once("://").filter(|(scheme, _)| is_scheme(scheme)) {
         Some((scheme, rest)) => (format!("{scheme}://"), rest),
         None => (String::new(), text.trim()),
     };
@@ -348,9 +349,11 @@ mod tests {
             assert_eq!(format!("{server:?}"), server.to_string());
             assert!(!server.to_string().contains('p'), "{server}");
         }
-        let error = Server::parse("tls://u:s3cr3t/@nowhere:x", 1).expect_err("no port");
-        assert!(!error.to_string().contains("s3cr3t"), "{error}");
-        assert!(!format!("{error:?}").contains("s3cr3t"), "{error:?}");
+        for text in ["tls://u:s3cr3t/@nowhere:x", "u:s3cr3t@h://x", "http://u:s3cr3t@h"] {
+            let error = Server::parse(text, 1).expect_err("no address");
+            assert!(!error.to_string().contains("s3cr3t"), "{error}");
+            assert!(!format!("{error:?}").contains("s3cr3t"), "{error:?}");
+        }
     }
 
     #[test]

@@ -13,18 +13,28 @@ pub struct Ack {
     /// The host's words when it does not; empty otherwise.
     #[serde(default, deserialize_with = "super::lenient::null_is_default")]
     pub error: String,
+    /// Ours: why what was asked is in effect on this host alone and does not reach the lattice. Older clients take it for
+    /// done, as it is on the host that answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_here: Option<String>,
 }
 
 impl Ack {
     /// Done, or taken on.
     #[must_use]
     pub fn accepted() -> Self {
-        Self { accepted: true, error: String::new() }
+        Self { accepted: true, ..Self::default() }
     }
 
     /// Refused, with the sentence that the operator gets to read.
     pub fn refused(error: impl std::fmt::Display) -> Self {
-        Self { accepted: false, error: error.to_string() }
+        Self { error: error.to_string(), ..Self::default() }
+    }
+
+    /// Done on this host alone, and why it stays so.
+    #[must_use]
+    pub fn kept_here(reason: impl std::fmt::Display) -> Self {
+        Self { kept_here: Some(reason.to_string()), ..Self::accepted() }
     }
 
     /// Reads an ack, also one whose error text holds unescaped quotes or control characters.
@@ -51,7 +61,7 @@ impl Ack {
         let rest = member(text.trim().strip_prefix('{')?, "accepted")?.strip_prefix("false")?;
         let rest = member(rest.trim_start().strip_prefix(',')?, "error")?.strip_prefix('"')?;
         let error = rest.strip_suffix('}')?.trim_end().strip_suffix('"')?;
-        Some(Self { accepted: false, error: error.to_owned() })
+        Some(Self::refused(error))
     }
 }
 

@@ -46,7 +46,10 @@ pub use self::{
     stop_host::StopHost,
     stop_provider::StopProvider,
     update_actor::UpdateActor,
-    why::{ActorState, AskWhy, FailureRecord, ForbiddenSubject, NatsState, PolicyState, ProviderState, WhyReply},
+    why::{
+        ActorState, AskWhy, FailureRecord, ForbiddenSubject, NatsProblem, NatsState, PolicyState, ProviderState,
+        WhyReply,
+    },
 };
 
 /// Notes on a workload, compared by equality (protocol section 8.3).

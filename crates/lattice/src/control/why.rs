@@ -94,6 +94,21 @@ pub struct NatsState {
     /// What the server forbade lately.
     #[serde(default, deserialize_with = "lenient::null_is_default", skip_serializing_if = "Vec::is_empty")]
     pub forbidden: Vec<ForbiddenSubject>,
+    /// Why the host has no connection, when it knows more than that nobody answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<NatsProblem>,
+    /// Why JetStream does not let the host have the buckets of the lattice; none when it does, or is away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store_refused: Option<String>,
+}
+
+/// Why a host has no connection to NATS.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NatsProblem {
+    /// Stable word: `nats_denied`, `nats_tls`, …
+    pub code: String,
+    /// Sentence.
+    pub message: String,
 }
 
 /// A subject that a NATS server does not let its user use.

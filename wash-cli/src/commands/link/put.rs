@@ -9,7 +9,7 @@ use claims::HostId;
 use clap::Args;
 use lattice::{
     ContractId, Link, LinkName,
-    client::EventStream,
+    client::{ControlError, EventStream},
     event::{EventData, LinkApplied},
 };
 use tokio::time::{Instant, timeout_at};
@@ -63,7 +63,10 @@ pub async fn run(args: &PutArgs, context: &Context) -> Result<Output> {
     let control = &lattice.reached.control;
     let was_there = control.links().await?.links.contains(&link);
     let mut events = control.events().await.while_doing(|| "cannot listen to the events of the lattice".to_owned())?;
-    control.put_link(&link).await.while_doing(|| "the link was not accepted".to_owned())?;
+    control.put_link(&link).await.map_err(|error| match error {
+        kept @ ControlError::KeptHere { .. } => Failure::from(kept),
+        error => Failure::from(error).while_doing("the link was not accepted"),
+    })?;
 
     let serving = hosts_serving(&lattice, &link).await?;
     let mut outcome = Outcome { waiting: serving.reporting.clone(), applied: Vec::new() };

@@ -2,14 +2,19 @@
 
 use std::{path::Path, process::Stdio, time::Duration};
 
-use lattice::{control::HostSummary, subject::ControlRoot};
+use lattice::{
+    client::ControlClient,
+    control::{AskWhy, HostSummary},
+    subject::ControlRoot,
+};
 use tokio::{
     process::{Child, Command},
     time::Instant,
 };
 
-use super::{Plan, announce};
+use super::{Plan, announce, say_store};
 use crate::{
+    context::Context,
     failure::{Failure, OrFail, Result},
     files::append_private,
     hosts_here,
@@ -19,13 +24,15 @@ use crate::{
 
 const DEADLINE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(5);
+/// For what the host knows of its NATS server.
+const PATIENCE: Duration = Duration::from_secs(2);
 const LOG_LINES: usize = 15;
 
 /// Starts the process and waits for its host.
 ///
 /// # Errors
 /// It ends at once or does not answer in time; the end of its log is part of the text, and it is not left running.
-pub async fn start(plan: &Plan, root: &ControlRoot) -> Result<Output> {
+pub async fn start(plan: &Plan, root: &ControlRoot, context: &Context) -> Result<Output> {
     let log_path = hosts_here::log_of(&plan.state_dir);
     let log = append_private(&log_path).while_doing(|| format!("cannot write `{}`", log_path.display()))?;
     let logged_before = log.metadata()?.len();
@@ -42,6 +49,9 @@ pub async fn start(plan: &Plan, root: &ControlRoot) -> Result<Output> {
     match answer(&mut child, plan, root, &log_path, logged_before).await {
         Ok(host) => {
             let id = host.id.to_string();
+            let control = ControlClient::socket(host::socket_path(&plan.state_dir), root.clone(), PATIENCE);
+            let known = control.why(&host.id, &AskWhy::default()).await.ok();
+            say_store(known.and_then(|reply| reply.nats.store_refused), context);
             Ok(announce(&host.friendly_name, &id, root, plan, Some(&log_path), "wash down"))
         }
         Err(failure) => {

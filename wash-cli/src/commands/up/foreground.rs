@@ -3,7 +3,7 @@
 use host::{Host, LogFormat, init_logging};
 use lattice::subject::ControlRoot;
 
-use super::{Plan, UpArgs, announce, broker::Broker, control_root, host_config};
+use super::{Plan, UpArgs, announce, broker::Broker, control_root, host_config, say_store};
 use crate::{
     builtins,
     context::Context,
@@ -20,6 +20,7 @@ use crate::{
 pub async fn start(args: UpArgs, plan: &Plan, context: &Context) -> Result<Host> {
     let (host, root) = start_host(args, plan, context).await?;
     let id = host.id().to_string();
+    say_store(host.store_refused(), context);
     context.printer.data(&announce(host.friendly_name(), &id, &root, plan, None, "Ctrl-C, or `wash down`"))?;
     Ok(host)
 }

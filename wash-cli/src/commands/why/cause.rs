@@ -39,6 +39,12 @@ pub enum Code {
     NatsPermissionMissing,
     /// The host's connection to NATS is down.
     NatsAway,
+    /// The NATS server does not know the host.
+    NatsDenied,
+    /// TLS with the NATS server fails.
+    NatsTls,
+    /// JetStream does not let the lattice have its buckets.
+    StoreRefused,
     /// An argument or result is larger than allowed.
     PayloadTooLarge,
     /// The call takes longer than it may.
@@ -69,6 +75,9 @@ impl Code {
             Self::NoHostOffers => "no_host_offers",
             Self::NatsPermissionMissing => "nats_permission_missing",
             Self::NatsAway => "nats_away",
+            Self::NatsDenied => "nats_denied",
+            Self::NatsTls => "nats_tls",
+            Self::StoreRefused => "store_refused",
             Self::PayloadTooLarge => "payload_too_large",
             Self::DeadlineTooShort => "deadline_too_short",
             Self::Other(code) => code,
@@ -117,6 +126,11 @@ impl Code {
             Self::NoHostOffers => "start it with `--host-id` to hear the reason of one host",
             Self::NatsPermissionMissing => "give this NATS user the permissions of its role: `docs/nats.md`",
             Self::NatsAway => "start the NATS server, or repair the way to it",
+            Self::NatsDenied => "give the host credentials of a user of the NATS server, such as `--nats-creds FILE`",
+            Self::NatsTls => "compare the TLS settings of the host and of the NATS server: `docs/nats.md`",
+            Self::StoreRefused => {
+                "let the account have JetStream, or make the buckets smaller with `--bucket-max-bytes`: `docs/nats.md`"
+            }
             Self::PayloadTooLarge => "send less at a time, or raise the limit: `wash start actor --limit payload=SIZE`",
             Self::DeadlineTooShort => {
                 "give the call more time (`--rpc-timeout-ms` of the host, `timeout_ms` of the link), or find what is slow"

@@ -50,6 +50,14 @@ pub fn nats(facts: &Facts) -> Found {
             return Err(Cause::usual(Code::NatsPermissionMissing, sentence));
         }
     }
+    for reply in &facts.replies {
+        let host = facts.name(&reply.host_id);
+        if let Some(problem) = &reply.nats.problem
+            && let Some(code) = refusal(&problem.code)
+        {
+            return Err(Cause::usual(code, format!("host `{host}` has no connection to NATS: {}", problem.message)));
+        }
+    }
     let used = facts.replies.iter().filter(|reply| reply.nats.used);
     let away: Vec<String> = used
         .clone()
@@ -59,9 +67,30 @@ pub fn nats(facts: &Facts) -> Found {
     match (used.count(), away.as_slice()) {
         (0, _) if facts.replies.is_empty() => Ok((State::Unknown, "no host says how it is connected".to_owned())),
         (0, _) => ok("not used"),
-        (_, []) => ok("connected"),
+        (_, []) => match store_refused(facts) {
+            Some(sentence) => Ok((State::Unknown, format!("connected, but {sentence}"))),
+            None => ok("connected"),
+        },
         (_, away) => Ok((State::Unknown, format!("away on {}", away.join(", ")))),
     }
+}
+
+/// A server that answers and says no, by the host's word for it.
+fn refusal(code: &str) -> Option<Code> {
+    match code {
+        "nats_denied" => Some(Code::NatsDenied),
+        "nats_tls" => Some(Code::NatsTls),
+        _ => None,
+    }
+}
+
+/// Where hosts may not keep the state of the lattice together, each knows its own. No call fails by that alone.
+fn store_refused(facts: &Facts) -> Option<String> {
+    let (reply, reason) = facts.replies.iter().find_map(|reply| Some((reply, reply.nats.store_refused.as_ref()?)))?;
+    Some(format!(
+        "JetStream does not let host `{}` have the buckets of the lattice: {reason}",
+        facts.name(&reply.host_id)
+    ))
 }
 
 /// Whether a host needs a subject for calls, commands or state; events are told, and nothing depends on them.
@@ -204,7 +233,10 @@ fn not_seen(facts: &Facts, code: Code, sentence: String) -> Cause {
                 format!("{sentence} that can be asked: host `{host}` is not connected to NATS"),
             )
         }
-        None => Cause::usual(code, sentence),
+        None => match store_refused(facts) {
+            Some(why) => Cause::usual(Code::StoreRefused, format!("{sentence}, as far as is known: {why}")),
+            None => Cause::usual(code, sentence),
+        },
     }
 }
 
