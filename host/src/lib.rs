@@ -51,4 +51,6 @@ pub use host::{Host, HostError, is_in_use, socket_path};
 pub use logging::{LogFormat, init_logging};
 /// Limits of an actor by name, as a start may set them.
 pub use runtime::LimitSettings;
+/// The process that compiles what is heavy, which a program with a host is when it is asked to be.
+pub use runtime::compile_worker;
 pub use telemetry::TracingConfig;

@@ -42,6 +42,9 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use crate::{cli::Cli, context::Context, failure::Failure, home::Home, output::Printer};
 
 fn main() -> ExitCode {
+    if runtime::compile_worker::is_asked() {
+        return runtime::compile_worker::serve();
+    }
     rustls::crypto::ring::default_provider().install_default().ok();
     let matches = Cli::command().get_matches_from(legacy::modernize(std::env::args_os().collect()));
     let cli = match Cli::from_arg_matches(&matches) {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use host::{Host, HostArgs, HostConfig, LogFormat, executor, init_logging};
+use host::{Host, HostArgs, HostConfig, LogFormat, compile_worker, executor, init_logging};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A lattice host without the command line tools.
@@ -19,6 +19,9 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
+    if compile_worker::is_asked() {
+        return compile_worker::serve();
+    }
     rustls::crypto::ring::default_provider().install_default().ok();
     let cli = Cli::parse();
     match executor().context("cannot start worker threads").and_then(|executor| executor.block_on(run(cli))) {

@@ -10,7 +10,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Instant};
 use async_nats::{Client, Message, Subject};
 use bytes::Bytes;
 use claims::ClusterId;
-use contracts::CallError;
+use contracts::{CallError, text};
 
 use super::{
     ReplayGuard,
@@ -167,7 +167,9 @@ impl RpcResponder {
         let published = match response {
             Ok(response) => self.client.publish(subject.clone(), response.encode()).await,
             Err(error) => {
-                let payload = InvocationResponse::failure(&to.0.invocation_id, error.to_string()).encode();
+                // Bounded: what does not fit a message would tell the caller nothing.
+                let sentence = text::tidy(error.to_string());
+                let payload = InvocationResponse::failure(&to.0.invocation_id, sentence).encode();
                 match headers::of_failure(error.code()) {
                     Some(headers) => self.client.publish_with_headers(subject.clone(), headers, payload).await,
                     None => self.client.publish(subject.clone(), payload).await,
