@@ -1,29 +1,32 @@
 //! Tells the lattice which actors break their limits.
 //!
-//! The counters are the runtime's; this looks at them once a second, so that an actor which breaks a limit with every
-//! call costs the lattice no more than one event a second and limit. Invariant: every breach is in the count of exactly
-//! one event.
+//! The counters are the runtime's, which wakes this when one of them has moved; it looks at most once a second, so that an
+//! actor which breaks a limit with every call costs the lattice no more than one event a second and limit. Invariants: every
+//! breach is in the count of exactly one event; while no limit is broken nothing in here runs.
 
 use std::{sync::Arc, time::Duration};
 
 use lattice::event::{ActorLimitExceeded, EventData};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::sleep;
 
 use crate::{actors::RunningActor, core::Core};
 
+/// At most that often.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Tells until the host stops.
 pub async fn watch(core: Arc<Core>) {
-    let mut ticks = interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = core.stop.cancelled() => return,
-            _ = ticks.tick() => {}
+            () = core.runtime.limit_broken() => {}
         }
         for actor in core.actors.all() {
             tell(&core, &actor);
+        }
+        tokio::select! {
+            () = core.stop.cancelled() => return,
+            () = sleep(EVERY) => {}
         }
     }
 }

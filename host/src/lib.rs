@@ -55,6 +55,8 @@ pub use host::{Host, HostError, is_in_use, socket_path};
 pub use logging::{LogFormat, LoggingError, colors_are_welcome, dropped_log_lines, init_logging};
 /// Limits of an actor by name, as a start may set them.
 pub use runtime::LimitSettings;
+/// The process that compiles what is heavy, which a program with a host is when it is asked to be.
+pub use runtime::compile_worker;
 pub use signals::until_signal;
 pub use telemetry::TracingConfig;
 pub use trust::{

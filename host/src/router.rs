@@ -53,7 +53,8 @@ impl Outbound for ActorOutbound {
         let core = self.core.upgrade().ok_or_else(stopping)?;
         self.barred.check(&self.actor)?;
         let failed = |peer, error: &CallError| core.failures.called(&self.actor, peer, error);
-        let route = resolve(&core, &self.actor, &call.target).inspect_err(|error| {
+        let route = resolve(&core, &self.actor, &call.target);
+        let route = route.and_then(|route| call.trace.descend().map(|()| route)).inspect_err(|error| {
             self.calls.made.refused(contract_of(&call.target), &call.operation, error);
             failed(Peer::asked_for(&call.target), error);
         })?;
@@ -177,7 +178,7 @@ impl Core {
         }
         match actor.call(contract, &operation, payload.clone(), deadline, trace.clone()).await {
             Err(full) if actor.is_full(&full) => {
-                let (origin, trace, payload) = (&origin(), &trace.0, &payload);
+                let (origin, trace, payload) = (&origin(), &trace.into_wire(), &payload);
                 let call = CallParts { origin, target: &target, operation: &operation, trace, payload };
                 Box::pin(self.spill(&call, deadline)).await.unwrap_or(Err(full))
             }
@@ -201,7 +202,7 @@ impl Core {
             let route = self.peers.route(&target);
             // Hosts that speak no sessions get their share through the queue group alone.
             if let Some(route) = route.filter(|route| !route.others) {
-                let (origin, trace, payload) = (&origin, &trace.0, &payload);
+                let (origin, trace, payload) = (&origin, &trace.clone().into_wire(), &payload);
                 let call = CallParts { origin, target: &target, operation: &operation, trace, payload };
                 if let Some(answer) = sessions.call(self, &call, &route, deadline, Wish::Elsewhere).await {
                     span.end(&answer);
@@ -282,7 +283,7 @@ impl Core {
             .identity
             .issue_invocation(origin, target, operation, payload)
             .map_err(|error| CallError::HostFault { message: format!("cannot sign an invocation: {error}") })?;
-        invocation.trace_context = trace.0;
+        invocation.trace_context = trace.into_wire();
         broker.rpc.invoke(subject, invocation, remaining).await
     }
 

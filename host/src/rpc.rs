@@ -154,8 +154,8 @@ async fn run_or_pass_on(
     check_target(actor, &invocation)?;
     admit(core, actor, &invocation.origin, &invocation.operation, deadline).await?;
     let Invocation { origin, operation, msg, trace_context, .. } = invocation;
-    let trace = TraceContext(trace_context);
-    let call = CallParts { origin: &origin, target: &actor.id, operation: &operation, trace: &trace.0, payload: &msg };
+    let (wire, trace) = (&trace_context, TraceContext::new(trace_context.clone()));
+    let call = CallParts { origin: &origin, target: &actor.id, operation: &operation, trace: wire, payload: &msg };
     if actor.serving().is_cancelled() {
         actor.barred.check(&actor.id)?;
         if let Some(elsewhere) = Box::pin(core.spill(&call, deadline)).await {
@@ -166,7 +166,7 @@ async fn run_or_pass_on(
             return Err(CallError::NotRunning { target: actor.id.to_string() });
         }
     }
-    let outcome = carry_out(core, actor, &origin, &operation, msg.clone(), deadline, trace.clone()).await;
+    let outcome = carry_out(core, actor, &origin, &operation, msg.clone(), deadline, trace).await;
     match outcome {
         Err(full) if actor.is_full(&full) => Box::pin(core.spill(&call, deadline)).await.unwrap_or(Err(full)),
         outcome => outcome,
@@ -185,7 +185,7 @@ pub async fn serve_session_call(core: &Core, call: CallEntry, deadline: Instant)
     let admitted = admit(core, &actor, &call.origin, &call.operation, deadline).await;
     admitted.inspect_err(failed).map_err(|error| (false, error))?;
     let CallEntry { origin, operation, payload, trace, .. } = call;
-    let outcome = carry_out(core, &actor, &origin, &operation, payload, deadline, TraceContext(trace)).await;
+    let outcome = carry_out(core, &actor, &origin, &operation, payload, deadline, TraceContext::new(trace)).await;
     outcome.inspect_err(failed).map_err(|error| {
         let stopped = matches!(&error, CallError::NotRunning { target } if target == actor.id.as_str());
         (!actor.is_full(&error) && !stopped, error)
@@ -196,7 +196,7 @@ async fn run(core: &Core, actor: &RunningActor, invocation: Invocation, deadline
     check_target(actor, &invocation)?;
     admit(core, actor, &invocation.origin, &invocation.operation, deadline).await?;
     let Invocation { origin, operation, msg, trace_context, .. } = invocation;
-    carry_out(core, actor, &origin, &operation, msg, deadline, TraceContext(trace_context)).await
+    carry_out(core, actor, &origin, &operation, msg, deadline, TraceContext::new(trace_context)).await
 }
 
 /// Whether the caller may, counted when it may not.

@@ -46,6 +46,9 @@ fn main() -> ExitCode {
     if let Some(code) = host::guard::run_if_asked() {
         return code;
     }
+    if runtime::compile_worker::is_asked() {
+        return runtime::compile_worker::serve();
+    }
     rustls::crypto::ring::default_provider().install_default().ok();
     let (printer, outcome) = match parse::command_line(std::env::args_os().collect()) {
         Ok(Asked::Shown) => return ExitCode::SUCCESS,

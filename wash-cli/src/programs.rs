@@ -12,7 +12,9 @@ use std::{
 use bytes::Bytes;
 use claims::wasm;
 use clap::{Args, builder::BoolishValueParser};
-use runtime::{CodeCacheConfig, CodeOrigin, LoadError, Runtime, RuntimeConfig, precompiled};
+use runtime::{
+    CodeCacheConfig, CodeOrigin, CompileBound, CompilePriority, LoadError, Runtime, RuntimeConfig, precompiled,
+};
 
 use crate::{
     context::Context,
@@ -103,8 +105,10 @@ fn server_config(args: &EngineArgs, context: &Context) -> RuntimeConfig {
     RuntimeConfig {
         wasi_p3: args.wasi_p3,
         code_cache: Some(CodeCacheConfig { dir: context.home.code(), max_bytes: CODE_CACHE_BYTES }),
-        // There is nothing else to do meanwhile.
+        // There is nothing else to do meanwhile, and whoever waits can stop it.
         compile_threads: thread::available_parallelism().map_or(1, usize::from),
+        compile_priority: CompilePriority::Normal,
+        compile_bound: CompileBound::None,
         ..RuntimeConfig::default()
     }
 }

@@ -3,12 +3,6 @@
 //! Every call in the lattice returns bytes or one [`CallError`], which names the step that failed. The variant's
 //! [`CallError::code`] is stable and travels beside the 0.82 envelope; the sentence is for people and may change.
 
-use std::collections::BTreeMap;
-
-/// W3C trace context that travels with a call (`traceparent`, `tracestate`), empty when nobody traces.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TraceContext(pub BTreeMap<String, String>);
-
 /// Why a call has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
@@ -50,6 +44,16 @@ pub enum CallError {
         /// Its `max_instances`.
         limit: u32,
     },
+    /// What a host has for all calls together is in use, and more of it than this one may have.
+    #[error("`{target}` is busy: {what}")]
+    NoRoom {
+        /// What was called, or the host.
+        target: String,
+        /// What is in use, with its bound.
+        what: String,
+        /// Whether the call was begun. One that was not may be made elsewhere.
+        begun: bool,
+    },
     /// The deadline passed.
     #[error("deadline exceeded while {step}")]
     DeadlineExceeded {
@@ -68,7 +72,7 @@ pub enum CallError {
         /// Which limit, with its value.
         limit: String,
     },
-    /// The guest or provider answered with an error of its own; the text is verbatim.
+    /// The guest or provider answered with an error of its own.
     #[error("{message}")]
     Reported {
         /// The text as reported.
@@ -151,7 +155,7 @@ impl CallError {
             Self::NotLinked { .. } => "not_linked",
             Self::UnknownActor { .. } => "unknown_actor",
             Self::NotRunning { .. } => "not_running",
-            Self::Busy { .. } => "busy",
+            Self::Busy { .. } | Self::NoRoom { .. } => "busy",
             Self::DeadlineExceeded { .. } => "deadline_exceeded",
             Self::Trap { .. } => "trap",
             Self::LimitExceeded { .. } => "limit_exceeded",
@@ -168,12 +172,26 @@ impl CallError {
         }
     }
 
-    /// A failure as another host reported it: with its code when it sent one, else as a verbatim report.
+    /// A failure as another host reported it: with its code when it sent one, else as a report. Its text is bounded and
+    /// cleaned.
     #[must_use]
     pub fn from_wire(code: Option<&str>, message: String) -> Self {
-        match code {
+        let error = match code {
             None | Some("reported") => Self::Reported { message },
-            Some(code) => Self::Remote { code: code.to_owned(), message },
+            Some(code) => {
+                Self::Remote { code: code.chars().filter(char::is_ascii_graphic).take(64).collect(), message }
+            }
+        };
+        error.tidied()
+    }
+
+    /// Whether this is how `target` turns a call away for want of room, before anything of it was begun: another host may
+    /// be asked.
+    #[must_use]
+    pub fn turned_away_by(&self, target: &str) -> bool {
+        match self {
+            Self::Busy { target: full, .. } | Self::NoRoom { target: full, begun: false, .. } => full == target,
+            _ => false,
         }
     }
 }

@@ -1,13 +1,15 @@
 //! HTTP as the message `HttpServer.HandleRequest` and back, for actors that cannot take a stream: modules, and actors
 //! on other hosts. The time all this may take is the caller's business.
 //!
-//! Invariant: names of headers are lower-case in messages, the query stays as it came, and a body above its bound is
-//! refused before it is held in memory.
+//! Invariants: names of headers are lower-case in messages, the query stays as it came, and a body above its bound is
+//! refused before it is held in memory; what is held is charged to the [budget of all bodies](Budget::bodies) for as long.
 
 use std::error::Error;
 
 use crate::{
-    CallError, TraceContext, codec,
+    Budget, CallError, Charge, TraceContext,
+    budget::UNCOUNTED,
+    codec,
     httpserver::{Headers, HttpRequest, HttpResponse},
 };
 use bytes::{Bytes, BytesMut};
@@ -41,7 +43,7 @@ pub fn announces_more_than(headers: &HeaderMap, max_body: u64) -> bool {
 #[must_use]
 pub fn trace(headers: &HeaderMap) -> TraceContext {
     let value = |name: &str| Some((name.to_owned(), headers.get(name)?.to_str().ok()?.to_owned()));
-    TraceContext(TRACE_HEADERS.into_iter().filter_map(value).collect())
+    TraceContext::new(TRACE_HEADERS.into_iter().filter_map(value).collect())
 }
 
 /// Puts a trace context into the headers, in place of any that was there.
@@ -57,13 +59,14 @@ pub fn set_trace(headers: &mut HeaderMap, trace: &TraceContext) {
 /// Reads the body and encodes the whole request. Header values that are not UTF-8 are replaced where they are not.
 ///
 /// # Errors
-/// [`CallError::LimitExceeded`] for a body of more than `max_body` bytes, [`CallError::Malformed`] when it breaks off.
+/// [`CallError::LimitExceeded`] for a body of more than `max_body` bytes, [`CallError::Malformed`] when it breaks off,
+/// [`CallError::NoRoom`] while too many bodies are under way.
 pub async fn encode_request(request: Request<HttpBody>, max_body: u64) -> Result<Bytes, CallError> {
     let (parts, body) = request.into_parts();
     if announces_more_than(&parts.headers, max_body) {
         return Err(body_too_large(max_body));
     }
-    let body = collect(body, max_body).await?.ok_or_else(|| body_too_large(max_body))?;
+    let (body, charge) = collect(body, max_body, Budget::bodies()).await?.ok_or_else(|| body_too_large(max_body))?;
     let message = HttpRequest {
         method: parts.method.as_str().to_owned(),
         path: parts.uri.path().to_owned(),
@@ -71,7 +74,7 @@ pub async fn encode_request(request: Request<HttpBody>, max_body: u64) -> Result
         header: headers(&parts.headers),
         body: body.into(),
     };
-    codec::encode(&message).map(Bytes::from)
+    encoded(&message, message.body.len(), charge)
 }
 
 /// Decodes a guest's answer. `head_only` is for the answer to HEAD, whose length header speaks of another body.
@@ -89,7 +92,7 @@ pub fn decode_response(message: &[u8], head_only: bool) -> Result<Response<HttpB
     if !head_only {
         headers.remove(header::CONTENT_LENGTH);
     }
-    let body = Full::new(Bytes::from(message.body)).map_err(|never| match never {}).boxed_unsync();
+    let body = Full::new(held(message.body)?).map_err(|never| match never {}).boxed_unsync();
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
@@ -108,7 +111,7 @@ pub fn decode_request(message: &[u8]) -> Result<Request<HttpBody>, CallError> {
         "" => path.to_owned(),
         query => format!("{path}?{query}"),
     };
-    let body = Full::new(Bytes::from(message.body)).map_err(|never| match never {}).boxed_unsync();
+    let body = Full::new(held(message.body)?).map_err(|never| match never {}).boxed_unsync();
     let mut request = Request::builder()
         .method(message.method.as_str())
         .uri(target)
@@ -124,29 +127,54 @@ pub fn decode_request(message: &[u8]) -> Result<Request<HttpBody>, CallError> {
 /// [`CallError::LimitExceeded`] for a larger body, [`CallError::Malformed`] when it breaks off.
 pub async fn encode_response(response: Response<HttpBody>, limit: u32) -> Result<Bytes, CallError> {
     let (parts, body) = response.into_parts();
-    let body = collect(body, u64::from(limit))
+    let (body, charge) = collect(body, u64::from(limit), Budget::bodies())
         .await?
         .ok_or_else(|| CallError::LimitExceeded { limit: format!("`response_bytes` of {limit}") })?;
     let message =
         HttpResponse { status_code: parts.status.as_u16(), header: headers(&parts.headers), body: body.into() };
-    codec::encode(&message).map(Bytes::from)
+    encoded(&message, message.body.len(), charge)
 }
 
-/// The whole body, or none when it is larger than `limit`.
-pub(crate) async fn collect(mut body: HttpBody, limit: u64) -> Result<Option<Bytes>, CallError> {
-    let mut all = BytesMut::new();
+/// The message, which carries the charge of the body it was made of. For a moment there are both.
+pub(crate) fn encoded(message: &impl serde::Serialize, body: usize, mut charge: Charge) -> Result<Bytes, CallError> {
+    charge.grow(charge.bytes())?;
+    let message = codec::encode(message).map(Bytes::from)?;
+    charge.resize(if body > UNCOUNTED { message.len() as u64 } else { 0 })?;
+    Ok(charge.carried_by(message))
+}
+
+/// A body that is held until it was sent.
+fn held(body: impl Into<Bytes>) -> Result<Bytes, CallError> {
+    let (body, mut charge) = (body.into(), Budget::bodies().charge());
+    if body.len() > UNCOUNTED {
+        charge.grow(body.len() as u64)?;
+    }
+    Ok(charge.carried_by(body))
+}
+
+/// The whole body and what is charged for it, or none when it is larger than `limit`.
+pub(crate) async fn collect(
+    mut body: HttpBody,
+    limit: u64,
+    budget: &Budget,
+) -> Result<Option<(Bytes, Charge)>, CallError> {
+    let (mut all, mut charge) = (BytesMut::new(), budget.charge());
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| malformed("HTTP body", chain(&*error)))?;
         let Ok(data) = frame.into_data() else { continue };
         if (all.len() + data.len()) as u64 > limit {
             return Ok(None);
         }
+        let length = all.len() + data.len();
+        if length > UNCOUNTED {
+            charge.resize(length as u64)?;
+        }
         if all.is_empty() && body.is_end_stream() {
-            return Ok(Some(data));
+            return Ok(Some((data, charge)));
         }
         all.extend_from_slice(&data);
     }
-    Ok(Some(all.freeze()))
+    Ok(Some((all.freeze(), charge)))
 }
 
 fn chain(error: &(dyn Error + 'static)) -> String {
@@ -245,6 +273,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_body_is_charged_while_its_message_is_there_and_refused_where_there_is_no_room() {
+        let budget = Budget::new(4 << 20);
+        let streamed = |pieces: usize| {
+            let frames = (0..pieces).map(|_| Ok(http_body::Frame::data(Bytes::from(vec![7; 512 << 10]))));
+            StreamBody::new(futures_util::stream::iter(frames.collect::<Vec<_>>())).boxed_unsync()
+        };
+        let (body, charge) = collect(streamed(2), u64::MAX, &budget).await.unwrap().unwrap();
+        assert_eq!((body.len(), budget.used()), (1 << 20, 1 << 20));
+        let message = encoded(&serde_bytes::ByteBuf::from(body), 1 << 20, charge).unwrap();
+        assert_eq!(budget.used(), message.len() as u64, "the body is gone");
+        let refused = collect(streamed(8), u64::MAX, &budget).await.unwrap_err();
+        assert!(matches!(refused, CallError::NoRoom { begun: false, .. }), "{refused}");
+        drop(message);
+        assert_eq!(budget.used(), 0);
+        let (_, charge) = collect(body_of(UNCOUNTED), u64::MAX, &budget).await.unwrap().unwrap();
+        assert_eq!(charge.bytes(), 0, "small ones are not counted");
+    }
+
+    fn body_of(length: usize) -> HttpBody {
+        Full::new(Bytes::from(vec![7; length])).map_err(|never| match never {}).boxed_unsync()
+    }
+
+    #[tokio::test]
     async fn a_body_that_breaks_off_is_malformed() {
         let broken = StreamBody::new(futures_util::stream::iter([Err("lost".into())])).boxed_unsync();
         assert_eq!(encode_request(Request::new(broken), 10).await.unwrap_err().code(), "malformed");
@@ -264,8 +315,8 @@ mod tests {
         headers.insert("traceparent", HeaderValue::from_static("00-1-2-01"));
         headers.insert("x-other", HeaderValue::from_static("1"));
         let only = [("traceparent".to_owned(), "00-1-2-01".to_owned())].into();
-        assert_eq!(trace(&headers), TraceContext(only));
-        set_trace(&mut headers, &TraceContext([("tracestate".to_owned(), "a=b".to_owned())].into()));
+        assert_eq!(trace(&headers), TraceContext::new(only));
+        set_trace(&mut headers, &TraceContext::new([("tracestate".to_owned(), "a=b".to_owned())].into()));
         assert_eq!(headers.get("traceparent"), None);
         assert_eq!(headers["tracestate"], "a=b");
     }

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod blobstore;
+pub mod budget;
 pub mod call;
 pub mod codec;
 #[cfg(feature = "http")]
@@ -15,11 +16,13 @@ pub mod keyvalue;
 pub mod link_values;
 pub mod mask;
 pub mod messaging;
+pub mod text;
 pub mod trace;
 
-pub use call::{CallError, TraceContext};
+pub use budget::{Budget, Charge};
+pub use call::CallError;
 pub use link_values::LinkValueError;
-pub use trace::TraceParent;
+pub use trace::{MAX_CALL_DEPTH, TraceContext, TraceParent};
 
 /// Whether the providers of a contract call actors, on behalf of the outside world; those of messaging are called by actors
 /// as well. Of a contract that is not known here it is taken that its providers are only called.

@@ -1,15 +1,63 @@
-//! W3C trace context, level 1: who called, in the words of a trace.
+//! What travels with a call from actor to actor: the W3C trace context, level 1, and how deep in a chain of calls it is.
 //!
-//! Knows no spans and no clock. Invariant: what was read is written as the same ids; anything malformed is no parent.
+//! Knows no spans and no clock. Invariants: what was read is written as the same ids; anything malformed is no parent; the
+//! depth of a call is that of its caller and one more, on whatever host.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use data_encoding::HEXLOWER;
 
-use crate::TraceContext;
+use crate::CallError;
 
 const PARENT: &str = "traceparent";
 const STATE: &str = "tracestate";
+/// How the depth is called beside the others on the wire. Hosts that do not know it hand it on, or begin anew.
+const DEPTH: &str = "lattice-depth";
+
+/// Calls that may be under way in one chain, each made by the one before.
+pub const MAX_CALL_DEPTH: u8 = 64;
+
+/// W3C trace context that travels with a call (`traceparent`, `tracestate`), empty when nobody traces; and its depth.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TraceContext(pub BTreeMap<String, String>, u8);
+
+impl TraceContext {
+    /// What came with a call. A depth that is none is that of a call which came from outside.
+    #[must_use]
+    pub fn new(mut wire: BTreeMap<String, String>) -> Self {
+        let depth = wire.remove(DEPTH).and_then(|depth| depth.parse::<u32>().ok()).unwrap_or(0);
+        Self(wire, u8::try_from(depth).unwrap_or(u8::MAX))
+    }
+
+    /// What goes with a call to another host or process.
+    #[must_use]
+    pub fn into_wire(self) -> BTreeMap<String, String> {
+        let Self(mut wire, depth) = self;
+        if depth > 0 {
+            wire.insert(DEPTH.to_owned(), depth.to_string());
+        }
+        wire
+    }
+
+    /// Calls that led to this one.
+    #[must_use]
+    pub fn depth(&self) -> u8 {
+        self.1
+    }
+
+    /// Makes it the context of a call that this one makes.
+    ///
+    /// # Errors
+    /// [`CallError::LimitExceeded`] where a chain of calls is as long as any may be.
+    pub fn descend(&mut self) -> Result<(), CallError> {
+        if self.1 >= MAX_CALL_DEPTH {
+            let limit = format!("call depth of {MAX_CALL_DEPTH}: a chain of calls, each made by the one before");
+            return Err(CallError::LimitExceeded { limit });
+        }
+        self.1 += 1;
+        Ok(())
+    }
+}
 
 /// Length of a `traceparent` of version 00, and of the part of a later version that we know.
 const LENGTH: usize = 55;
@@ -126,6 +174,21 @@ mod tests {
         let more = [&*zero_span, &TEXT.to_uppercase(), &TEXT.replace('-', "_"), &TEXT.replace("31-01", "3ä-01")];
         for text in cases.into_iter().chain(more) {
             assert_eq!(text.parse::<TraceParent>(), Err(NotATraceParent), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_chain_of_calls_has_an_end_on_whatever_host() {
+        let mut context = TraceContext::default();
+        assert!(context.clone().into_wire().is_empty(), "a call from outside has nothing to say");
+        for depth in 1..=MAX_CALL_DEPTH {
+            context.descend().expect("not too deep");
+            context = TraceContext::new(context.into_wire());
+            assert_eq!((context.depth(), context.0.len()), (depth, 0));
+        }
+        assert_eq!(context.descend().expect_err("too deep").code(), "limit_exceeded");
+        for (text, depth) in [("", 0), ("x", 0), ("-1", 0), ("7", 7), ("300", u8::MAX)] {
+            assert_eq!(TraceContext::new([(DEPTH.to_owned(), text.to_owned())].into()).depth(), depth, "{text}");
         }
     }
 

@@ -5,7 +5,7 @@ use contracts::{TraceContext, TraceParent};
 /// The input as a `traceparent`.
 pub fn trace_parent(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let mut context = TraceContext([("traceparent".to_owned(), text.to_owned())].into());
+    let mut context = TraceContext::new([("traceparent".to_owned(), text.to_owned())].into());
     let parsed = text.parse::<TraceParent>().ok();
     assert_eq!(context.parent(), parsed);
     let Some(parent) = parsed else { return };

@@ -184,7 +184,7 @@ impl<T: Send + 'static> Call<'_, T> {
         let Some(handle) = self.background.handle() else { return };
         if let Place::Here(work) = std::mem::replace(&mut self.place, Place::Nowhere) {
             self.habit.0.store(true, Relaxed);
-            let away = Away { work, home: Handle::current() };
+            let away = Away { work: Some(work), home: Handle::current() };
             let guest = handle.spawn(away);
             let bound = self.bound.map(|bound| (Box::pin(sleep_until(bound.last().into())), bound));
             self.place = Place::There(Moved { guest, bound });
@@ -211,9 +211,10 @@ impl<T> Metered<T> {
     }
 }
 
-/// A moved call; what host functions ask of a runtime, they ask of the caller's.
+/// A moved call; what host functions ask of a runtime, they ask of the caller's, also when it is torn down.
 struct Away<T> {
-    work: Metered<T>,
+    /// None once it is torn down.
+    work: Option<Metered<T>>,
     home: Handle,
 }
 
@@ -223,8 +224,16 @@ impl<T> Future for Away<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { work, home } = &mut *self;
         let _home = home.enter();
+        let work = work.as_mut().expect("it is taken when this is dropped");
         let result = ready!(work.poll(cx));
         Poll::Ready((result, work.spent()))
+    }
+}
+
+impl<T> Drop for Away<T> {
+    fn drop(&mut self) {
+        let _home = self.home.enter();
+        self.work = None;
     }
 }
 
@@ -322,6 +331,30 @@ mod tests {
             Ok((thread_name(), task.await.expect("ends")))
         });
         assert_eq!(call.await.expect("answers"), ("background".to_owned(), thread_name()));
+    }
+
+    #[tokio::test]
+    async fn what_a_moved_call_leaves_to_be_done_when_it_is_dropped_belongs_to_its_caller() {
+        /// As an upload that nobody finishes.
+        struct Upload(tokio::sync::mpsc::UnboundedSender<String>);
+        impl Drop for Upload {
+            fn drop(&mut self) {
+                let told = self.0.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                    drop(told.send(thread_name()));
+                });
+            }
+        }
+        let (background, habit) = (background(), Habit(AtomicBool::new(true)));
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let upload = Upload(tell);
+        let call = background.run(&habit, None, async move {
+            let _upload = upload;
+            std::future::pending::<Result<(), _>>().await
+        });
+        assert!(tokio::time::timeout(Duration::from_millis(50), call).await.is_err());
+        assert_eq!(told.recv().await, Some(thread_name()), "it was cleaned up, where there is a timer");
     }
 
     #[tokio::test]

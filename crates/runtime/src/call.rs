@@ -10,7 +10,7 @@ use wasmtime::{Store, UpdateDeadline};
 
 use crate::{
     CallContext, GuestLimits, Identity, Limit, LocalGrants, OutboundTarget, background::Habit, breaches::Breaches,
-    error::Breach, limits::StoreLimiter, log_rate::LogRate, logs::Logs, meter, way_out::WayOut,
+    error::Breach, limits::StoreLimiter, log_rate::LogRate, logs::Logs, memory::Share, meter, way_out::WayOut,
 };
 
 /// The actor as its calls see it; one per loaded guest.
@@ -23,12 +23,14 @@ pub(crate) struct Actor {
     pub(crate) local: LocalGrants,
     pub(crate) breaches: Breaches,
     pub(crate) log_rate: LogRate,
+    /// What it has of the memory of all guests.
+    pub(crate) memory: Arc<Share>,
 }
 
 impl Actor {
-    pub(crate) fn new(identity: Identity, limits: GuestLimits) -> Self {
-        let (habit, local, breaches, log_rate) = Default::default();
-        Self { identity, limits, habit, local, breaches, log_rate }
+    pub(crate) fn new(identity: Identity, limits: GuestLimits, memory: Arc<Share>, breaches: Breaches) -> Self {
+        let (habit, local, log_rate) = Default::default();
+        Self { identity, limits, habit, local, breaches, log_rate, memory }
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -62,7 +64,7 @@ pub(crate) struct CallState {
 impl CallState {
     /// `context.deadline` must be the effective deadline already.
     pub(crate) fn new(actor: Arc<Actor>, context: CallContext) -> Self {
-        let limiter = StoreLimiter::new(&actor.limits);
+        let limiter = StoreLimiter::new(&actor.limits, Some(actor.memory.clone()));
         let way_out = WayOut::new(actor.clone(), context);
         Self { actor, limiter, way_out, logs: None, calls: 0 }
     }

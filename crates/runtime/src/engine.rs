@@ -6,12 +6,13 @@
 //! quarter as large, because what they need of it costs every call of the others. Knows nothing of actors. Invariant:
 //! every plan enforces epochs and, for one line of WASI, has the same wasm features.
 
+use serde::{Deserialize, Serialize};
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use crate::{RuntimeConfig, RuntimeError, machine::Machine};
 
 /// How instances get their memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Allocation {
     /// Pooled slots, 4 GiB of address space for each memory.
     Pool,
@@ -37,7 +38,7 @@ pub struct Reservation {
 }
 
 /// The lines of WASI that need different engines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Wasi {
     /// Modules and components of WASI 0.2.
     P2,
@@ -147,7 +148,46 @@ fn report(config: &RuntimeConfig, wasi: Wasi, reservation: Reservation, machine:
     }
 }
 
+/// What of an engine its code depends on; another one with the same, in whatever process, makes code that this one runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CodeSettings {
+    wasi: Wasi,
+    allocation: Allocation,
+    /// Address space for one linear memory in bytes.
+    memory_bytes: u64,
+    stack_bytes: usize,
+    guest_stack_bytes: usize,
+}
+
+impl CodeSettings {
+    pub(crate) fn new(config: &RuntimeConfig, wasi: Wasi, reservation: Reservation) -> Self {
+        let Reservation { allocation, memory_bytes, .. } = reservation;
+        let (stack_bytes, guest_stack_bytes) = (config.stack_bytes, config.guest_stack_bytes);
+        Self { wasi, allocation, memory_bytes, stack_bytes, guest_stack_bytes }
+    }
+
+    /// Those of the preferred plan.
+    #[cfg(test)]
+    pub(crate) fn of(config: &RuntimeConfig, wasi: Wasi) -> Self {
+        Self::new(config, wasi, reservation(config, Allocation::Pool, Machine::here()))
+    }
+
+    /// An engine that makes such code and reserves nothing to run it.
+    pub(crate) fn engine(self) -> wasmtime::Result<Engine> {
+        Engine::new(&code_config(self))
+    }
+}
+
 fn engine_config(config: &RuntimeConfig, wasi: Wasi, reservation: Reservation) -> Config {
+    let mut engine = code_config(CodeSettings::new(config, wasi, reservation));
+    if reservation.allocation != Allocation::OnDemand {
+        engine.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config, reservation)));
+    }
+    engine
+}
+
+fn code_config(settings: CodeSettings) -> Config {
+    let CodeSettings { wasi, allocation, memory_bytes, stack_bytes, guest_stack_bytes } = settings;
     let mut engine = Config::new();
     engine
         .epoch_interruption(true)
@@ -155,8 +195,8 @@ fn engine_config(config: &RuntimeConfig, wasi: Wasi, reservation: Reservation) -
         .parallel_compilation(true)
         .native_unwind_info(false)
         .cranelift_opt_level(OptLevel::Speed)
-        .max_wasm_stack(config.guest_stack_bytes)
-        .async_stack_size(config.stack_bytes.max(2 * config.guest_stack_bytes))
+        .max_wasm_stack(guest_stack_bytes)
+        .async_stack_size(stack_bytes.max(2 * guest_stack_bytes))
         // Guests are one call each: nothing of the component model's own concurrency, which costs every store, unless
         // the guest is made of it.
         .concurrency_support(wasi == Wasi::P3)
@@ -165,18 +205,15 @@ fn engine_config(config: &RuntimeConfig, wasi: Wasi, reservation: Reservation) -
     if wasi == Wasi::P3 {
         engine.wasm_component_model_async(true);
     }
-    match reservation.allocation {
-        Allocation::Pool => engine.memory_reservation(reservation.memory_bytes),
-        Allocation::CompactPool => engine.memory_reservation(reservation.memory_bytes).memory_guard_size(64 << 10),
+    match allocation {
+        Allocation::Pool => engine.memory_reservation(memory_bytes),
+        Allocation::CompactPool => engine.memory_reservation(memory_bytes).memory_guard_size(64 << 10),
         Allocation::OnDemand => engine
             .memory_reservation(0)
             .memory_reservation_for_growth(1 << 20)
             .memory_guard_size(64 << 10)
             .guard_before_linear_memory(false),
     };
-    if reservation.allocation != Allocation::OnDemand {
-        engine.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config, reservation)));
-    }
     engine
 }
 

@@ -8,6 +8,8 @@ use contracts::CallError;
 use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace, component::ResourceTableError};
 use wasmtime_wasi::I32Exit;
 
+use crate::limits::Refused;
+
 /// Why there is no engine.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
@@ -39,6 +41,12 @@ pub enum LoadError {
     Invalid {
         /// The validator's reason.
         reason: String,
+    },
+    /// Valid where more of the standard, or of what may become part of it, is enabled.
+    #[error("valid wasm, but this host has not enabled what it uses: {}", .proposals.join(", "))]
+    NotEnabled {
+        /// What that is.
+        proposals: Vec<&'static str>,
     },
     /// The guest imports what nobody provides.
     #[error("imports that this host does not provide: {}", quoted(.names))]
@@ -84,6 +92,12 @@ pub enum LoadError {
         /// What it may use.
         limit: u64,
     },
+    /// Compiling it takes more time or memory than this host gives to that.
+    #[error("compiling it takes more than this host allows: {reason}")]
+    TooCostly {
+        /// What it takes too much of, with the bound.
+        reason: String,
+    },
     /// There is no key that precompiled code could be sealed with.
     #[error("without a code cache nothing can be precompiled: name a directory that only this user can write to")]
     NoCodeCache,
@@ -109,6 +123,7 @@ impl LoadError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Invalid { .. } => "invalid_wasm",
+            Self::NotEnabled { .. } => "not_enabled",
             Self::UnknownImports { .. } => "unknown_imports",
             Self::NotGranted { .. } => "not_granted",
             Self::NewerWasi { .. } => "newer_wasi",
@@ -116,6 +131,7 @@ impl LoadError {
             Self::EntryPoint { .. } => "no_entry_point",
             Self::ExceedsLimit { .. } => "exceeds_limit",
             Self::Grant { .. } => "grant_unusable",
+            Self::TooCostly { .. } => "too_costly_to_compile",
             Self::NoCodeCache => "no_code_cache",
             Self::HostFault { .. } => "host_fault",
         }
@@ -146,6 +162,9 @@ pub(crate) enum Breach {
     /// The call's time is over.
     #[error("deadline exceeded")]
     Deadline,
+    /// What all calls have together is in use.
+    #[error("{0}")]
+    NoRoom(String),
     /// The guest broke the rules of the ABI.
     #[error("{0}")]
     Abi(String),
@@ -161,8 +180,8 @@ impl Breach {
 pub(crate) struct Failed<'a> {
     pub(crate) actor: &'a str,
     pub(crate) operation: &'a str,
-    /// The limit that refused a growth during the call.
-    pub(crate) breach: Option<String>,
+    /// What refused a growth during the call.
+    pub(crate) breach: Option<Refused>,
     /// The host's bound on instances, for an exhausted pool.
     pub(crate) max_instances: u32,
 }
@@ -172,6 +191,9 @@ pub(crate) fn call_error(error: &wasmtime::Error, failed: Failed<'_>) -> CallErr
     match error.downcast_ref::<Breach>() {
         Some(Breach::Limit(limit)) => return CallError::LimitExceeded { limit: limit.clone() },
         Some(Breach::Deadline) => return deadline(failed.actor, failed.operation),
+        Some(Breach::NoRoom(what)) => {
+            return CallError::NoRoom { target: failed.actor.to_owned(), what: what.clone(), begun: true };
+        }
         Some(Breach::Abi(message)) => return CallError::Trap { message: with_frames(message.clone(), error) },
         None => {}
     }
@@ -179,8 +201,12 @@ pub(crate) fn call_error(error: &wasmtime::Error, failed: Failed<'_>) -> CallErr
         return deadline(failed.actor, failed.operation);
     }
     // A guest that cannot have its memory usually gives up by a trap of its own; the cause is the better answer.
-    if let Some(limit) = failed.breach {
-        return CallError::LimitExceeded { limit };
+    match failed.breach {
+        Some(Refused::Limit(limit)) => return CallError::LimitExceeded { limit },
+        Some(Refused::NoRoom(what)) => {
+            return CallError::NoRoom { target: failed.actor.to_owned(), what, begun: true };
+        }
+        None => {}
     }
     if error.is::<PoolConcurrencyLimitError>() {
         return CallError::Busy { target: failed.actor.to_owned(), limit: failed.max_instances };

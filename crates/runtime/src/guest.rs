@@ -26,6 +26,7 @@ use crate::{
     compiled::CodeKey,
     component::ComponentGuest,
     error::deadline,
+    fairness::Member,
     module::ModuleGuest,
     put_off,
     resident::Resident,
@@ -52,6 +53,7 @@ struct Loaded {
     runtime: Arc<Shared>,
     actor: Arc<Actor>,
     admission: Arc<Admission>,
+    _member: Member,
     code: Arc<Resident>,
     origin: CodeOrigin,
     kind: GuestKind,
@@ -125,7 +127,8 @@ impl Guest {
         let admission = Admission::new(bounded(actor.limits.max_concurrent, &runtime), actor.limits.queue);
         let (kind, serves_http) = (body.kind(), body.serves_http());
         let code = Resident::new(runtime.clone(), actor.clone(), body, key);
-        Self { shared: Arc::new(Loaded { runtime, actor, admission, code, origin, kind, serves_http }) }
+        let _member = runtime.fairness.add(&admission);
+        Self { shared: Arc::new(Loaded { runtime, actor, admission, _member, code, origin, kind, serves_http }) }
     }
 
     /// Module or component.
@@ -217,14 +220,16 @@ impl Guest {
             && component.serves_http()
         {
             // Boxed, as below: what is rare and large would be moved with every call.
-            return Box::pin(component.handle_message(actor, payload, context, admitted)).await;
+            return Box::pin(component.handle_message(actor, payload, context, admitted))
+                .await
+                .map_err(CallError::tidied);
         }
         let late = || deadline(actor.id(), operation);
         let bound = Bound { deadline: context.deadline, late: &late };
         let call = self.clone().guarded(body, operation.to_owned(), payload, context, admitted);
         let ended = self.shared.runtime.background.run(&actor.habit, Some(bound), call).await;
         actor.count_breach(&ended, own_deadline);
-        ended
+        ended.map_err(CallError::tidied)
     }
 
     /// Lets the guest answer an HTTP request.
@@ -256,7 +261,7 @@ impl Guest {
         let Body::Component(component) = self.body(HANDLE_REQUEST, context.deadline).await? else {
             return Err(unsupported());
         };
-        component.stream(&self.shared.actor, request, max_body, context, admitted).await
+        component.stream(&self.shared.actor, request, max_body, context, admitted).await.map_err(CallError::tidied)
     }
 
     async fn handle_http_as_message(
@@ -303,12 +308,31 @@ impl Guest {
             }
             Entry::Closed => return Err(self.not_running()),
         };
+        if !loaded.actor.memory.has_room() {
+            Box::pin(self.memory(operation, deadline)).await?;
+        }
         let max_instances = loaded.runtime.max_instances();
+        let taken = loaded.runtime.ticker.running();
+        if !loaded.runtime.fairness.admits(taken, || loaded.admission.running()) && taken < max_instances {
+            return Err(self.left_to_others(max_instances));
+        }
         if !loaded.runtime.ticker.enter(max_instances) {
             return Err(self.busy(max_instances));
         }
         loaded.runtime.idle.make_room(loaded.runtime.ticker.running(), max_instances);
         Ok(Admitted { runtime: loaded.runtime.clone(), own_deadline, _permit: permit })
+    }
+
+    /// Waits until there is memory for another instance.
+    async fn memory(&self, operation: &str, deadline: Instant) -> Result<(), CallError> {
+        let (runtime, actor) = (&self.shared.runtime, &self.shared.actor);
+        runtime.idle.make_room_until(|| actor.memory.has_room());
+        let room = timeout_at(deadline.into(), actor.memory.room()).await;
+        room.map_err(|_| {
+            tracing::debug!(actor = actor.id(), operation, "waited for memory up to its deadline");
+            let (target, what) = (actor.id().to_owned(), actor.memory.refusal());
+            CallError::NoRoom { target, what, begun: false }
+        })
     }
 
     /// The code, which a guest that was idle has to get back first.
@@ -404,6 +428,12 @@ impl Guest {
 
     fn busy(&self, limit: u32) -> CallError {
         CallError::Busy { target: self.shared.actor.id().to_owned(), limit }
+    }
+
+    fn left_to_others(&self, places: u32) -> CallError {
+        let running = self.shared.admission.running();
+        let what = format!("{running} of its calls run, and the rest of the {places} places is left to other actors");
+        CallError::NoRoom { target: self.shared.actor.id().to_owned(), what, begun: false }
     }
 
     fn not_running(&self) -> CallError {

@@ -183,6 +183,11 @@ impl AllIdle {
         while running.saturating_add(self.count.load(SeqCst)) > limit && self.shed_one() {}
     }
 
+    /// Gives up idle instances until there is enough, as far as there are any.
+    pub(crate) fn make_room_until(&self, enough: impl Fn() -> bool) {
+        while !enough() && self.shed_one() {}
+    }
+
     /// Whether more than half of `limit` places are free beside `running` ones, so that spare instances harm nobody.
     pub(crate) fn has_plenty(&self, running: u32, limit: u32) -> bool {
         running.saturating_add(self.count.load(SeqCst)) < limit / 2

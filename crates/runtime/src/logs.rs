@@ -1,6 +1,6 @@
 //! What guests say, as tracing events with the actor's id.
 //!
-//! Knows no sink. Invariant: a call logs at most `log_lines_per_call` lines of at most [`LINE_BYTES`] each, an actor at
+//! Knows no sink. Invariants: a line is one line, without control characters; a call logs at most `log_lines_per_call` lines of at most [`LINE_BYTES`] each, an actor at
 //! most `log_lines_per_second`; one more line tells that the rest was dropped.
 
 use std::{
@@ -11,12 +11,15 @@ use std::{
     time::Instant,
 };
 
+use contracts::text;
 use wasmtime::component::{ComponentType, Lift};
 
 use crate::{Limit, call::Actor, log_rate::Verdict};
 
 /// Longest text of one line; the rest of it is cut off.
 pub(crate) const LINE_BYTES: usize = 8 << 10;
+/// Longest context of a line.
+const CONTEXT_BYTES: usize = 256;
 
 /// Level of a guest's line; also the enum of `wasi:logging/logging`, in its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ComponentType, Lift)]
@@ -90,7 +93,8 @@ impl Logs {
         if !self.rate_allows(actor) {
             return;
         }
-        let text = clip(text);
+        let (text, context) = (text::line(text, LINE_BYTES), text::line(context, CONTEXT_BYTES));
+        let context = &*context;
         match level {
             Level::Trace => tracing::trace!(target: "guest", actor, context, "{text}"),
             Level::Debug => tracing::debug!(target: "guest", actor, context, "{text}"),
@@ -121,21 +125,9 @@ impl Logs {
     }
 }
 
-/// At most [`LINE_BYTES`], cut between characters.
-fn clip(text: &str) -> &str {
-    &text[..text.floor_char_boundary(LINE_BYTES)]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn long_lines_are_cut_between_characters() {
-        let text = format!("{}ä", "x".repeat(LINE_BYTES - 1));
-        assert_eq!(clip(&text).len(), LINE_BYTES - 1);
-        assert_eq!(clip("short"), "short");
-    }
 
     #[test]
     fn only_the_six_levels_of_the_contract_are_known() {

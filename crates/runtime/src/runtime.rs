@@ -7,21 +7,26 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
 use claims::ActorId;
-use tokio::sync::OnceCell;
+use contracts::Budget;
+use tokio::sync::{Notify, OnceCell};
 use wasmtime::{Engine, Module, component::Component};
 
 use crate::{
     CodeOrigin, Guest, GuestLimits, LoadError, LocalGrants, Reservation, RuntimeConfig, RuntimeError,
     background::Background,
+    breaches::Breaches,
     call::Actor,
-    compiled::{CodeCache, CodeKey, CompilePool, Compiler, Growth, Made, precompiled},
+    compiled::{CodeCache, CodeKey, Compiler, Growth, Made, Means, precompiled},
     component::{self, ComponentGuest, ComponentState},
-    engine::{self, Wasi},
+    engine::{self, CodeSettings, Wasi},
+    fairness::Fairness,
     guest::Body,
     idle::AllIdle,
     load,
+    machine::Machine,
+    memory::GuestMemory,
     module::{self, ModuleGuest, ModuleState},
-    newer_wasi,
+    newer_wasi, proposals,
     resident::Residents,
     ticker::Ticker,
 };
@@ -65,6 +70,9 @@ pub(crate) struct Shared {
     pub(crate) residents: Arc<Residents>,
     pub(crate) ticker: Ticker,
     pub(crate) background: Background,
+    pub(crate) fairness: Arc<Fairness>,
+    memory: Arc<GuestMemory>,
+    limit_broken: Arc<Notify>,
 }
 
 /// Code that is not linked yet.
@@ -72,6 +80,11 @@ pub(crate) enum GuestCode {
     Module(Arc<Module>),
     Component(Arc<Component>),
 }
+
+/// The same for bodies of calls under way: a few of the largest that are allowed.
+const LEAST_BODY_MEMORY: u64 = 64 << 20;
+/// However little memory there is, so much is for guests: one of any size that is usual.
+const LEAST_GUEST_MEMORY: u64 = 128 << 20;
 
 /// Where instances of a guest may be.
 pub(crate) struct Places {
@@ -83,24 +96,28 @@ pub(crate) struct Places {
 impl Shared {
     fn first(config: &RuntimeConfig) -> Result<Self, RuntimeError> {
         let code_cache = config.code_cache.as_ref().and_then(CodeCache::open_or_warn).map(Arc::new);
-        let (compile, background) =
-            (CompilePool::new(config.compile_threads), Background::new(config.background_threads, config.foreground));
-        let compiler = |engine: &Engine| Compiler::new(engine, compile, code_cache);
-        Self::new(config, Wasi::P2, component::linker, compiler, background)
+        let background = Background::new(config.background_threads, config.foreground);
+        let means = Means::new(config.compile_threads, config.compile_priority, &config.compile_bound, code_cache);
+        let compiler = |engine: &Engine, code: CodeSettings| Compiler::new(engine, code, means);
+        let half = Machine::here().memory / 2;
+        let memory = GuestMemory::new(config.guest_memory_bytes.unwrap_or(half).max(LEAST_GUEST_MEMORY));
+        Self::new(config, Wasi::P2, component::linker, compiler, background, (memory, Arc::default()))
     }
 
-    /// A second engine, which shares the threads and the code cache of the first.
+    /// A second engine, which shares the threads, the code cache and the memory of the first.
     fn second(config: &RuntimeConfig, first: &Self) -> Result<Self, RuntimeError> {
-        let compiler = |engine: &Engine| first.compiler.for_engine(engine);
-        Self::new(config, Wasi::P3, component::p3::linker, compiler, first.background.clone())
+        let compiler = |engine: &Engine, code: CodeSettings| first.compiler.for_engine(engine, code);
+        let (background, shared) = (first.background.clone(), (first.memory.clone(), first.limit_broken.clone()));
+        Self::new(config, Wasi::P3, component::p3::linker, compiler, background, shared)
     }
 
     fn new(
         config: &RuntimeConfig,
         wasi: Wasi,
         components: impl FnOnce(&Engine) -> Result<wasmtime::component::Linker<ComponentState>, RuntimeError>,
-        compiler: impl FnOnce(&Engine) -> Compiler,
+        compiler: impl FnOnce(&Engine, CodeSettings) -> Compiler,
         background: Background,
+        (memory, limit_broken): (Arc<GuestMemory>, Arc<Notify>),
     ) -> Result<Self, RuntimeError> {
         let (engine, reservation) = engine::build(config, wasi)?;
         Ok(Self {
@@ -110,11 +127,14 @@ impl Shared {
             table_elements: u64::from(config.table_elements),
             modules: module::linker(&engine)?,
             components: components(&engine)?,
-            compiler: compiler(&engine),
+            compiler: compiler(&engine, CodeSettings::new(config, wasi, reservation)),
             idle: Arc::default(),
             residents: Residents::new(config.unload_code_after),
             ticker: Ticker::start(&engine, config.epoch_tick)?,
             background,
+            fairness: Fairness::new(reservation.max_instances),
+            memory,
+            limit_broken,
             engine,
         })
     }
@@ -132,6 +152,8 @@ impl Runtime {
     /// [`RuntimeError`] when not even allocation on demand works here.
     pub fn new(config: &RuntimeConfig) -> Result<Self, RuntimeError> {
         let shared = Arc::new(Shared::first(config)?);
+        let eighth = Machine::here().memory / 8;
+        Budget::bodies().set_limit(config.body_memory_bytes.unwrap_or(eighth).max(LEAST_BODY_MEMORY));
         let newer = || Arc::new(Newer { config: config.clone(), made: OnceCell::new() });
         Ok(Self { shared, newer: config.wasi_p3.then(newer) })
     }
@@ -172,6 +194,18 @@ impl Runtime {
         self.shared.ticker.running() + newer.map_or(0, |newer| newer.ticker.running())
     }
 
+    /// Resolves when some actor has broken a limit since this resolved for the last time. For one who waits.
+    pub async fn limit_broken(&self) {
+        self.shared.limit_broken.notified().await;
+    }
+
+    /// Bytes of memory that all guests have now, and how many they may have.
+    #[must_use]
+    pub fn guest_memory(&self) -> (u64, u64) {
+        let memory = &self.shared.memory;
+        (memory.used(), memory.limit())
+    }
+
     /// What was reserved for components of WASI 0.3. None before the first of them is loaded.
     #[must_use]
     pub fn newer_reservation(&self) -> Option<Reservation> {
@@ -202,8 +236,12 @@ impl Runtime {
     /// # Errors
     /// [`LoadError::NoCodeCache`] without one, [`LoadError::Invalid`] for what is no wasm.
     pub async fn precompile(&self, wasm: Bytes) -> Result<Bytes, LoadError> {
-        let engine = self.engine_of(&precompiled::original_wasm(&wasm)?).await?;
-        engine.compiler.precompile(&wasm).await
+        let original = precompiled::original_wasm(&wasm)?;
+        let engine = self.engine_of(&original).await?;
+        match engine.compiler.precompile(&wasm).await {
+            Ok(made) => Ok(made),
+            Err(error) => Err(self.explained(error, original).await),
+        }
     }
 
     /// Makes a guest of a module or a component, precompiled or not, and checks that it can be called. Nothing of the
@@ -233,12 +271,21 @@ impl Runtime {
         let wasm = precompiled::original_wasm(&artifact)?;
         let shared = self.engine_of(&wasm).await?;
         let loaded = shared.load(artifact, identity, limits, local).await;
-        loaded.map_err(|error| self.explained(error, &wasm))
+        match loaded {
+            Ok(guest) => Ok(guest),
+            Err(error) => Err(self.explained(error, wasm).await),
+        }
     }
 
     /// An error of a load, or the better one for what does not run here.
-    pub(crate) fn explained(&self, error: LoadError, wasm: &[u8]) -> LoadError {
-        if self.newer.is_some() { error } else { newer_wasi::explained(error, wasm) }
+    pub(crate) async fn explained(&self, error: LoadError, wasm: Bytes) -> LoadError {
+        let has_newer = self.newer.is_some();
+        let unexplained = error.clone();
+        let explain = move || {
+            let error = if has_newer { error } else { newer_wasi::explained(error, &wasm) };
+            proposals::explained(error, &wasm)
+        };
+        tokio::task::spawn_blocking(explain).await.unwrap_or(unexplained)
     }
 }
 
@@ -252,7 +299,8 @@ impl Shared {
     ) -> Result<Guest, LoadError> {
         limits.memory_bytes = limits.memory_bytes.min(self.memory_bytes);
         limits.table_elements = limits.table_elements.min(self.table_elements);
-        let actor = Arc::new(Actor { local, ..Actor::new(identity, limits) });
+        let breaches = Breaches::new(self.limit_broken.clone());
+        let actor = Arc::new(Actor { local, ..Actor::new(identity, limits, self.memory.share(), breaches) });
         let (code, key, origin) = if wasmparser::Parser::is_component(&precompiled::original_wasm(&artifact)?) {
             self.component(&artifact, &actor.limits).await?
         } else {

@@ -248,7 +248,7 @@ mod tests {
     }
 
     fn context(parent: &str) -> TraceContext {
-        TraceContext([("traceparent".into(), parent.into()), ("tracestate".into(), "a=b".into())].into())
+        TraceContext::new([("traceparent".into(), parent.into()), ("tracestate".into(), "a=b".into())].into())
     }
 
     #[test]

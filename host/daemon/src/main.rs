@@ -4,7 +4,7 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use clap::Parser;
-use host::{Host, HostArgs, HostConfig, LogFormat, executor, init_logging, until_signal};
+use host::{Host, HostArgs, HostConfig, LogFormat, compile_worker, executor, init_logging, until_signal};
 
 /// A lattice host without the command line tools.
 #[derive(Parser)]
@@ -23,6 +23,9 @@ struct Cli {
 fn main() -> ExitCode {
     if let Some(code) = host::guard::run_if_asked() {
         return code;
+    }
+    if compile_worker::is_asked() {
+        return compile_worker::serve();
     }
     rustls::crypto::ring::default_provider().install_default().ok();
     let cli = Cli::parse();

@@ -38,7 +38,7 @@ impl RunningActor {
     /// Whether this is how the actor turns a call away for want of room: then nothing of it was begun.
     #[must_use]
     pub fn is_full(&self, error: &CallError) -> bool {
-        matches!(error, CallError::Busy { target, .. } if target == self.id.as_str())
+        error.turned_away_by(self.id.as_str())
     }
 
     fn span(&self, contract: &str, operation: &str, trace: &mut TraceContext) -> Span {

@@ -115,7 +115,7 @@ async fn carry_out(
         operation: invocation.operation,
         payload: invocation.msg,
         deadline,
-        trace: TraceContext(invocation.trace_context),
+        trace: TraceContext::new(invocation.trace_context),
     };
     let late = |_| Err(CallError::DeadlineExceeded { step: format!("waiting for provider `{}`", provider.spec.id) });
     tokio::time::timeout_at(deadline.into(), embedded.call(call)).await.unwrap_or_else(late)

@@ -9,8 +9,8 @@ use http_body_util::Full;
 
 use super::{HttpRequest, HttpResponse};
 use crate::{
-    CallError, codec,
-    http_message::{CONNECTION_HEADERS, HttpBody, body_too_large, collect, header_map, headers, malformed},
+    Budget, CallError, codec,
+    http_message::{CONNECTION_HEADERS, HttpBody, body_too_large, collect, encoded, header_map, headers, malformed},
 };
 
 const WHAT: &str = "HTTP response";
@@ -19,10 +19,11 @@ const WHAT: &str = "HTTP response";
 /// UTF-8 are replaced where they are not.
 ///
 /// # Errors
-/// [`CallError::LimitExceeded`] for a body of more than `max_body` bytes, [`CallError::Malformed`] when it breaks off.
+/// [`CallError::LimitExceeded`] for a body of more than `max_body` bytes, [`CallError::Malformed`] when it breaks off,
+/// [`CallError::NoRoom`] while too many bodies are under way.
 pub async fn encode_request(request: Request<HttpBody>, max_body: u64) -> Result<Bytes, CallError> {
     let (mut parts, body) = request.into_parts();
-    let body = collect(body, max_body).await?.ok_or_else(|| body_too_large(max_body))?;
+    let (body, charge) = collect(body, max_body, Budget::bodies()).await?.ok_or_else(|| body_too_large(max_body))?;
     // The provider makes these itself, out of the URL and of the body it has.
     for name in [header::HOST, header::CONTENT_LENGTH].iter().chain(&CONNECTION_HEADERS) {
         parts.headers.remove(name);
@@ -33,7 +34,7 @@ pub async fn encode_request(request: Request<HttpBody>, max_body: u64) -> Result
         headers: headers(&parts.headers),
         body: body.into(),
     };
-    codec::encode(&message).map(Bytes::from)
+    encoded(&message, message.body.len(), charge)
 }
 
 /// Decodes a provider's answer, with values joined that it split at their commas.

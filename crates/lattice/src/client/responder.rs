@@ -13,7 +13,7 @@ use async_nats::{
 };
 use bytes::Bytes;
 use claims::ClusterId;
-use contracts::CallError;
+use contracts::{CallError, text};
 
 use super::{
     Noted, ReplayGuard,
@@ -196,7 +196,7 @@ impl RpcResponder {
             },
             Err(error) => error,
         };
-        let payload = InvocationResponse::failure(&to.0.invocation_id, error.to_string()).encode();
+        let payload = InvocationResponse::failure(&to.0.invocation_id, text::tidy(error.to_string())).encode();
         match headers::of_failure(error.code()) {
             Some(headers) => self.client.publish_with_headers(subject.clone(), headers, payload).await,
             None => self.client.publish(subject.clone(), payload).await,

@@ -79,7 +79,7 @@ impl LatticeActors {
         let mut invocation =
             Invocation::issue(origin, target, operation, payload, &self.cluster, &self.host, unix_time())
                 .map_err(|error| CallError::HostFault { message: format!("cannot sign an invocation: {error}") })?;
-        invocation.trace_context = trace.0;
+        invocation.trace_context = trace.into_wire();
         let subject = RpcSubject::Actor(*actor);
         let call = Box::pin(self.rpc.invoke(&subject, invocation, timeout));
         // The client grants large payloads extra time; who set the deadline did not.

@@ -242,7 +242,7 @@ impl Calls {
 
     async fn carry_out(&self, mut incoming: Incoming) -> Result<Bytes, CallError> {
         let invocation = &mut incoming.invocation;
-        let mut trace = TraceContext(std::mem::take(&mut invocation.trace_context));
+        let mut trace = TraceContext::new(std::mem::take(&mut invocation.trace_context));
         let span = self.tracer.span(&invocation.operation, Kind::Server, &mut trace);
         let span = span.with("lattice.hop", || "arrival").with("lattice.origin", || &invocation.origin.public_key);
         let outcome = self.call(incoming, trace).await;

@@ -9,22 +9,30 @@ use wasmtime_wasi::{
     p2::{self, bindings::CommandPre},
 };
 
-use super::run::{HasRun, Run};
+use wasmtime_wasi_http::{WasiHttpCtx, p2::add_only_http_to_linker_async};
+
+use super::{
+    http::NoRequests,
+    run::{HasRun, Run},
+};
 use crate::{LoadError, load};
 
 /// Packages a command may import from.
-const WASI: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
+const WASI: [&str; 7] = ["cli", "clocks", "filesystem", "http", "io", "random", "sockets"];
 
 /// Store data of a component.
 pub(super) struct ComponentState {
     wasi: WasiCtx,
-    table: ResourceTable,
+    pub(super) table: ResourceTable,
+    pub(super) http: WasiHttpCtx,
+    pub(super) requests: NoRequests,
     run: Run,
 }
 
 impl ComponentState {
     pub(super) fn new(wasi: &mut WasiCtxBuilder, run: Run) -> Self {
-        Self { wasi: wasi.build(), table: ResourceTable::new(), run }
+        let (table, http) = (ResourceTable::new(), WasiHttpCtx::new());
+        Self { wasi: wasi.build(), table, http, requests: NoRequests, run }
     }
 }
 
@@ -58,7 +66,9 @@ pub(super) fn runs(engine: &Engine, component: &Component, line: &str) -> bool {
 /// The functions of WASI 0.2.
 pub(super) fn linker(engine: &Engine) -> Result<Linker<ComponentState>, LoadError> {
     let mut linker = Linker::new(engine);
-    p2::add_to_linker_async(&mut linker).map_err(|error| host_fault(&error))?;
+    p2::add_to_linker_async(&mut linker)
+        .and_then(|()| add_only_http_to_linker_async(&mut linker))
+        .map_err(|error| host_fault(&error))?;
     Ok(linker)
 }
 

@@ -2,14 +2,16 @@
 //!
 //! For tools like `wash run`, not for actors: a program has no identity, no claims and no way to a lattice. What it may
 //! have of this machine is in [`LocalGrants`]. Invariant: a program gets the clock, random numbers, its arguments and
-//! the three standard streams; everything else is granted by name or does not exist.
+//! the three standard streams; everything else is granted by name, or denied, or does not exist.
 
 mod component;
 mod end;
 mod grants;
+mod http;
 mod module;
 mod p3;
 mod run;
+mod streams;
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,6 +29,7 @@ use crate::{
 };
 use end::Ended;
 use run::{HasRun, Run, store};
+use streams::Stream;
 
 /// Core instances that a component may consist of. What tools for languages make has about a dozen.
 const CORE_INSTANCES: u32 = 64;
@@ -82,7 +85,8 @@ impl Command {
     pub async fn run(&self, options: &CommandOptions) -> Result<i32, CommandError> {
         let mut wasi = WasiCtxBuilder::new();
         // Without a time limit nobody else waits for this thread, and files are much faster on it.
-        wasi.inherit_stdio().args(&options.args).allow_blocking_current_thread(options.time.is_none());
+        wasi.inherit_stdin().stdout(Stream::Output).stderr(Stream::Error);
+        wasi.args(&options.args).allow_blocking_current_thread(options.time.is_none());
         options.grants.apply(&mut wasi)?;
         let run = Run::new(&self.limits(options), options.time);
         let _ticking = self.tick()?;
@@ -146,7 +150,7 @@ fn failed<T: HasRun>(
     mut store: Store<T>,
     options: &CommandOptions,
 ) -> Result<i32, CommandError> {
-    let breach = store.data_mut().run().limiter.breach();
+    let breach = store.data_mut().run().limiter.breach().map(|refused| refused.to_string());
     end::of(error, Ended { breach, time: options.time })
 }
 
@@ -172,7 +176,9 @@ impl Runtime {
                 Ok((Program::Module(module::link(engine, &module.code)?), module.origin))
             }
         };
-        let (program, code) = linked.await.map_err(|error| self.explained(error, &wasm))?;
-        Ok(Command { runtime, program, code })
+        match linked.await {
+            Ok((program, code)) => Ok(Command { runtime, program, code }),
+            Err(error) => Err(self.explained(error, wasm).await),
+        }
     }
 }

@@ -18,7 +18,9 @@ use crate::LoadError;
 pub(super) fn link(engine: &Engine, component: &Component) -> Result<Program, LoadError> {
     component::check_imports(engine, component, &["0.2.", "0.3."])?;
     let mut linker = component::linker(engine)?;
-    p3::add_to_linker(&mut linker).map_err(|error| host_fault(&error))?;
+    p3::add_to_linker(&mut linker)
+        .and_then(|()| wasmtime_wasi_http::p3::add_to_linker(&mut linker))
+        .map_err(|error| host_fault(&error))?;
     let pre = linker.instantiate_pre(component).map_err(|error| mismatch(&error))?;
     if component::runs(engine, component, "0.3.") {
         return CommandPre::new(pre).map(Program::Newer).map_err(|error| entry_point(&error));

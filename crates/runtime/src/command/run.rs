@@ -19,7 +19,7 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn new(limits: &GuestLimits, time: Option<Duration>) -> Self {
         let until = time.and_then(|time| Instant::now().checked_add(time));
-        Self { limiter: StoreLimiter::new(limits), until }
+        Self { limiter: StoreLimiter::new(limits, None), until }
     }
 
     fn is_over(&self) -> bool {

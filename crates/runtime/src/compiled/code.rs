@@ -56,6 +56,11 @@ impl OurCode {
         T::precompile(engine, wasm).map(|code| Self(code.into()))
     }
 
+    /// Takes code over from a process of ours that compiled it.
+    pub(super) fn of_worker(code: Vec<u8>) -> Self {
+        Self(code.into())
+    }
+
     /// Takes code over that has its seal behind it.
     pub(super) fn unseal(cache: &CodeCache, id: &CodeId, sealed: Bytes) -> Result<Self, Broken> {
         cache.check_sealed(id, &sealed).map(|code_len| Self(sealed.slice(..code_len)))
@@ -67,8 +72,8 @@ impl OurCode {
 
     #[expect(unsafe_code, reason = "native code is whatever its bytes are")]
     pub(super) fn load<T: Code>(&self, engine: &Engine) -> wasmtime::Result<T> {
-        // SAFETY: there are two ways to one of these: what `precompile` returned, and what has our seal, which stands
-        // only behind what `precompile` returned.
+        // SAFETY: there are three ways to one of these: what `precompile` returned, here or in a process of this very
+        // program that nobody else talks to, and what has our seal, which stands only behind what `precompile` returned.
         unsafe { T::copy(engine, &self.0) }
     }
 }

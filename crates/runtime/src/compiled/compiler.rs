@@ -13,8 +13,16 @@ use super::{
     seal::{CodeId, Fingerprint},
     shelf::{Found, Key, Shelf},
     unloaded::Unloaded,
+    weight::{Shape, Weight},
+    worker::Task,
+    workers::Workers,
 };
-use crate::{LoadError, load};
+use crate::{
+    LoadError,
+    config::{CompileBound, CompilePriority},
+    engine::CodeSettings,
+    load,
+};
 
 /// Makes the code of one engine. Cheap to clone.
 #[derive(Clone)]
@@ -32,21 +40,53 @@ pub(crate) struct Made<T> {
 
 pub(crate) struct Shared {
     engine: Engine,
-    pool: CompilePool,
-    cache: Option<Arc<CodeCache>>,
+    settings: CodeSettings,
+    means: Means,
     pub(super) modules: Shelf<Module>,
     pub(super) components: Shelf<Component>,
 }
 
+/// What the compilers of all engines have in common. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Means {
+    pool: CompilePool,
+    bound: Bound,
+    cache: Option<Arc<CodeCache>>,
+}
+
+/// What is done about what is heavy.
+#[derive(Clone)]
+enum Bound {
+    None,
+    Shape,
+    Processes(Workers),
+}
+
+impl Means {
+    pub(crate) fn new(
+        threads: usize,
+        priority: CompilePriority,
+        bound: &CompileBound,
+        cache: Option<Arc<CodeCache>>,
+    ) -> Self {
+        let bound = match bound {
+            CompileBound::None => Bound::None,
+            CompileBound::Shape => Bound::Shape,
+            CompileBound::Process(process) => Bound::Processes(Workers::new(process.clone())),
+        };
+        Self { pool: CompilePool::new(threads, priority), bound, cache }
+    }
+}
+
 impl Compiler {
-    pub(crate) fn new(engine: &Engine, pool: CompilePool, cache: Option<Arc<CodeCache>>) -> Self {
+    pub(crate) fn new(engine: &Engine, settings: CodeSettings, means: Means) -> Self {
         let (engine, modules, components) = (engine.clone(), Shelf::new(), Shelf::new());
-        Self { shared: Arc::new(Shared { engine, pool, cache, modules, components }) }
+        Self { shared: Arc::new(Shared { engine, settings, means, modules, components }) }
     }
 
     /// One for another engine, with the same threads and the same cache.
-    pub(crate) fn for_engine(&self, engine: &Engine) -> Self {
-        Self::new(engine, self.shared.pool.clone(), self.shared.cache.clone())
+    pub(crate) fn for_engine(&self, engine: &Engine, settings: CodeSettings) -> Self {
+        Self::new(engine, settings, self.shared.means.clone())
     }
 
     /// The code of a module or a component. In a task of its own, so that a caller who leaves does not undo what others
@@ -61,7 +101,7 @@ impl Compiler {
     /// such file. Reads all of it: not for an async thread.
     pub(crate) fn unload<T: Code>(&self, key: Key) -> Option<Unloaded> {
         let (digest, growth) = key;
-        match self.shared.cache.as_ref()?.get(&self.shared.id::<T>(digest, growth)) {
+        match self.shared.means.cache.as_ref()?.get(&self.shared.id::<T>(digest, growth)) {
             Lookup::Hit(file) => Some(Unloaded { key, file }),
             Lookup::Missing | Lookup::Discarded(_) => None,
         }
@@ -81,7 +121,7 @@ impl Compiler {
     /// The wasm of an artifact together with its code, sealed by this machine.
     pub(crate) async fn precompile(&self, artifact: &Bytes) -> Result<Bytes, LoadError> {
         let shared = self.shared.clone();
-        let cache = shared.cache.clone().ok_or(LoadError::NoCodeCache)?;
+        let cache = shared.means.cache.clone().ok_or(LoadError::NoCodeCache)?;
         let wasm = precompiled::original_wasm(artifact)?;
         let compile = move || {
             if wasmparser::Parser::is_component(&wasm) {
@@ -90,7 +130,7 @@ impl Compiler {
                 shared.precompiled::<Module>(&cache, &wasm)
             }
         };
-        self.shared.pool.run(compile).await?
+        self.shared.means.pool.run(compile).await?
     }
 }
 
@@ -110,16 +150,58 @@ impl Shared {
             Ok((code, origin)) => return made(making.done(code), origin),
             Err(origin) => origin,
         };
-        let this = self.clone();
-        let code = self.pool.run(move || this.make(&id, &wasm, growth)).await?;
-        let code = code.map_err(|error| load::invalid(&error))?;
+        let code = self.compile(id, wasm, growth).await?;
         made(making.done(code), origin)
+    }
+
+    /// Compiles where it harms nobody.
+    async fn compile<T: Code>(self: &Arc<Self>, id: CodeId, wasm: Bytes, growth: Growth) -> Result<T, LoadError> {
+        let shape = match self.means.bound {
+            Bound::None => None,
+            Bound::Shape | Bound::Processes(_) => {
+                let wasm = wasm.clone();
+                Some(blocking(move || Shape::of(&wasm)).await?)
+            }
+        };
+        let heavy = shape.filter(|shape| shape.weight() == Weight::Heavy);
+        if let (Some(shape), Bound::Shape) = (heavy, &self.means.bound)
+            && let Some(reason) = shape.refusal()
+        {
+            return Err(LoadError::TooCostly { reason });
+        }
+        match (heavy, &self.means.bound) {
+            (Some(_), Bound::Processes(workers)) => {
+                let task = self.task::<T>(workers, &wasm, growth);
+                let code = workers.compile(&task, id.fingerprint.0, &wasm).await?;
+                let this = self.clone();
+                let code = blocking(move || this.take(&id, &code)).await?;
+                code.map_err(|error| load::invalid(&error))
+            }
+            _ => {
+                let this = self.clone();
+                let code = self.means.pool.run(move || this.make(&id, &wasm, growth)).await?;
+                code.map_err(|error| load::invalid(&error))
+            }
+        }
+    }
+
+    fn task<T: Code>(&self, workers: &Workers, wasm: &Bytes, growth: Growth) -> Task {
+        Task {
+            code: self.settings,
+            is_component: T::KIND == Component::KIND,
+            growth,
+            threads: self.means.pool.threads(),
+            priority: self.means.pool.priority(),
+            memory_bytes: workers.process().memory_bytes,
+            seconds: workers.process().time.as_secs().max(1),
+            wasm_bytes: wasm.len() as u64,
+        }
     }
 
     /// Code that was made before; else what is to be said of code that must be made now.
     fn find<T: Code>(&self, id: &CodeId, beside: Option<Bytes>) -> Result<(T, CodeOrigin), CodeOrigin> {
         let unusable = |reason| CodeOrigin::Recompiled { reason };
-        let Some(cache) = &self.cache else {
+        let Some(cache) = &self.means.cache else {
             let reason = "without a code cache there is no key to check it with".to_owned();
             return Err(if beside.is_some() { unusable(reason) } else { CodeOrigin::Compiled });
         };
@@ -150,12 +232,20 @@ impl Shared {
 
     /// Compiles. With a cache the code runs from the file, whose pages the system may drop and share.
     fn make<T: Code>(&self, id: &CodeId, wasm: &[u8], growth: Growth) -> wasmtime::Result<T> {
-        match &self.cache {
+        match &self.means.cache {
             None => prepared(wasm, growth, |wasm| T::compile(&self.engine, wasm)),
-            Some(cache) => {
+            Some(_) => {
                 let code = prepared(wasm, growth, |wasm| OurCode::make::<T>(&self.engine, wasm))?;
-                self.keep(cache, id, &code)
+                self.take(id, &code)
             }
+        }
+    }
+
+    /// Code that was made just now.
+    fn take<T: Code>(&self, id: &CodeId, code: &OurCode) -> wasmtime::Result<T> {
+        match &self.means.cache {
+            None => code.load(&self.engine),
+            Some(cache) => self.keep(cache, id, code),
         }
     }
 
@@ -177,7 +267,11 @@ impl Shared {
 }
 
 /// Compiles wasm, with room where it is to have some. An error is that of the wasm as it was.
-fn prepared<C>(wasm: &[u8], growth: Growth, compile: impl Fn(&[u8]) -> wasmtime::Result<C>) -> wasmtime::Result<C> {
+pub(super) fn prepared<C>(
+    wasm: &[u8],
+    growth: Growth,
+    compile: impl Fn(&[u8]) -> wasmtime::Result<C>,
+) -> wasmtime::Result<C> {
     if growth == Growth::Roomy
         && let Some(roomy) = room::give(wasm)
         && let Ok(code) = compile(&roomy)

@@ -1,7 +1,8 @@
 //! From wasm to code that runs: compiled here, or taken from where it was compiled before.
 //!
 //! Knows engines and bytes, not actors. Invariants: code that is deserialised was made by this machine and is unchanged
-//! since; compiling happens on threads of its own, so it never holds up a running actor.
+//! since; compiling happens on threads of its own, so it never holds up a running actor; what is heavy to compile is compiled
+//! by a process that the system bounds, and holds up nobody but itself.
 
 mod cache;
 mod code;
@@ -13,12 +14,15 @@ pub mod room;
 mod seal;
 mod shelf;
 mod unloaded;
+mod weight;
+pub mod worker;
+mod workers;
 
 use sha2::{Digest as _, Sha256};
 
 pub(crate) use self::{
     cache::CodeCache,
-    compiler::{Compiler, Made},
+    compiler::{Compiler, Made, Means},
     pool::CompilePool,
     shelf::Key as CodeKey,
     unloaded::Unloaded,
@@ -41,7 +45,7 @@ pub enum CodeOrigin {
 }
 
 /// Whether memories get room to grow without the operating system, where that makes sense.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Growth {
     /// They do.
     Roomy,
