@@ -114,6 +114,10 @@ impl Peers {
         let mut seen = self.lock();
         let Some(peer) = self.entry(&mut seen, inventory.host_id, now) else { return };
         let sessions = Some(inventory.sessions.unwrap_or_default());
+        if inventory.left_out > 0 {
+            // It runs more than fits a message: what it said before may be among that.
+            runs.extend(peer.runs.iter().take(MAX_ACTORS).map(|(actor, sets)| (*actor, sets.clone())));
+        }
         let mut changed: BTreeSet<ActorId> = runs.keys().copied().collect();
         if peer.sessions == sessions {
             changed.retain(|actor| !peer.runs.contains_key(actor));

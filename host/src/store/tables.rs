@@ -2,19 +2,25 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use bytes::Bytes;
 use lattice::{
     Link,
+    bounds::Usage,
     stored_claims::StoredClaims,
     subject::{LatticeKey, parse_config_key},
 };
+use claims::PublicKey;
 use tokio::sync::watch;
 
 use crate::state::{
     claims::ClaimsCache,
+    known::Known,
     links::{LinkChange, Links},
     replica::Bucket,
     revocations::Revocations,
@@ -30,6 +36,8 @@ pub struct Tables {
     /// Configuration by KV key.
     pub config: RwLock<BTreeMap<String, Bytes>>,
     pub(super) revocations: watch::Sender<Arc<Revocations>>,
+    usage: RwLock<Vec<(&'static str, Usage)>>,
+    refused: AtomicU64,
 }
 
 /// What a change means for the rest of the host.
@@ -42,6 +50,8 @@ pub enum Effect {
         /// Whether it is old news.
         replayed: bool,
     },
+    /// The claims of somebody became known, changed or went.
+    Claims(PublicKey),
     /// A configuration entry was set (or deleted).
     Config {
         /// Actor or provider.
@@ -64,6 +74,26 @@ impl Tables {
     #[must_use]
     pub fn follow_revocations(&self) -> watch::Receiver<Arc<Revocations>> {
         self.revocations.subscribe()
+    }
+
+    /// How much there is of each kind of lattice state, by the name of the kind.
+    #[must_use]
+    pub fn usage(&self) -> Vec<(&'static str, Usage)> {
+        self.usage.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many changes were not taken because there would have been more than may be.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn counted(&self, known: &Known) {
+        *self.usage.write().unwrap_or_else(PoisonError::into_inner) = known.usage();
+    }
+
+    pub(super) fn refuse(&self, changes: u64) {
+        self.refused.fetch_add(changes, Ordering::Relaxed);
     }
 
     /// What was configured for an actor or provider, by name.
@@ -104,7 +134,7 @@ impl Tables {
             (Some(LatticeKey::Link(id)), None) => self.links.delete(&id),
             (Some(LatticeKey::Claims(subject)), value) => {
                 self.apply_claims(key, &subject, value);
-                return None;
+                return Some(Effect::Claims(subject));
             }
             (None, _) => {
                 tracing::debug!(%key, "lattice state of a kind this host does not know");
@@ -114,7 +144,7 @@ impl Tables {
         (change != LinkChange::Unchanged).then_some(Effect::Link { change, replayed })
     }
 
-    fn apply_claims(&self, key: &str, subject: &claims::PublicKey, value: Option<&Bytes>) {
+    fn apply_claims(&self, key: &str, subject: &PublicKey, value: Option<&Bytes>) {
         let Some(value) = value else { return self.claims.delete(subject) };
         match StoredClaims::from_json(value) {
             Ok(claims) if claims.subject() == *subject => {
