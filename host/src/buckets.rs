@@ -4,7 +4,7 @@
 //! operator's settings say, and never reconfigured (protocol section 3.5). Invariant: every call ends within [`DEADLINE`].
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     future::{Future, IntoFuture, poll_fn},
     pin::Pin,
     task::Poll,
@@ -106,13 +106,30 @@ pub struct Snapshot {
     pub incarnation: String,
     /// Latest state by key, delete markers included.
     pub entries: BTreeMap<String, Remote>,
+    /// Keys whose values were not kept because they, or all together, are more than may be.
+    pub unread: BTreeSet<String>,
 }
+
+/// Bytes of one value that is kept of a snapshot.
+fn most_of_one(bucket: Bucket) -> usize {
+    match bucket {
+        Bucket::Lattice | Bucket::Config => 64 << 10,
+        Bucket::Revocations => 1 << 20,
+    }
+}
+
+/// Bytes of all values of a snapshot that are kept; whoever fills a bucket must not fill the memory of its readers.
+const MOST_OF_ALL: usize = 128 << 20;
 
 struct Watched {
     bucket: Bucket,
     store: kv::Store,
     watch: kv::Watch,
 }
+
+/// The writing side of open buckets.
+#[derive(Clone)]
+pub struct Stores(Vec<(Bucket, kv::Store)>);
 
 /// The open buckets of a lattice.
 pub struct Buckets {
@@ -160,8 +177,10 @@ impl Buckets {
         self.watched.iter().any(|watched| watched.bucket == bucket)
     }
 
-    fn find(&mut self, bucket: Bucket) -> &mut Watched {
-        self.watched.iter_mut().find(|watched| watched.bucket == bucket).expect("only open buckets are used")
+    /// Where they are written.
+    #[must_use]
+    pub fn stores(&self) -> Stores {
+        Stores(self.watched.iter().map(|watched| (watched.bucket, watched.store.clone())).collect())
     }
 
     /// What a bucket held when the watch began. Call once per bucket, before [`Buckets::next`].
@@ -169,9 +188,10 @@ impl Buckets {
     /// # Errors
     /// [`BucketError`].
     pub async fn snapshot(&mut self, bucket: Bucket) -> Result<Snapshot, BucketError> {
-        let watched = self.find(bucket);
+        let of_it = |watched: &&mut Watched| watched.bucket == bucket;
+        let watched = self.watched.iter_mut().find(of_it).expect("only open buckets are used");
         let info = bounded("asking for a bucket", watched.store.stream.get_info()).await?;
-        let mut entries = BTreeMap::new();
+        let (mut entries, mut unread, mut bytes) = (BTreeMap::new(), BTreeSet::new(), 0);
         let mut missing = info.state.messages > 0;
         while missing {
             let entry = match tokio::time::timeout(DEADLINE, watched.watch.next()).await {
@@ -181,9 +201,17 @@ impl Buckets {
             };
             missing = entry.delta > 0;
             let update = update(entry);
+            let length = update.remote.value.as_ref().map_or(0, Bytes::len);
+            if length > most_of_one(bucket) || bytes + length > MOST_OF_ALL {
+                entries.remove(&update.key);
+                unread.insert(update.key);
+                continue;
+            }
+            bytes += length;
+            unread.remove(&update.key);
             entries.insert(update.key, update.remote);
         }
-        Ok(Snapshot { incarnation: info.created.to_string(), entries })
+        Ok(Snapshot { incarnation: info.created.to_string(), entries, unread })
     }
 
     /// The next change of any bucket. Cancel safe.
@@ -204,22 +232,29 @@ impl Buckets {
         })
         .await
     }
+}
+
+impl Stores {
+    fn find(&self, bucket: Bucket) -> &kv::Store {
+        let of_it = |(of, _): &&(Bucket, kv::Store)| *of == bucket;
+        &self.0.iter().find(of_it).expect("only open buckets are used").1
+    }
 
     /// Writes a key; the new revision.
     ///
     /// # Errors
     /// [`BucketError`]; the write may have happened when it is a timeout.
-    pub async fn put(&mut self, bucket: Bucket, key: &str, value: Bytes) -> Result<u64, BucketError> {
-        bounded("writing a key", self.find(bucket).store.put(key, value)).await
+    pub async fn put(&self, bucket: Bucket, key: &str, value: Bytes) -> Result<u64, BucketError> {
+        bounded("writing a key", self.find(bucket).put(key, value)).await
     }
 
     /// Writes a key that nobody has written or deleted yet; the new revision, none when somebody has.
     ///
     /// # Errors
-    /// As [`Buckets::put`].
-    pub async fn fill(&mut self, bucket: Bucket, key: &str, value: Bytes) -> Result<Option<u64>, BucketError> {
+    /// As [`Stores::put`].
+    pub async fn fill(&self, bucket: Bucket, key: &str, value: Bytes) -> Result<Option<u64>, BucketError> {
         let step = "filling a bucket";
-        match tokio::time::timeout(DEADLINE, self.find(bucket).store.update(key, value, 0)).await {
+        match tokio::time::timeout(DEADLINE, self.find(bucket).update(key, value, 0)).await {
             Ok(Ok(revision)) => Ok(Some(revision)),
             Ok(Err(error)) if error.kind() == UpdateErrorKind::WrongLastRevision => Ok(None),
             Ok(Err(error)) => Err(refused(step, &error)),
@@ -231,9 +266,9 @@ impl Buckets {
     /// is removed without a marker, which nobody would read and nothing would ever remove.
     ///
     /// # Errors
-    /// As [`Buckets::put`].
-    pub async fn delete(&mut self, bucket: Bucket, key: &str) -> Result<(), BucketError> {
-        let store = &self.find(bucket).store;
+    /// As [`Stores::put`].
+    pub async fn delete(&self, bucket: Bucket, key: &str) -> Result<(), BucketError> {
+        let store = self.find(bucket);
         match bucket {
             Bucket::Lattice => bounded("deleting a key", store.delete(key)).await,
             Bucket::Config => bounded("purging a key", store.purge(key)).await,

@@ -17,7 +17,7 @@ use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 
 use claims::{AccountId, ClusterId, KeyKind, KeyPair};
 use clap::{Args, builder::BoolishValueParser};
-use lattice::{LatticeId, client::NatsOptions};
+use lattice::{LatticeId, bounds, client::NatsOptions};
 use nats::Side;
 use runtime::{GuestLimits, LimitSettings, RuntimeConfig};
 
@@ -45,6 +45,9 @@ pub struct HostArgs {
     /// Lattice to join.
     #[arg(short = 'x', long, alias = "lattice-prefix", env = "WASMCLOUD_LATTICE", default_value = "default")]
     pub lattice: String,
+    /// The same under its older name, where the other says nothing.
+    #[arg(long, env = "WASMCLOUD_LATTICE_PREFIX", hide = true)]
+    pub lattice_of_before: Option<String>,
     /// NATS server, or several joined by commas, for both connections unless they have their own.
     #[arg(long, env = "NATS_HOST", default_value = "127.0.0.1")]
     pub nats_host: String,
@@ -283,7 +286,9 @@ impl HostArgs {
     /// [`ConfigError`] with all problems at once.
     pub fn into_config(self, state_dir: PathBuf) -> Result<HostConfig, ConfigError> {
         let mut problems = Problems(Vec::new());
-        let lattice = problems.take("--lattice", self.lattice.parse::<LatticeId>()).unwrap_or_default();
+        let default = LatticeId::default();
+        let older = self.lattice_of_before.as_deref().filter(|_| self.lattice == default.as_str());
+        let lattice = problems.take("--lattice", older.unwrap_or(&self.lattice).parse()).unwrap_or(default);
         let mut config = HostConfig::new(lattice, self.state_dir.clone().unwrap_or(state_dir));
         config.host_key = problems.seed("--host-seed", self.host_seed.as_deref(), KeyKind::Server);
         config.cluster_key = problems.seed("--cluster-seed", self.cluster_seed.as_deref(), KeyKind::Cluster);
@@ -295,6 +300,7 @@ impl HostArgs {
         config.config_service = self.config_service_enabled;
         config.policy = self.policy.clone().into_config(&mut problems);
         config.labels = problems.labels(&self.labels);
+        problems.take("--label", bounds::labels(&config.labels));
         let control = Side {
             host: self.ctl_host.as_deref().unwrap_or(&self.nats_host),
             port: self.ctl_port.unwrap_or(self.nats_port),

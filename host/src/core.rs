@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use claims::{AccountId, ActorId, ClusterId, HostId, KeyPair, TokenError};
+use claims::{AccountId, ActorId, ClusterId, HostId, KeyPair, PublicKey, TokenError};
 use lattice::{
     LatticeId,
     event::EventData,
@@ -43,10 +43,17 @@ use crate::{
         replica::{Bucket, Replica},
         revocations::Trust,
     },
-    store::{Store, StoreError, Tables},
+    store::{Standing, Store, StoreError, Tables},
     wanted::Wanted,
     why::Failures,
 };
+
+/// Largest message of a broker with default settings.
+const DEFAULT_PAYLOAD: usize = 1 << 20;
+/// More than this is not said at once, whatever the broker takes.
+const LARGEST_PAYLOAD: usize = 8 << 20;
+/// For what an event says around an inventory.
+const ENVELOPE: usize = 4 << 10;
 
 /// Who this host is.
 #[derive(Clone)]
@@ -210,7 +217,21 @@ impl Core {
             return Ok(());
         }
         let key = LatticeKey::Claims(subject).render();
-        self.store.write(Bucket::Lattice, key, Some(claims.to_json().into())).await
+        self.store.write(Standing::Known, Bucket::Lattice, key, Some(claims.to_json().into())).await
+    }
+
+    /// How changes for an actor or provider stand: those of whom nothing is known wait behind all others.
+    #[must_use]
+    pub fn standing(&self, subject: &PublicKey) -> Standing {
+        let runs = ActorId::try_from(*subject).is_ok_and(|actor| self.actors.get(&actor).is_some());
+        if runs || self.tables().claims.get(subject).is_some() { Standing::Known } else { Standing::Stranger }
+    }
+
+    /// Bytes that this host may tell about itself in one message.
+    #[must_use]
+    pub fn most_told(&self) -> usize {
+        let payload = self.broker.as_ref().map_or(DEFAULT_PAYLOAD, |broker| broker.ctl.client.max_payload());
+        payload.min(LARGEST_PAYLOAD).saturating_sub(ENVELOPE)
     }
 
     /// Publishes on the RPC connection; says nothing when the broker is away.

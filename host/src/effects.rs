@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use claims::{ActorId, PublicKey};
 use lattice::{
     Link,
     event::{ConfigChanged, EventData, LinkChanged},
@@ -9,7 +10,13 @@ use lattice::{
 };
 use tokio::sync::mpsc;
 
-use crate::{core::Core, providers::moves, state::links::LinkChange, store::Effect, trust::ownership};
+use crate::{
+    core::Core,
+    providers::moves,
+    state::links::LinkChange,
+    store::{Effect, ForeignClaims},
+    trust::ownership,
+};
 
 /// Follows the changes until the host stops.
 pub async fn follow(core: Arc<Core>, mut effects: mpsc::UnboundedReceiver<Effect>) {
@@ -20,15 +27,26 @@ pub async fn follow(core: Arc<Core>, mut effects: mpsc::UnboundedReceiver<Effect
         };
         match effect {
             Some(Effect::Link { change, replayed }) => link_changed(&core, change, replayed).await,
+            Some(Effect::Claims { subject, foreign }) => {
+                claims_changed(&core, subject);
+                if let Some(ForeignClaims { owner, issuer }) = foreign {
+                    ownership::seen_elsewhere(&core, subject, owner, issuer).await;
+                }
+            }
             Some(Effect::Config { entity, key, set }) => {
                 let changed = ConfigChanged { entity_id: entity, key };
                 core.emit(if set { EventData::ConfigSet(changed) } else { EventData::ConfigDeleted(changed) });
             }
-            Some(Effect::ForeignClaims { subject, owner, issuer }) => {
-                ownership::seen_elsewhere(&core, subject, owner, issuer).await;
-            }
             None => return,
         }
+    }
+}
+
+/// Links of an actor that is known from now on may be given to the providers of this host.
+fn claims_changed(core: &Core, subject: PublicKey) {
+    let Ok(actor) = ActorId::try_from(subject) else { return };
+    for (id, link_name) in core.tables().links.providers_of(&actor) {
+        core.providers.wake(&id, &link_name);
     }
 }
 
@@ -57,9 +75,15 @@ async fn link_changed(core: &Arc<Core>, change: LinkChange, replayed: bool) {
             tell(core, &link, false).await;
             core.emit(EventData::LinkdefDeleted(LinkChanged::from(link.as_ref().clone())));
         }
+        // Announced and sent like any other put (protocol section 3.5).
         LinkChange::Repeated(link) => {
-            if let Some(provider) = core.providers.get(&link.provider_id, &link.link_name) {
-                provider.report_again(link.actor_id);
+            match core.providers.get(&link.provider_id, &link.link_name) {
+                Some(provider) if !replayed => provider.report_again(link.actor_id),
+                Some(provider) => provider.wake(),
+                None => tell(core, &link, true).await,
+            }
+            if !replayed {
+                core.emit(EventData::LinkdefSet(LinkChanged::from(link.as_ref().clone())));
             }
         }
         LinkChange::Unchanged => {}

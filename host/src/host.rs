@@ -15,7 +15,7 @@ use std::{
 };
 
 use claims::{ClusterId, HostId, KeyKind};
-use lattice::{LatticeId, subject::ControlRoot};
+use lattice::{LatticeId, bounds, subject::ControlRoot};
 use provider_sdk::Builtin;
 use runtime::Runtime;
 use telemetry::{Exporting, Resource};
@@ -317,6 +317,11 @@ fn labels(config: &HostConfig, replica: &Replica) -> Result<BTreeMap<String, Str
             Some(value) => labels.insert(key, value),
             None => labels.remove(&key),
         };
+    }
+    let all = labels.len();
+    let labels = bounds::labels_within(labels);
+    if labels.len() < all {
+        tracing::warn!(left_out = all - labels.len(), "labels that were put are more than may be; some have no effect");
     }
     Ok(labels)
 }

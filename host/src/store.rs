@@ -5,25 +5,30 @@
 //! tables exactly once and leaves as an [`Effect`]; revocation lists, which merge by a rule of their own, leave as a
 //! whole. Invariant: tables, replica and (when synced) buckets agree.
 
+mod compare;
 mod owner;
 mod owners;
+mod queue;
 mod revocations;
 mod tables;
+mod write;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
 use claims::revocation::SignedRevocations;
-use lattice::{LatticeId, control::Ack};
+use lattice::{LatticeId, bounds::LimitExceeded, control::Ack};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use self::queue::{Lines, NotQueued};
 use crate::{
     buckets::{BucketSettings, StoreState},
     state::{
+        known::Known,
         merge::Local,
         owners::SignedRecord,
         replica::{Bucket, Kept, Replica, ReplicaError},
@@ -33,7 +38,7 @@ use crate::{
 
 pub use self::{
     owner::Owner,
-    tables::{Effect, Tables},
+    tables::{Effect, ForeignClaims, Tables},
 };
 
 /// Why a write was not accepted.
@@ -41,13 +46,43 @@ pub use self::{
 pub enum StoreError {
     /// The replica cannot keep it.
     #[error("cannot keep the change on this host's disk")]
-    Replica(#[from] ReplicaError),
+    Replica(#[source] Arc<ReplicaError>),
+    /// There would be more of it than may be.
+    #[error(transparent)]
+    LimitExceeded(#[from] LimitExceeded),
     /// There is no room for one more.
     #[error("this lattice remembers as many owners as it can")]
     Full,
     /// The host is stopping.
     #[error("this host is stopping")]
     Stopping,
+}
+
+impl From<ReplicaError> for StoreError {
+    fn from(error: ReplicaError) -> Self {
+        Self::Replica(Arc::new(error))
+    }
+}
+
+impl StoreError {
+    /// Stable word for logs and tests.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::LimitExceeded(error) => error.code(),
+            Self::Full => "limit_exceeded",
+            Self::Replica(_) | Self::Stopping => "store_failed",
+        }
+    }
+}
+
+/// For whom a change is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// An actor or provider of which signed claims are known, or this host itself.
+    Known,
+    /// Anybody else. Such changes wait behind all others, and few of them.
+    Stranger,
 }
 
 /// Why a revocation list was not accepted.
@@ -67,7 +102,7 @@ impl RevokeError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotTaken(error) => error.code(),
-            Self::Store(_) => "store_failed",
+            Self::Store(error) => error.code(),
         }
     }
 }
@@ -98,7 +133,7 @@ enum Command {
 /// Handle of the store.
 #[derive(Clone)]
 pub struct Store {
-    commands: mpsc::Sender<Command>,
+    lines: Lines,
     tables: Arc<Tables>,
     state: watch::Receiver<StoreState>,
 }
@@ -132,9 +167,15 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]; nothing was changed then.
-    pub async fn write(&self, bucket: Bucket, key: String, value: Option<Bytes>) -> Result<(), StoreError> {
+    pub async fn write(
+        &self,
+        standing: Standing,
+        bucket: Bucket,
+        key: String,
+        value: Option<Bytes>,
+    ) -> Result<(), StoreError> {
         let (done, outcome) = oneshot::channel();
-        self.order(Command::Write(Write { bucket, key, value, done }), outcome).await?
+        self.order(standing, Command::Write(Write { bucket, key, value, done }), outcome).await?
     }
 
     /// Puts a revocation list that is [believed](Trust) into force. Returns when it is, and is kept. Dropping the future
@@ -144,7 +185,7 @@ impl Store {
     /// [`RevokeError`]; nothing was changed then.
     pub async fn revoke(&self, signed: Arc<SignedRevocations>) -> Result<(), RevokeError> {
         let (done, outcome) = oneshot::channel();
-        self.order(Command::Revoke(Revoke { signed, done }), outcome).await?
+        self.order(Standing::Known, Command::Revoke(Revoke { signed, done }), outcome).await?
     }
 
     /// Puts an ownership record of this host into force, unless one that is there is preferred; the one in force then.
@@ -154,12 +195,29 @@ impl Store {
     /// [`StoreError`]; nothing was changed then.
     pub async fn own(&self, record: Arc<SignedRecord>) -> Result<Arc<SignedRecord>, StoreError> {
         let (done, outcome) = oneshot::channel();
-        self.order(Command::Own(Own { record, done }), outcome).await?
+        self.order(Standing::Known, Command::Own(Own { record, done }), outcome).await?
     }
 
-    async fn order<T>(&self, command: Command, outcome: oneshot::Receiver<T>) -> Result<T, StoreError> {
-        self.commands.send(command).await.map_err(|_| StoreError::Stopping)?;
-        outcome.await.map_err(|_| StoreError::Stopping)
+    async fn order<T>(
+        &self,
+        standing: Standing,
+        command: Command,
+        outcome: oneshot::Receiver<T>,
+    ) -> Result<T, StoreError> {
+        let queued = match standing {
+            Standing::Known => self.lines.known(command).await,
+            Standing::Stranger => self.lines.stranger(command),
+        };
+        match queued {
+            Ok(()) => outcome.await.map_err(|_| StoreError::Stopping),
+            Err(NotQueued::Stopping) => Err(StoreError::Stopping),
+            Err(NotQueued::Full) => Err(StoreError::LimitExceeded(LimitExceeded {
+                what: "changes for actors and providers that nobody knows, waiting; try again".to_owned(),
+                found: queue::STRANGERS + 1,
+                most: queue::STRANGERS,
+                unit: "entries",
+            })),
+        }
     }
 }
 
@@ -183,35 +241,65 @@ pub fn open(
     replica: Replica,
     trust: Arc<Trust>,
 ) -> Result<(Store, Owner, mpsc::UnboundedReceiver<Effect>), ReplicaError> {
-    let (commands, incoming) = mpsc::channel(256);
+    let (lines, queue) = queue::queue();
     let (effects, effects_out) = mpsc::unbounded_channel();
     let tables = Arc::new(Tables::default());
-    let mut known = HashMap::new();
+    let mut loaded = Loaded::default();
     for bucket in Bucket::ALL {
-        let entries = load(&replica, bucket)?;
-        for (key, entry) in entries.iter().filter(|(_, entry)| entry.value.is_some()) {
+        loaded.read(&replica, bucket)?;
+        for (key, entry) in loaded.known.of(bucket).iter().filter(|(_, entry)| entry.value.is_some()) {
             if let Some(effect) = tables.apply(bucket, key, entry.value.as_ref(), true) {
                 effects.send(effect).ok();
             }
         }
-        known.insert(bucket, entries);
     }
-    tables.revocations.send_replace(Arc::new(revocations::load(&trust, &known[&Bucket::Revocations])));
-    owners::load(&tables.owners, &trust, &known[&Bucket::Revocations]);
+    tables.revocations.send_replace(Arc::new(revocations::load(&trust, loaded.known.of(Bucket::Revocations))));
+    owners::load(&tables.owners, &trust, loaded.known.of(Bucket::Revocations));
+    tables.counted(&loaded.known);
     let (state_in, state) = watch::channel(StoreState::default());
-    let owner = Owner::new(replica, known, tables.clone(), trust, effects, incoming, state_in);
-    Ok((Store { commands, tables, state }, owner, effects_out))
+    let owner = Owner::new(replica, loaded, tables.clone(), trust, effects, queue, state_in);
+    Ok((Store { lines, tables, state }, owner, effects_out))
 }
 
-/// What the replica holds, without deletions of long ago.
-fn load(replica: &Replica, bucket: Bucket) -> Result<BTreeMap<String, Local>, ReplicaError> {
-    let (mut entries, now) = (replica.load(bucket)?, now_ms());
-    let old: Vec<_> =
-        entries.extract_if(.., |_, entry| entry.may_be_forgotten(now)).map(|(key, _)| (key, None)).collect();
-    if !old.is_empty() {
-        replica.set(bucket, &old, Kept::Now)?;
+/// What the replica holds and may be held in memory.
+#[derive(Default)]
+struct Loaded {
+    known: Known,
+    /// What is on the disk and beyond a bound: an older version took it. It stays there, out of use, until it is deleted.
+    left_out: BTreeSet<(Bucket, String)>,
+}
+
+impl Loaded {
+    /// Reads a bucket, without deletions of long ago.
+    fn read(&mut self, replica: &Replica, bucket: Bucket) -> Result<(), ReplicaError> {
+        let (now, mut old, mut refused) = (now_ms(), Vec::new(), None);
+        replica.read(bucket, |key, entry| {
+            if entry.may_be_forgotten(now) {
+                old.push((key.to_owned(), None));
+                return;
+            }
+            match entry.value.as_ref().map(|value| self.known.admit(bucket, key, value)) {
+                Some(Err(error)) => {
+                    self.left_out.insert((bucket, key.to_owned()));
+                    refused = Some(error);
+                }
+                _ => self.known.set(bucket, key, Some(entry)),
+            }
+        })?;
+        old.extend(self.known.surplus(bucket).into_iter().map(|key| (key, None)));
+        for (key, _) in &old {
+            self.known.set(bucket, key, None);
+        }
+        if !old.is_empty() {
+            replica.set(bucket, &old, Kept::Now)?;
+        }
+        if let Some(error) = refused {
+            let entries = self.left_out.iter().filter(|(of, _)| *of == bucket).count();
+            let hint = "they stay on the disk and have no effect; delete them, or what is in their way";
+            tracing::warn!(?bucket, entries, last = %error, hint, "lattice state on disk is more than may be");
+        }
+        Ok(())
     }
-    Ok(entries)
 }
 
 fn confirmed(value: Option<Bytes>, revision: u64) -> Local {

@@ -59,5 +59,5 @@ pub use registry::{Access, Registry, program};
 pub use relay::Relay;
 pub use sign::{HTTPSERVER, KEYVALUE, Signed, Signer, now};
 pub use single::SingleHost;
-pub use test_needs::skip;
 pub use small_disk::SmallDisk;
+pub use test_needs::skip;

@@ -161,7 +161,11 @@ impl Operator {
     /// The reason the provider gives.
     pub async fn put(&self, link: &Link) -> Result<(), String> {
         let wanted = |event: &Event| match &event.data {
-            EventData::LinkdefApplied(data) if data.id == link.id() => Some(Ok(())),
+            EventData::LinkdefApplied(data) | EventData::LinkdefSent(data) | EventData::LinkdefWaiting(data)
+                if data.id == link.id() =>
+            {
+                Some(Ok(()))
+            }
             EventData::LinkdefFailed(data) if data.link.id == link.id() => Some(Err(data.error.clone())),
             _ => None,
         };

@@ -342,7 +342,8 @@ async fn health_is_told_when_it_changes_and_when_it_does_not() {
 async fn links_are_told_when_set_taken_refused_and_deleted() {
     let (Some(scene), signer) = (Scene::start().await, Signer::default()) else { return };
     let provider = scene.operator.start_provider(&scene.id, "builtin://httpserver").await.expect("it starts");
-    let actor = signer.actor(Actor::Echo).id;
+    let echo = signer.actor(Actor::Echo);
+    let actor = echo.id;
     let address = free_address().to_string();
     let link = http_link(&actor, &provider, &[("address", &address)]);
     scene.operator.control.put_link(&link).await.expect("accepted");
@@ -351,6 +352,9 @@ async fn links_are_told_when_set_taken_refused_and_deleted() {
         "link_name": "default", "contract_id": "wasmcloud:httpserver", "values": {"address": address},
     });
     assert_eq!(scene.told.data("linkdef_set", |_| true).await, expected);
+    let waiting = scene.told.data("linkdef_waiting", |_| true).await;
+    assert_eq!(waiting["id"], expected["id"]);
+    scene.operator.start_actor(&scene.id, &echo.reference()).await.expect("it starts");
     let applied = scene.told.data("linkdef_applied", |_| true).await;
     assert_eq!((&applied["id"], &applied["host_id"]), (&expected["id"], &json!(scene.id.as_str())));
 

@@ -38,6 +38,8 @@ async fn a_value_that_cannot_be_used_is_refused_by_its_key() {
     for (key, value) in [("address", "nowhere"), ("port", "99999"), ("port", "http"), ("config_json", "{")] {
         let reason = linked.link(&[(key, value)]).await.expect_err("it cannot be used");
         assert!(reason.contains(key), "`{reason}` should name `{key}` for `{value}`");
+        let stored = linked.host.operator.control.links().await.expect("links").links;
+        assert_eq!(stored.len(), 1, "values are the provider's business: the link is stored all the same");
         linked.host.operator.unlink(&linked.actor).await.expect("the refused link can be removed");
     }
     let address = free_address();

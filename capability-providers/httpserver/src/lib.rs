@@ -103,6 +103,9 @@ impl Provider for HttpServer {
             Entry::Vacant(free) => free.insert(self.listen(wanted.address)?).put(route)?,
         }
         tracing::info!(%actor, address = %wanted.address, "serving");
+        if !wanted.ignored.is_empty() {
+            tracing::warn!(%actor, keys = ?wanted.ignored, "link values without effect: not keys of this contract");
+        }
         let left = previous.filter(|previous| *previous != wanted.address);
         // Before the first wait, so that a put that is given up half way leaves the books right.
         state.links.insert(actor, wanted);

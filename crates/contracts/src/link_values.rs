@@ -1,7 +1,8 @@
 //! Reading link values: which key is wrong, why, and what would be right.
 //!
 //! Owns what all contracts share: keys in any case, and settings given flat or together as JSON in `config_json` or
-//! `config_b64`. Knows no contract. Invariant: a key is used or refused, never ignored.
+//! `config_b64`. Knows no contract. Invariant: a key is used, refused or
+//! named as one without effect, never ignored in silence.
 
 use std::collections::BTreeMap;
 
@@ -47,6 +48,30 @@ impl Settings {
     /// # Errors
     /// [`LinkValueError`] for JSON that cannot be read, a key given twice, and a key that is not `known`.
     pub fn collect(values: &Values, known: &[&str]) -> Result<Self, LinkValueError> {
+        let settings = Self::gather(values)?;
+        match settings.0.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+            None => Ok(settings),
+            Some((_, unknown)) => {
+                let names: Vec<String> =
+                    known.iter().chain(&[CONFIG_JSON, CONFIG_B64]).map(|name| format!("`{name}`")).collect();
+                Err(unknown.error(format!("not a key of this contract; it has {}", names.join(", "))))
+            }
+        }
+    }
+
+    /// Gathers the settings of a contract whose providers of other makers pass over keys that they do not know. Those are
+    /// given beside the settings, as the operator wrote them, so that somebody can say that they have no effect.
+    ///
+    /// # Errors
+    /// [`LinkValueError`] for JSON that cannot be read and a key given twice.
+    pub fn collect_known(values: &Values, known: &[&str]) -> Result<(Self, Vec<String>), LinkValueError> {
+        let mut settings = Self::gather(values)?;
+        let unknown = settings.0.extract_if(.., |name, _| !known.contains(&name.as_str()));
+        let unknown = unknown.map(|(_, setting)| setting.key).collect();
+        Ok((settings, unknown))
+    }
+
+    fn gather(values: &Values) -> Result<Self, LinkValueError> {
         let (mut json, mut flat) = (None, BTreeMap::new());
         for (key, text) in values {
             match key.to_ascii_lowercase().as_str() {
@@ -73,14 +98,7 @@ impl Settings {
         }
         let mut settings = json.unwrap_or_default();
         settings.append(&mut flat);
-        match settings.iter().find(|(name, _)| !known.contains(&name.as_str())) {
-            None => Ok(Self(settings)),
-            Some((_, unknown)) => {
-                let names: Vec<String> =
-                    known.iter().chain(&[CONFIG_JSON, CONFIG_B64]).map(|name| format!("`{name}`")).collect();
-                Err(unknown.error(format!("not a key of this contract; it has {}", names.join(", "))))
-            }
-        }
+        Ok(Self(settings))
     }
 
     /// Takes one setting out.
@@ -112,13 +130,28 @@ impl Setting {
         number.ok_or_else(|| self.error(format!("{} is not a whole number", self.shown())))
     }
 
-    /// The value as yes or no: `true` or `false`, as such or as text in any case.
+    /// The value as a size in bytes: a whole number, or one with `K`, `M` or `G` (of 1024), as in `20M`, `20MB`, `20MiB`.
+    ///
+    /// # Errors
+    /// [`LinkValueError`] when it is something else.
+    pub fn size(&self) -> Result<u64, LinkValueError> {
+        let size = self.value.as_u64().or_else(|| size(self.value.as_str()?));
+        let error = || self.error(format!("{} is not a size, which is written as `1048576` or `20M`", self.shown()));
+        size.ok_or_else(error)
+    }
+
+    /// The value as yes or no: `true` or `false`, as such or as text in any case; also `yes` and `no`, `on` and `off`, `1`
+    /// and `0`.
     ///
     /// # Errors
     /// [`LinkValueError`] when it is something else.
     pub fn boolean(&self) -> Result<bool, LinkValueError> {
         let text = self.value.as_str().map(|text| text.trim().to_ascii_lowercase());
-        let boolean = self.value.as_bool().or_else(|| text?.parse().ok());
+        let boolean = self.value.as_bool().or_else(|| match text?.as_str() {
+            "true" | "yes" | "on" | "1" => Some(true),
+            "false" | "no" | "off" | "0" => Some(false),
+            _ => None,
+        });
         boolean.ok_or_else(|| self.error(format!("{} is neither `true` nor `false`", self.shown())))
     }
 
@@ -134,6 +167,20 @@ impl Setting {
             other => format!("`{other}`"),
         }
     }
+}
+
+fn size(text: &str) -> Option<u64> {
+    let text = text.trim().to_ascii_lowercase();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.trim() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
 fn blank(value: &Value) -> bool {

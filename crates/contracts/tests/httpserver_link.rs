@@ -78,6 +78,7 @@ fn every_setting_can_be_given_flat_in_any_case() {
             max_content_len: 4096,
             readonly: true,
             cache_control: Some("max-age=60".to_owned()),
+            ignored: Vec::new(),
         }
     );
 }
@@ -120,10 +121,24 @@ fn what_is_not_supported_is_refused_by_name_and_never_ignored() {
 }
 
 #[test]
-fn an_unknown_key_is_refused_with_the_known_ones() {
+fn an_unknown_key_has_no_effect_and_is_named() {
+    let link = parse(&[("Adress", "127.0.0.1:1"), ("config_json", r#"{"prot":1}"#), ("port", "9001")]);
+    assert_eq!(link.ignored, ["Adress", "config_json.prot"]);
+    assert_eq!(link.address, "127.0.0.1:9001".parse().unwrap());
+}
+
+#[test]
+fn sizes_and_yes_or_no_are_read_as_links_of_0_82_write_them() {
+    for (text, bytes) in [("20M", 20 << 20), ("20MiB", 20 << 20), ("4 kb", 4096), ("1G", 1 << 30), ("7", 7)] {
+        assert_eq!(parse(&[("max_content_len", text)]).max_content_len, bytes, "{text}");
+    }
+    let json = r#"{"max_content_len":"20M","readonly_mode":"yes"}"#;
+    let link = parse(&[("config_json", json)]);
+    assert_eq!((link.max_content_len, link.readonly), (20 << 20, true));
+    assert!(!parse(&[("readonly_mode", "off")]).readonly);
     refused(&[
-        (&[("adress", "127.0.0.1:1")], "adress", "`address`, `port`, `host`, `path`"),
-        (&[("config_json", r#"{"prot":1}"#)], "config_json.prot", "`config_b64`"),
+        (&[("max_content_len", "20T")], "max_content_len", "`20T` is not a size"),
+        (&[("max_content_len", "99999999999G")], "max_content_len", "not a size"),
     ]);
 }
 
@@ -144,7 +159,7 @@ fn values_out_of_range_are_refused() {
     refused(&[
         (&[("timeout_ms", "0")], "timeout_ms", "1 to 86400000"),
         (&[("timeout_ms", "86400001")], "timeout_ms", "1 to 86400000"),
-        (&[("max_content_len", "1e3")], "max_content_len", "not a whole number"),
+        (&[("max_content_len", "1e3")], "max_content_len", "`1e3` is not a size"),
         (&[("readonly_mode", "maybe")], "readonly_mode", "neither `true` nor `false`"),
         (&[("cache_control", "a\r\nset-cookie: b")], "cache_control", "`cache-control` header"),
         (&[("host", "a:80")], "host", "not a host name"),

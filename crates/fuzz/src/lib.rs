@@ -12,6 +12,7 @@ mod contract_values;
 mod entries;
 mod forge;
 mod key_text;
+mod lattice_state;
 mod memory_room;
 mod messages;
 mod nats;
@@ -27,6 +28,7 @@ pub use archive::{archive, archive_entries};
 pub use artifacts::{image_config, image_layer, manifest, reference};
 pub use contract_values::contract_values;
 pub use key_text::key_text;
+pub use lattice_state::lattice_state;
 pub use memory_room::memory_room;
 pub use messages::{control, event, http_message, invocation, link, policy};
 pub use nats::{creds_file, nats_address};
@@ -55,6 +57,7 @@ pub const TARGETS: &[Target] = &[
     ("image_layer", image_layer),
     ("invocation", invocation),
     ("key_text", key_text),
+    ("lattice_state", lattice_state),
     ("link", link),
     ("manifest", manifest),
     ("memory_room", memory_room),

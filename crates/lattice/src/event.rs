@@ -124,6 +124,10 @@ events! {
     LinkdefApplied(LinkApplied) = "linkdef_applied",
     /// A provider refused a link. Ours; hosts of others do not send it.
     LinkdefFailed(LinkFailed) = "linkdef_failed",
+    /// A link was given to a provider that does not say whether it serves it. Ours; hosts of others do not send it.
+    LinkdefSent(LinkApplied) = "linkdef_sent",
+    /// A link waits for an actor of which nothing is known yet. Ours; hosts of others do not send it.
+    LinkdefWaiting(LinkApplied) = "linkdef_waiting",
     /// A configuration entry was set.
     ConfigSet(ConfigChanged) = "config_set",
     /// A configuration entry was removed.

@@ -3,6 +3,7 @@
 //! Without features this crate is pure data: no I/O, no clock of its own. The feature `client` adds what sends and
 //! receives. Wire structs stop here; the rest of the workspace sees our own types.
 
+pub mod bounds;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod config_service;

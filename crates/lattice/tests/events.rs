@@ -75,6 +75,7 @@ fn samples() -> Vec<EventData> {
                 actors: vec![],
                 providers: vec![],
                 sessions: None,
+                left_out: 0,
             }),
             EventKind::ActorsStarted => EventData::ActorsStarted(ActorsStarted {
                 public_key: actor,
@@ -147,6 +148,8 @@ fn samples() -> Vec<EventData> {
             EventKind::LinkdefSet => EventData::LinkdefSet(LinkChanged::from(link())),
             EventKind::LinkdefDeleted => EventData::LinkdefDeleted(LinkChanged::from(link())),
             EventKind::LinkdefApplied => EventData::LinkdefApplied(LinkApplied::new(host_id, &link())),
+            EventKind::LinkdefSent => EventData::LinkdefSent(LinkApplied::new(host_id, &link())),
+            EventKind::LinkdefWaiting => EventData::LinkdefWaiting(LinkApplied::new(host_id, &link())),
             EventKind::LinkdefFailed => EventData::LinkdefFailed(LinkFailed::new(host_id, &link(), "port in use")),
             EventKind::ConfigSet => EventData::ConfigSet(config.clone()),
             EventKind::ConfigDeleted => EventData::ConfigDeleted(config.clone()),

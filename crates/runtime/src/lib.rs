@@ -57,9 +57,9 @@ mod stdio;
 mod ticker;
 mod way_out;
 
-pub use component::imports::contract_of as contract_of_import;
 pub use command::{Command, CommandError, CommandOptions, Directory, GrantError, LocalGrants};
 pub use compiled::{CodeOrigin, precompiled, room, worker as compile_worker};
+pub use component::imports::contract_of as contract_of_import;
 pub use config::{CodeCacheConfig, CompileBound, CompilePriority, CompileProcess, RuntimeConfig};
 pub use engine::{Allocation, Reservation};
 pub use error::{LoadError, RuntimeError};

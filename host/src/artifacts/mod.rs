@@ -114,6 +114,13 @@ impl Artifacts {
         self.use_credentials(given);
     }
 
+    /// Of how many registries credentials would have been put, with these.
+    #[must_use]
+    pub fn registries_with(&self, given: &RegistryCredentials) -> usize {
+        let put = self.put();
+        put.len() + given.0.keys().filter(|registry| !put.contains(*registry)).count()
+    }
+
     /// Uses these credentials from now on, except where somebody has put others since this host started.
     pub fn offer_credentials(&self, mut given: RegistryCredentials) {
         let put = self.put();

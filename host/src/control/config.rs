@@ -23,7 +23,8 @@ pub async fn clear(core: &Core, entity: &str) -> Ack {
     let Some(entity) = config_entity(entity) else { return Ack::refused(INVALID_CONFIG_ENTITY) };
     let names: Vec<String> = core.tables().config_of(entity.as_str()).into_iter().map(|(name, _)| name).collect();
     for name in names {
-        let outcome = core.store.write(Bucket::Config, config_key(&entity, &name), None).await;
+        let standing = core.standing(&entity);
+        let outcome = core.store.write(standing, Bucket::Config, config_key(&entity, &name), None).await;
         if let Err(error) = outcome {
             return Ack::refused(reason(&error));
         }
@@ -49,7 +50,8 @@ pub fn get_all(core: &Core, entity: &str) -> Vec<u8> {
 
 async fn write(core: &Core, key: &ConfigKey, value: Option<Bytes>) -> Ack {
     let Some(entity) = config_entity(&key.entity) else { return Ack::refused(INVALID_CONFIG_ENTITY) };
-    match core.store.write(Bucket::Config, config_key(&entity, &key.key), value).await {
+    let standing = core.standing(&entity);
+    match core.store.write(standing, Bucket::Config, config_key(&entity, &key.key), value).await {
         Ok(()) => Ack::accepted(),
         Err(error) => Ack::refused(reason(&error)),
     }

@@ -34,6 +34,7 @@ pub fn summary(core: &Core) -> HostSummary {
         peers: Some(core.peers.current(Instant::now())),
         sessions: if core.has_sessions() { session::VERSION } else { 0 },
     }
+    .within(core.most_told())
 }
 
 /// The answer to `get.{host}.inv`, and the body of a heartbeat.
@@ -50,5 +51,7 @@ pub fn inventory(core: &Core) -> HostInventory {
         actors: core.actors.all().iter().map(|actor| actor.describe()).collect(),
         providers: core.providers.all().iter().map(|provider| provider.describe()).collect(),
         sessions: core.has_sessions().then_some(session::VERSION),
+        left_out: 0,
     }
+    .within(core.most_told())
 }

@@ -1,23 +1,52 @@
 //! `linkdefs.put`, `linkdefs.del` and `get.links`.
 //!
-//! A put is checked here as far as it can be: its shape, its values by the contract's own parser, and the actor's
-//! claims when they are known; an actor that nobody has seen yet may be linked, and is checked at every call. Effects
+//! Values are the provider's business: a put is checked for nothing but its shape and the bounds of lattice state. One for an
+//! actor whose claims do not grant the contract is stored too, and said to be without effect; every call checks. Effects
 //! travel with lattice state, not from here.
 
 use bytes::Bytes;
-use contracts::{LinkValueError, httpserver};
 use lattice::{
     Link, LinkId,
-    control::{Ack, DeleteLink, LinksReply, decode, encode},
+    bounds::{PAGE_BYTES, json_len},
+    control::{Ack, DeleteLink, GetLinks, LinksReply, decode, encode},
+    event::{EventData, LinkFailed},
     subject::LatticeKey,
 };
 
-use crate::{core::Core, reason::reason, state::replica::Bucket};
+use crate::{core::Core, reason::reason, state::replica::Bucket, store::Standing};
 
-/// Every link of the lattice.
-pub fn list(core: &Core) -> Vec<u8> {
-    let links = core.tables().links.all().iter().map(|link| link.as_ref().clone()).collect();
-    encode(&LinksReply { links, ..LinksReply::default() })
+/// The links of the lattice, from where the page before ended.
+pub fn list(core: &Core, body: &Bytes) -> Vec<u8> {
+    let after = match body.is_empty() {
+        true => None,
+        // Clients of others may send what they like; they get the beginning.
+        false => decode::<GetLinks>(body).ok().and_then(|request| request.after),
+    };
+    let mut links = core.tables().links.all().into_iter();
+    let key = |link: &DeleteLink| (link.actor_id, link.contract_id.clone(), link.link_name.clone());
+    let after = after.as_ref().map(key);
+    let mut reply = LinksReply::default();
+    let (most, mut bytes) = (PAGE_BYTES.min(core.most_told() / 2), 0);
+    for link in links.by_ref() {
+        let id = identity(&link);
+        if after.as_ref().is_some_and(|after| key(&id) <= *after) {
+            continue;
+        }
+        bytes += json_len(link.as_ref()) + 1;
+        if bytes > most
+            && let Some(last) = reply.links.last()
+        {
+            reply.more = Some(identity(last));
+            break;
+        }
+        reply.links.push(link.as_ref().clone());
+    }
+    encode(&reply)
+}
+
+fn identity(link: &Link) -> DeleteLink {
+    let Link { actor_id, contract_id, link_name, .. } = link.clone();
+    DeleteLink { actor_id, contract_id, link_name }
 }
 
 /// Records a link.
@@ -26,41 +55,44 @@ pub async fn put(core: &Core, body: &Bytes) -> Ack {
         Ok(link) => link,
         Err(error) => return Ack::refused(error),
     };
-    if let Err(error) = check_values(&link) {
-        return Ack::refused(format!("link of `{}` to `{}`: {error}", link.actor_id, link.contract_id));
-    }
-    let contract = link.contract_id.as_str();
-    // Known are the claims of what runs here, and of what the lattice has seen. An actor of which nothing is known yet may
-    // be linked before it starts; then every call checks (`router`, `rpc`).
-    if core.check_grant(&link.actor_id, contract).is_err() {
-        let actor = link.actor_id;
-        return Ack::refused(format!(
-            "the signed claims of `{actor}` do not grant `{contract}`; sign it again with `--cap {contract}`"
-        ));
-    }
     // The bytes as received are what the lattice stores (protocol section 3.5).
-    write(core, link.id(), Some(body.clone())).await
+    let standing = core.standing(&link.actor_id.into());
+    let ack = write(core, standing, link.id(), Some(body.clone())).await;
+    if ack.accepted {
+        warn_if_not_granted(core, &link);
+    }
+    ack
+}
+
+/// Known are the claims of what runs here, and of what the lattice has seen. An actor of which nothing is known yet may be
+/// linked before it starts; then every call checks (`router`, `rpc`).
+fn warn_if_not_granted(core: &Core, link: &Link) {
+    let (actor, contract) = (link.actor_id, link.contract_id.as_str());
+    if core.check_grant(&actor, contract).is_ok() {
+        return;
+    }
+    let reason = format!(
+        "not_granted: the signed claims of `{actor}` do not grant `{contract}`, so every call over this link is refused; \
+         sign it again with `--cap {contract}`"
+    );
+    tracing::warn!(%actor, %contract, provider = %link.provider_id, error = %reason, "a link was put that has no effect");
+    core.emit(EventData::LinkdefFailed(LinkFailed::new(core.identity.host_id, link, reason)));
 }
 
 /// Forgets a link; an unknown one is fine.
 pub async fn delete(core: &Core, body: &Bytes) -> Ack {
     match decode::<DeleteLink>(body) {
-        Ok(link) => write(core, LinkId::new(&link.actor_id, &link.contract_id, &link.link_name), None).await,
+        Ok(link) => {
+            let standing = core.standing(&link.actor_id.into());
+            write(core, standing, LinkId::new(&link.actor_id, &link.contract_id, &link.link_name), None).await
+        }
         Err(error) => Ack::refused(error),
     }
 }
 
-async fn write(core: &Core, id: LinkId, value: Option<Bytes>) -> Ack {
-    match core.store.write(Bucket::Lattice, LatticeKey::Link(id).render(), value).await {
+async fn write(core: &Core, standing: Standing, id: LinkId, value: Option<Bytes>) -> Ack {
+    match core.store.write(standing, Bucket::Lattice, LatticeKey::Link(id).render(), value).await {
         Ok(()) => core.store.kept(),
         Err(error) => Ack::refused(reason(&error)),
-    }
-}
-
-/// Contracts whose link values we can read; others are the provider's own business.
-fn check_values(link: &Link) -> Result<(), LinkValueError> {
-    match link.contract_id.as_str() {
-        httpserver::CONTRACT => httpserver::HttpServerLink::parse(&link.values).map(drop),
-        _ => Ok(()),
     }
 }

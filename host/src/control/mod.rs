@@ -5,6 +5,7 @@
 //! which commands for one thing arrive is the order in which they are applied.
 
 mod auction;
+mod claims;
 mod config;
 mod inventory;
 mod labels;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use lattice::{
-    control::{Ack, ClaimsReply, UNSUPPORTED_SUBJECT, encode},
+    control::{Ack, UNSUPPORTED_SUBJECT, encode},
     subject::{ControlSubject, HostCommand},
 };
 
@@ -45,8 +46,8 @@ pub async fn dispatch(core: &Arc<Core>, subject: &str, body: &Bytes) -> Option<V
         ControlSubject::PingHosts => Some(encode(&summary(core))),
         ControlSubject::GetInventory(_) => Some(encode(&inventory(core))),
         ControlSubject::AskWhy(_) => Some(why::answer(core, body).await),
-        ControlSubject::GetClaims => Some(encode(&ClaimsReply { claims: core.tables().claims.listing() })),
-        ControlSubject::GetLinks => Some(links::list(core)),
+        ControlSubject::GetClaims => Some(claims::list(core, body)),
+        ControlSubject::GetLinks => Some(links::list(core, body)),
         ControlSubject::AuctionActor => auction::actor(core, body),
         ControlSubject::AuctionProvider => auction::provider(core, body),
         ControlSubject::Command(_, command) => Some(encode(&run_command(core, command, body).await)),

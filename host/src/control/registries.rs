@@ -1,7 +1,10 @@
 //! `registries.put`: credentials of artifact registries, in use from now on (protocol section 3.3).
 
 use bytes::Bytes;
-use lattice::control::{Ack, RegistryCredentials, decode};
+use lattice::{
+    bounds,
+    control::{Ack, RegistryCredentials, decode},
+};
 
 use crate::core::Core;
 
@@ -9,6 +12,13 @@ use crate::core::Core;
 pub fn put(core: &Core, body: &Bytes) -> Ack {
     match decode::<RegistryCredentials>(body) {
         Ok(credentials) => {
+            let most = bounds::MAX_REGISTRIES;
+            let registries = core.artifacts.registries_with(&credentials);
+            if registries > most {
+                return Ack::refused(format!(
+                    "limit_exceeded: registries with credentials: {registries} entries, and the most is {most}"
+                ));
+            }
             tracing::info!(registries = ?credentials.0.keys(), "registry credentials");
             core.artifacts.set_credentials(credentials);
             Ack::accepted()

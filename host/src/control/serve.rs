@@ -9,8 +9,9 @@ use lattice::subject::{ControlSubject, Subscription};
 use super::dispatch;
 use crate::core::Core;
 
-/// Requests of one subscription that are answered at the same time.
-const AT_ONCE: usize = 64;
+/// Requests of one subscription that are answered at the same time: more than the store lets strangers wait, so that
+/// theirs do not keep others out.
+const AT_ONCE: usize = 512;
 /// For a client that is busy with a broker which is away.
 const LEAVE: Duration = Duration::from_secs(1);
 

@@ -18,6 +18,7 @@ use crate::{
     artifacts::ArtifactRef,
     core::{Core, unix_now},
     metrics::{ActorCalls, StartStep},
+    providers::links,
     router::ActorOutbound,
     state::revocations::Provenance,
     trust::ownership,
@@ -94,6 +95,7 @@ pub(super) async fn load(
     }
     ownership::claim(core, signed.id.public_key(), signed.issuer).await?;
     core.store_claims(StoredClaims::Actor(StoredActor::new(signed.id, signed.issuer, &signed.claims))).await?;
+    links::given(core, &signed.id).await;
     let barred = Barred::default();
     let calls = Arc::new(ActorCalls::new(core.tracer.clone()));
     let outbound = ActorOutbound::new(core, signed.id, barred.clone(), calls.clone());

@@ -72,6 +72,17 @@ fn host(page: &mut Page, core: &Core, synced: bool) {
     )
     .value(&[], core.intake.dropped());
     page.gauge("lattice_links", "Links it knows.").value(&[], core.tables().links.all().len());
+    let usage = core.tables().usage();
+    let mut entries = page.gauge("lattice_state_entries", "Entries of lattice state it holds, by kind.");
+    for (kind, usage) in &usage {
+        entries.value(&[("kind", kind)], usage.count);
+    }
+    let mut bytes = page.gauge("lattice_state_bytes", "Bytes of their keys and values.");
+    for (kind, usage) in &usage {
+        bytes.value(&[("kind", kind)], usage.bytes);
+    }
+    page.counter("lattice_state_refused_total", "Changes it did not take because there would be more than may be.")
+        .value(&[], core.tables().refused());
     page.counter("lattice_events_dropped_total", "Events that were not sent because too many waited for NATS.")
         .value(&[], core.events.dropped());
     page.gauge("lattice_pool_instances", "Calls that hold an instance now, over all actors.")

@@ -177,6 +177,10 @@ impl Table {
         let all_change = peer.sessions != sessions || was_of != Some(standing);
         (peer.sessions, peer.complete) = (sessions, true);
         let mut before = std::mem::take(&mut peer.runs);
+        if inventory.left_out > 0 {
+            // It runs more than fits a message: what it said before may be among that.
+            before.iter().for_each(|(actor, sets)| drop(runs.entry(*actor).or_insert_with(|| sets.clone())));
+        }
         let kept = self.kept(standing);
         kept.actors -= before.len();
         let room = kept.bounds.actors.saturating_sub(kept.actors);

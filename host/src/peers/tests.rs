@@ -47,6 +47,7 @@ fn inventory(host_id: HostId, sessions: Option<u8>, actors: &[ActorId]) -> HostI
         actors: actors.iter().map(describe).collect(),
         providers: Vec::new(),
         sessions,
+        left_out: 0,
     }
 }
 

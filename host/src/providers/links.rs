@@ -1,156 +1,150 @@
-//! Giving a provider its links: compare what the lattice wants with what the provider serves, and act.
+//! Giving a provider its links: compare what the lattice wants with what the provider has, and act.
 //!
-//! Runs on every change and, while something is refused for a reason that may pass, on a timer. The outcome of each
-//! link becomes an event once, not at every attempt. Invariant: what the provider serves converges on lattice state.
+//! Runs on every change and, while something is refused for a reason that may pass, on a timer. Links are given side by
+//! side, each link's changes in order, and no deletion waits behind another link's put. A provider in this host gets a
+//! link when its actor exists: signed claims of it are known, so that whoever invents actors opens no socket. The outcome
+//! of each link becomes an event once, and again when the link is put again. Invariant: what the provider has converges
+//! on lattice state.
+
+mod give;
+mod slots;
 
 use std::{
-    collections::HashMap,
     sync::{Arc, Weak},
     time::Duration,
 };
 
 use claims::ActorId;
 use contracts::mask;
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use lattice::{
     Link,
-    control::Ack,
     event::{EventData, LinkApplied, LinkFailed},
-    subject::RpcSubject,
 };
-use provider_sdk::LinkRefused;
+use tokio::time::timeout;
 
+use self::{
+    give::{Done, carry_out},
+    slots::{Outcome, Slots, Told},
+};
 use super::{Home, RunningProvider};
 use crate::core::Core;
 
-/// How long a provider process of ours may take to answer a link; others never answer.
-const ANSWER_WITHIN: Duration = Duration::from_millis(1500);
-
-enum Outcome {
-    Served,
-    Refused { retry: bool, reason: String },
-}
-
-struct Seen {
-    link: Arc<Link>,
-    outcome: Outcome,
-}
+/// Links that a provider in this host is given at once.
+const EMBEDDED_AT_ONCE: usize = 16;
+/// Links that a process is sent at once.
+const PROCESS_AT_ONCE: usize = 1024;
+/// How long the start of an actor waits for its links to be given.
+const GIVEN_WITHIN: Duration = Duration::from_secs(1);
+/// Longest reason of a provider that is told, in bytes.
+const MOST_REASON: usize = 2048;
 
 /// Keeps the links of one provider until it stops.
 pub async fn serve(core: Weak<Core>, provider: Arc<RunningProvider>, retry_after: Duration) {
-    let mut seen: HashMap<ActorId, Seen> = HashMap::new();
+    let most = match provider.home {
+        Home::Embedded(_) => EMBEDDED_AT_ONCE,
+        Home::Process(_) => PROCESS_AT_ONCE,
+    };
+    let mut slots = Slots::default();
+    let mut working = FuturesUnordered::new();
+    let mut retry = None;
+    let Some(strong) = core.upgrade() else { return };
+    look(&strong, &provider, &mut slots);
+    drop(strong);
     loop {
-        let Some(strong) = core.upgrade() else { return };
-        reconcile(&strong, &provider, &mut seen).await;
-        drop(strong);
-        let retry = seen.values().any(|entry| matches!(entry.outcome, Outcome::Refused { retry: true, .. }));
+        while working.len() < most {
+            let Some(strong) = core.upgrade() else { return };
+            let may_have = |link: &Link| may_have(&strong, &provider, link);
+            match slots.next(may_have) {
+                Some(slots::Next::Do(step)) => {
+                    if let slots::Step::Delete { link } = &step {
+                        provider.given.send_modify(|given| drop(given.remove(&link.actor_id)));
+                    }
+                    working.push(carry_out(strong, provider.clone(), step, slots.speaks()));
+                }
+                Some(slots::Next::Tell(link, told)) => tell(&strong, &provider, &link, told),
+                None => break,
+            }
+        }
+        if retry.is_none() && slots.retry() {
+            retry = Some(Box::pin(tokio::time::sleep(retry_after)));
+        }
         tokio::select! {
             () = provider.stop_token().cancelled() => return,
-            () = provider.woken() => {}
-            () = tokio::time::sleep(retry_after), if retry => {}
-        }
-    }
-}
-
-async fn reconcile(core: &Core, provider: &RunningProvider, seen: &mut HashMap<ActorId, Seen>) {
-    let spec = &provider.spec;
-    let links = core.tables().links.of_provider(&spec.id, &spec.link_name);
-    let wanted: HashMap<ActorId, Arc<Link>> = links.into_iter().map(|link| (link.actor_id, link)).collect();
-    let gone: Vec<ActorId> = seen.keys().filter(|actor| !wanted.contains_key(*actor)).copied().collect();
-    for actor in gone {
-        if let Some(entry) = seen.remove(&actor) {
-            provider.served.send_modify(|served| drop(served.remove(&actor)));
-            delete(core, provider, &entry.link).await;
-        }
-    }
-    let repeated = provider.take_repeated();
-    for (actor, link) in wanted {
-        let before = seen.get_mut(&actor);
-        let settled =
-            |entry: &&mut Seen| entry.link == link && !matches!(entry.outcome, Outcome::Refused { retry: true, .. });
-        if let Some(entry) = before.filter(settled) {
-            // Put again, or back before it was let go after a move: whoever did wants to hear what became of it.
-            if repeated.contains(&actor) || !Arc::ptr_eq(&entry.link, &link) {
-                report(core, provider, &link, &entry.outcome, None);
-                entry.link = link;
+            () = provider.woken() => {
+                let Some(strong) = core.upgrade() else { return };
+                look(&strong, &provider, &mut slots);
             }
-            continue;
+            Some(done) = working.next(), if !working.is_empty() => settle(&provider, &mut slots, done),
+            () = next_retry(&mut retry) => {
+                retry = None;
+                slots.try_again();
+            }
         }
-        let before = seen.get(&actor);
-        let told =
-            before.filter(|entry| entry.link == link && !repeated.contains(&actor)).map(|entry| match &entry.outcome {
-                Outcome::Served => None,
-                Outcome::Refused { reason, .. } => Some(reason.clone()),
-            });
-        let outcome = put(core, provider, &link, before.map(|entry| &entry.link)).await;
-        if matches!(outcome, Outcome::Served) {
-            provider.served.send_modify(|served| drop(served.insert(actor, link.clone())));
-        }
-        report(core, provider, &link, &outcome, told);
-        seen.insert(actor, Seen { link, outcome });
     }
 }
 
-async fn put(core: &Core, provider: &RunningProvider, link: &Arc<Link>, before: Option<&Arc<Link>>) -> Outcome {
-    let refused = match &provider.home {
-        Home::Embedded(embedded) => embedded.put_link(link).await.err(),
-        Home::Process(_) => put_in_process(core, provider, link, before.filter(|before| *before != link)).await,
-    };
-    let (retry, reason) = match refused {
-        None => return Outcome::Served,
-        Some(LinkRefused::Values(error)) => (false, error.to_string()),
-        Some(LinkRefused::Unavailable { reason }) => (true, reason),
-    };
-    // It may repeat the values that it does not like.
-    Outcome::Refused { retry, reason: mask::text(&reason).into_owned() }
-}
-
-/// Gives a link to a process. `before` is what it has in its place, which providers of ours replace without a gap; those of
-/// other makers ignore a put for an actor they already know and say nothing (protocol section 7.5), so it is deleted first.
-async fn put_in_process(
-    core: &Core,
-    provider: &RunningProvider,
-    link: &Link,
-    before: Option<&Arc<Link>>,
-) -> Option<LinkRefused> {
-    let mut answer = ask(core, provider, link).await;
-    if let (None, Some(before)) = (&answer, before) {
-        delete(core, provider, before).await;
-        answer = ask(core, provider, link).await;
+async fn next_retry(retry: &mut Option<std::pin::Pin<Box<tokio::time::Sleep>>>) {
+    match retry {
+        Some(retry) => retry.as_mut().await,
+        None => std::future::pending().await,
     }
-    let ack = answer.filter(|ack| !ack.accepted)?;
-    Some(LinkRefused::Unavailable { reason: ack.error })
 }
 
-async fn ask(core: &Core, provider: &RunningProvider, link: &Link) -> Option<Ack> {
+/// Takes in what is wanted now, and which links were put again.
+fn look(core: &Core, provider: &RunningProvider, slots: &mut Slots) {
+    let repeated = provider.take_repeated();
     let spec = &provider.spec;
-    let subject = RpcSubject::LinkPut { id: spec.id, link_name: spec.link_name.clone() };
-    let subject = subject.render(&core.config.lattice);
-    let answer = core.broker.as_ref()?.ask(subject, link.to_msgpack().into(), ANSWER_WITHIN).await?;
-    Ack::from_reply(&answer).ok()
+    let is_process = matches!(provider.home, Home::Process(_));
+    slots.want(core.tables().links.of_provider(&spec.id, &spec.link_name), &repeated, is_process);
 }
 
-async fn delete(core: &Core, provider: &RunningProvider, link: &Link) {
-    match &provider.home {
-        Home::Embedded(embedded) => embedded.delete_link(&link.actor_id).await,
-        Home::Process(_) => {
-            let spec = &provider.spec;
-            let subject = RpcSubject::LinkDel { id: spec.id, link_name: spec.link_name.clone() };
-            core.publish_rpc(&subject, link.to_msgpack().into()).await;
+fn settle(provider: &RunningProvider, slots: &mut Slots, done: Done) {
+    if let Some((link, outcome)) = &done.given {
+        let served = matches!(outcome, Outcome::Served | Outcome::Sent);
+        let given = super::Given { link: link.clone(), served };
+        provider.given.send_modify(|all| drop(all.insert(link.actor_id, given)));
+    }
+    slots.settle(done.actor, done.given, done.answered);
+}
+
+/// Whether a provider may have a link now. A process gets every link, as the protocol says (section 3.5).
+fn may_have(core: &Core, provider: &RunningProvider, link: &Link) -> bool {
+    matches!(provider.home, Home::Process(_))
+        || exists(core, &link.actor_id) && core.check_grant(&link.actor_id, link.contract_id.as_str()).is_ok()
+}
+
+/// Whether an actor runs here, or its signed claims are known: some host has verified it then.
+pub fn exists(core: &Core, actor: &ActorId) -> bool {
+    core.actors.get(actor).is_some() || core.tables().claims.get(&actor.public_key()).is_some()
+}
+
+/// Waits, but not for long, until the providers of this host were given the links of an actor that is about to run: its
+/// first call must not come before its link.
+pub async fn given(core: &Core, actor: &ActorId) {
+    let of_actor = core.tables().links.providers_of(actor);
+    let running = of_actor.iter().filter_map(|(id, name)| core.providers.get(id, name));
+    let waiting = running.map(|provider| async move { provider.answered(actor).await });
+    timeout(GIVEN_WITHIN, futures_util::future::join_all(waiting)).await.ok();
+}
+
+fn tell(core: &Core, provider: &RunningProvider, link: &Link, told: Told) {
+    let applied = || LinkApplied::new(core.identity.host_id, link);
+    match told {
+        Told::Served => core.emit(EventData::LinkdefApplied(applied())),
+        Told::Sent => core.emit(EventData::LinkdefSent(applied())),
+        Told::Waiting => core.emit(EventData::LinkdefWaiting(applied())),
+        Told::Refused(reason) => {
+            let reason = shown(&reason);
+            tracing::warn!(actor = %link.actor_id, provider = %provider.spec.id, error = %reason, "provider does not serve a link");
+            core.emit(EventData::LinkdefFailed(LinkFailed::new(core.identity.host_id, link, reason)));
         }
     }
 }
 
-/// One event per new outcome; `told` is what was said of this very link before.
-fn report(core: &Core, provider: &RunningProvider, link: &Link, outcome: &Outcome, told: Option<Option<String>>) {
-    let spec = &provider.spec;
-    match outcome {
-        Outcome::Served if told != Some(None) => {
-            core.emit(EventData::LinkdefApplied(LinkApplied::new(core.identity.host_id, link)));
-        }
-        Outcome::Refused { reason, .. } if told.as_ref().and_then(Option::as_ref) != Some(reason) => {
-            tracing::warn!(actor = %link.actor_id, provider = %spec.id, error = %reason, "provider does not serve a link");
-            core.emit(EventData::LinkdefFailed(LinkFailed::new(core.identity.host_id, link, reason.clone())));
-        }
-        _ => {}
-    }
+/// A reason as everybody may hear it: without secrets of the values it speaks of, and not longer than a message.
+fn shown(reason: &str) -> String {
+    let mut shown = mask::text(reason).into_owned();
+    shown.truncate(shown.floor_char_boundary(MOST_REASON));
+    shown
 }

@@ -76,6 +76,13 @@ pub struct ProviderSpec {
     pub provenance: Provenance,
 }
 
+/// A link that a provider was given.
+#[derive(Debug, Clone)]
+struct Given {
+    link: Arc<Link>,
+    served: bool,
+}
+
 /// One provider that runs here.
 pub struct RunningProvider {
     /// Who it is.
@@ -88,8 +95,8 @@ pub struct RunningProvider {
     doubts: Notify,
     wake: Notify,
     repeated: Mutex<BTreeSet<ActorId>>,
-    /// The links it has accepted.
-    served: watch::Sender<HashMap<ActorId, Arc<Link>>>,
+    /// The links it was given, and whether it serves them.
+    given: watch::Sender<HashMap<ActorId, Given>>,
     stop: CancellationToken,
 }
 
@@ -111,7 +118,7 @@ impl RunningProvider {
             doubts: Notify::new(),
             wake: Notify::new(),
             repeated: Mutex::default(),
-            served: watch::Sender::default(),
+            given: watch::Sender::default(),
             stop,
         })
     }
@@ -140,8 +147,15 @@ impl RunningProvider {
     /// Waits until it serves this very link.
     pub async fn serves(&self, link: &Link) {
         // The sender lives as long as this provider.
-        let is_served = |served: &HashMap<_, Arc<Link>>| served.get(&link.actor_id).is_some_and(|s| s.as_ref() == link);
-        self.served.subscribe().wait_for(is_served).await.ok();
+        let is_served = |all: &HashMap<_, Given>| {
+            all.get(&link.actor_id).is_some_and(|given| given.served && given.link.as_ref() == link)
+        };
+        self.given.subscribe().wait_for(is_served).await.ok();
+    }
+
+    /// Waits until it was given the link of an actor, whatever it said.
+    pub async fn answered(&self, actor: &ActorId) {
+        self.given.subscribe().wait_for(|all| all.contains_key(actor)).await.ok();
     }
 
     async fn woken(&self) {

@@ -9,6 +9,7 @@ use std::{sync::Arc, time::Duration};
 use lattice::{Link, control::Ack, subject::RpcSubject};
 use tokio::time::{Instant, timeout};
 
+use super::links;
 use crate::core::Core;
 
 /// How long a provider of this host that does not serve the new link, for whatever reason, leaves calls with the old one.
@@ -36,6 +37,9 @@ pub async fn conduct(core: Arc<Core>, link: Arc<Link>) {
 /// Waits until the new provider serves the link, but not for ever.
 async fn ready(core: &Core, link: &Arc<Link>) {
     if let Some(provider) = core.providers.get(&link.provider_id, &link.link_name) {
+        if !links::exists(core, &link.actor_id) {
+            return; // nobody calls
+        }
         if timeout(READY_WITHIN, provider.serves(link)).await.is_err() {
             tracing::warn!(actor = %link.actor_id, provider = %link.provider_id, "a provider does not serve the link that moves to it");
         }

@@ -2,7 +2,7 @@
 //!
 //! Fed from lattice state and from what this host loads. Invariant: an alias names one actor, the last that claimed it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use claims::{AccountId, ActorId, PublicKey};
 use dashmap::DashMap;
@@ -17,6 +17,13 @@ pub struct ClaimsCache {
     aliases: DashMap<String, ActorId>,
 }
 
+fn alias_of(claims: &StoredClaims) -> Option<&str> {
+    match claims {
+        StoredClaims::Actor(actor) => actor.call_alias.as_deref(),
+        StoredClaims::Provider(_) => None,
+    }
+}
+
 impl ClaimsCache {
     /// Records claims. Returns whether anything changed.
     pub fn put(&self, claims: StoredClaims) -> bool {
@@ -27,6 +34,12 @@ impl ClaimsCache {
         self.first.entry(subject).or_insert_with(|| claims.issuer());
         let claims = Arc::new(claims);
         let previous = self.by_subject.insert(subject, claims.clone());
+        if let Some(StoredClaims::Actor(before)) = previous.as_deref() {
+            let (old, new) = (before.call_alias.as_deref(), alias_of(&claims));
+            if let Some(old) = old.filter(|old| Some(*old) != new) {
+                self.aliases.remove_if(old, |_, id| *id == before.id);
+            }
+        }
         previous.as_ref() != Some(&claims)
     }
 
@@ -95,11 +108,11 @@ impl ClaimsCache {
         }
     }
 
-    /// Every entry as the flat map of `get.claims`, sorted by subject.
+    /// Every entry, sorted by the text of its subject.
     #[must_use]
-    pub fn listing(&self) -> Vec<BTreeMap<String, String>> {
+    pub fn all(&self) -> Vec<(PublicKey, Arc<StoredClaims>)> {
         let mut entries: Vec<_> = self.by_subject.iter().map(|entry| (*entry.key(), entry.value().clone())).collect();
-        entries.sort_by_key(|(subject, _)| *subject);
-        entries.into_iter().map(|(_, claims)| claims.to_row()).collect()
+        entries.sort_by(|(a, _), (b, _)| a.as_str().cmp(b.as_str()));
+        entries
     }
 }

@@ -4,7 +4,7 @@
 //! new one is ready ([`Links::switch`]), and the old one serves calls under way until it is let go ([`Links::release`]).
 //! Invariant: at most one provider per (actor, contract, link name) is called.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use claims::{ActorId, ProviderId};
 use dashmap::DashMap;
@@ -22,7 +22,7 @@ pub enum LinkChange {
     },
     /// The link is gone.
     Deleted(Arc<Link>),
-    /// The same link was put again: whoever did wants to hear what became of it.
+    /// The same link was put again: that is announced and sent like any other put.
     Repeated(Arc<Link>),
     /// Nothing changed.
     Unchanged,
@@ -72,11 +72,18 @@ impl Route {
     }
 }
 
+/// The providers that have a link among these.
+fn holders(routes: &[Route]) -> BTreeSet<(ProviderId, LinkName)> {
+    routes.iter().flat_map(Route::held).map(|link| (link.provider_id, link.link_name.clone())).collect()
+}
+
 /// All links of the lattice, by actor; an actor has few.
 #[derive(Default)]
 pub struct Links {
     by_actor: DashMap<ActorId, ActorLinks>,
     by_id: DashMap<LinkId, Arc<Link>>,
+    /// The actors that a provider has links of, those that move away from it too.
+    by_provider: DashMap<(ProviderId, LinkName), BTreeSet<ActorId>>,
 }
 
 impl Links {
@@ -127,8 +134,24 @@ impl Links {
     fn rebuild(&self, actor: ActorId, change: impl FnOnce(&mut Vec<Route>)) {
         let mut slot = self.by_actor.entry(actor).or_default();
         let mut routes = slot.as_ref().clone();
+        let before = holders(&routes);
         change(&mut routes);
+        let after = holders(&routes);
+        let is_empty = routes.is_empty();
         *slot = Arc::new(routes);
+        for new in after.difference(&before) {
+            self.by_provider.entry(new.clone()).or_default().insert(actor);
+        }
+        for old in before.difference(&after) {
+            if let Some(mut actors) = self.by_provider.get_mut(old) {
+                actors.remove(&actor);
+            }
+            self.by_provider.remove_if(old, |_, actors| actors.is_empty());
+        }
+        drop(slot);
+        if is_empty {
+            self.by_actor.remove_if(&actor, |_, routes| routes.is_empty());
+        }
     }
 
     /// The link an actor uses for a contract under a link name.
@@ -155,9 +178,20 @@ impl Links {
     /// All links a provider serves under a link name, those that move away from it too.
     #[must_use]
     pub fn of_provider(&self, provider: &ProviderId, link_name: &LinkName) -> Vec<Arc<Link>> {
-        let routes = self.by_actor.iter().map(|entry| entry.value().clone());
-        let held = routes.flat_map(|routes| routes.iter().flat_map(Route::held).cloned().collect::<Vec<_>>());
-        held.filter(|l| l.provider_id == *provider && l.link_name == *link_name).collect()
+        let actors = self.by_provider.get(&(*provider, link_name.clone()));
+        let actors: Vec<ActorId> = actors.map(|actors| actors.iter().copied().collect()).unwrap_or_default();
+        let mut links = Vec::with_capacity(actors.len());
+        for routes in actors.iter().filter_map(|actor| self.of_actor(actor)) {
+            let held = routes.iter().flat_map(Route::held);
+            links.extend(held.filter(|l| l.provider_id == *provider && l.link_name == *link_name).cloned());
+        }
+        links
+    }
+
+    /// The providers that an actor has links to, under their link names.
+    #[must_use]
+    pub fn providers_of(&self, actor: &ActorId) -> BTreeSet<(ProviderId, LinkName)> {
+        self.of_actor(actor).map(|routes| holders(&routes)).unwrap_or_default()
     }
 
     /// All links, sorted by actor, contract and name so that every host lists them alike.
@@ -291,6 +325,7 @@ mod tests {
         let id = put.id();
         links.put(put);
         assert!(matches!(links.delete(&id), LinkChange::Deleted(_)));
+        assert!(links.by_actor.is_empty() && links.by_provider.is_empty(), "nothing is left of it");
         assert_eq!(links.delete(&id), LinkChange::Unchanged);
         assert!(links.find(&actor, "wasmcloud:keyvalue", "default").is_none());
         assert!(links.of_provider(&provider, &LinkName::default()).is_empty());

@@ -136,7 +136,11 @@ fn both(local: &Local, remote: &Remote, same_bucket: bool) -> Option<Action> {
         false => local.replaced.is_some() && local.replaced == remote.value.as_deref().map(fingerprint),
     };
     let theirs = Action::Take(Some(remote.clone()));
+    // In another bucket a value that equals what was changed here was filled in again, most likely; but somebody may have
+    // put it there anew.
+    let put_anew = !same_bucket && remote.written_ms > local.written_ms;
     Some(match local.pending {
+        _ if unchanged && put_anew => Action::Conflict(Box::new(ours)),
         _ if unchanged => ours,
         false => theirs,
         true if local.written_ms >= remote.written_ms => Action::Conflict(Box::new(ours)),
@@ -184,17 +188,23 @@ mod tests {
     fn what_was_changed_during_an_outage_is_not_undone_by_those_who_fill_a_wiped_bucket() {
         // First to come: the others must find the deletion.
         assert_eq!(one(Some(local(None, 3, true)), None, false), Some(Action::PushDelete));
-        // Later: what it has changed is there again, with a new date.
+        // Later: what it has changed is there again, with a new date. It may also have been put anew, so it is said.
         let filled_in = remote(Some("x"), 1, 101);
         let since = |value| Local { replaced: Some(fingerprint(b"x")), ..local(value, 3, true) };
-        assert_eq!(one(Some(since(None)), Some(filled_in.clone()), false), Some(Action::PushDelete));
+        let deletes = || Some(Action::Conflict(Box::new(Action::PushDelete)));
+        assert_eq!(one(Some(since(None)), Some(filled_in.clone()), false), deletes());
         let ours = Action::Push(Bytes::from_static(b"y"));
-        assert_eq!(one(Some(since(Some("y"))), Some(filled_in.clone()), false), Some(ours));
+        let conflict = Action::Conflict(Box::new(ours.clone()));
+        assert_eq!(one(Some(since(Some("y"))), Some(filled_in.clone()), false), Some(conflict));
+        // What has the date of before is what was known.
+        let of_before = remote(Some("x"), 1, 99);
+        assert_eq!(one(Some(since(None)), Some(of_before.clone()), false), Some(Action::PushDelete));
+        assert_eq!(one(Some(since(Some("y"))), Some(of_before), false), Some(ours));
         // Also where the deletion was confirmed before the bucket was wiped, and where another host never heard of it.
         let deleted = local(Some("x"), 3, false).deleted(4, 100);
         assert_eq!(one(Some(deleted.clone()), None, false), Some(Action::PushDelete));
         assert_eq!(one(Some(deleted.clone()), None, true), None);
-        assert_eq!(one(Some(deleted.clone()), Some(filled_in.clone()), false), Some(Action::PushDelete));
+        assert_eq!(one(Some(deleted.clone()), Some(filled_in.clone()), false), deletes());
         let put_again = Some(Action::Take(Some(filled_in.clone())));
         assert_eq!(one(Some(deleted.clone()), Some(filled_in.clone()), true), put_again, "after the deletion");
         assert_eq!(one(Some(deleted), Some(remote(None, 4, 101)), true), None);

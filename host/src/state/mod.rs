@@ -4,6 +4,7 @@
 //! disk; the `sync` module of the host moves it to and from JetStream.
 
 pub mod claims;
+pub mod known;
 pub mod links;
 pub mod merge;
 pub mod owners;

@@ -4,7 +4,6 @@
 //! a newer version has written is left as it is.
 
 use std::{
-    collections::BTreeMap,
     fs,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
@@ -29,7 +28,7 @@ const FORMAT_FACT: &str = "format";
 const FORMAT: u32 = 1;
 
 /// The buckets that are replicated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Bucket {
     /// Links and claims.
     Lattice,
@@ -164,20 +163,26 @@ impl Replica {
         outcome
     }
 
-    /// Every record of a bucket.
+    #[cfg(test)]
+    fn load(&self, bucket: Bucket) -> Result<std::collections::BTreeMap<String, Local>, ReplicaError> {
+        let mut entries = std::collections::BTreeMap::new();
+        self.read(bucket, |key, entry| drop(entries.insert(key.to_owned(), entry)))?;
+        Ok(entries)
+    }
+
+    /// Reads the records of a bucket one after the other, in the order of their keys.
     ///
     /// # Errors
     /// [`ReplicaError`] when the store fails or a record is damaged.
-    pub fn load(&self, bucket: Bucket) -> Result<BTreeMap<String, Local>, ReplicaError> {
+    pub fn read(&self, bucket: Bucket, mut each: impl FnMut(&str, Local)) -> Result<(), ReplicaError> {
         self.with(|database| {
             let transaction = database.begin_read()?;
             let table = transaction.open_table(bucket.table())?;
-            let mut entries = BTreeMap::new();
             for record in table.iter()? {
                 let (key, value) = record?;
-                entries.insert(key.value().to_owned(), decode(key.value(), value.value())?);
+                each(key.value(), decode(key.value(), value.value())?);
             }
-            Ok(entries)
+            Ok(())
         })
     }
 

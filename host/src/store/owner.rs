@@ -1,12 +1,10 @@
 //! The task of the store: writes from here, changes from the buckets, comparison after every outage.
+//!
+//! What takes a round trip to the broker for many keys (reading the buckets, sending what was written during an outage)
+//! goes on beside everything else; commands are served meanwhile. Invariant: only this task changes what is known.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use lattice::{
     LatticeId,
     subject::{is_owner_key, revocation_bucket},
@@ -14,30 +12,35 @@ use lattice::{
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{BucketSource, Command, Effect, FIRST_RETRY, LONGEST_RETRY, Tables, Write, confirmed, now_ms, on_disk};
+use super::{
+    BucketSource, Command, Effect, FIRST_RETRY, LONGEST_RETRY, Loaded, Tables,
+    compare::{self, Carried, SyncError},
+    confirmed, now_ms, on_disk,
+    queue::Queue,
+};
 use crate::{
     buckets::{BucketError, Buckets, SELDOM, StoreState, Update, openable},
     state::{
-        merge::{Action, Local, merge},
+        known::Known,
+        merge::Local,
         replica::{Bucket, Kept, Replica, ReplicaError},
         revocations::Trust,
     },
 };
 
-/// Longest wait for the broker's word about one write.
-pub(super) const CONFIRM_WITHIN: Duration = Duration::from_millis(1500);
-
 /// The task's own side.
 pub struct Owner {
     pub(super) replica: Replica,
-    pub(super) known: HashMap<Bucket, BTreeMap<String, Local>>,
+    pub(super) known: Known,
+    /// On the disk, out of use.
+    pub(super) left_out: BTreeSet<(Bucket, String)>,
     pub(super) tables: Arc<Tables>,
     pub(super) trust: Arc<Trust>,
     pub(super) buckets: Option<Buckets>,
     /// Whether the broker does not let us have the bucket of revocations.
     closed: bool,
     effects: mpsc::UnboundedSender<Effect>,
-    commands: mpsc::Receiver<Command>,
+    pub(super) queue: Queue,
     retry: Duration,
     state: watch::Sender<StoreState>,
 }
@@ -45,15 +48,16 @@ pub struct Owner {
 impl Owner {
     pub(super) fn new(
         replica: Replica,
-        known: HashMap<Bucket, BTreeMap<String, Local>>,
+        loaded: Loaded,
         tables: Arc<Tables>,
         trust: Arc<Trust>,
         effects: mpsc::UnboundedSender<Effect>,
-        commands: mpsc::Receiver<Command>,
+        queue: Queue,
         state: watch::Sender<StoreState>,
     ) -> Self {
+        let Loaded { known, left_out } = loaded;
         let (buckets, closed, retry) = (None, false, FIRST_RETRY);
-        Self { replica, known, tables, trust, buckets, closed, effects, commands, retry, state }
+        Self { replica, known, left_out, tables, trust, buckets, closed, effects, queue, retry, state }
     }
 
     /// Serves writes and follows the buckets until `stop`. `ready` turns true after the first merge, or at once when
@@ -72,7 +76,7 @@ impl Owner {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                command = self.commands.recv() => match command {
+                command = self.queue.next() => match command {
                     Some(command) => self.obey(command).await,
                     None => return,
                 },
@@ -86,27 +90,29 @@ impl Owner {
             (source.jetstream.clone(), source.lattice.clone(), source.settings.clone());
         let openable = |wait| Box::pin(openable(&jetstream, &lattice, Bucket::Revocations, &settings, wait));
         let mut reopens = openable(SELDOM);
-        // Beside everything else: a broker that says nothing must not keep those waiting who write here meanwhile.
-        let mut opening = None;
+        // Beside everything else: a broker that says nothing, or is far away, must not keep those waiting who write here
+        // meanwhile.
+        let (mut opening, mut carrying) = (None, None);
         loop {
             // Only looked at, not marked as seen: an outage that began and ended during a write must still show below.
             let connected = *source.connected.borrow();
             if !connected {
-                self.buckets = None;
+                (self.buckets, opening, carrying) = (None, None, None);
                 self.state.send_if_modified(|state| std::mem::take(state) != StoreState::Unknown);
             }
             let idle = self.buckets.is_none();
-            let is_time = idle && connected && opening.is_none();
+            let is_time = idle && connected && opening.is_none() && carrying.is_none();
+            let mut failed = None;
             tokio::select! {
                 () = stop.cancelled() => return,
-                command = self.commands.recv() => match command {
+                command = self.queue.next() => match command {
                     Some(command) => self.obey(command).await,
                     None => return,
                 },
                 changed = source.connected.changed() => {
                     if changed.is_err() { return }
                     // A reconnect may bring an empty JetStream: look again, also if the change was too quick to see.
-                    (self.buckets, opening) = (None, None);
+                    (self.buckets, opening, carrying) = (None, None, None);
                     reopens = openable(Duration::ZERO);
                     next_try.as_mut().reset(tokio::time::Instant::now());
                 }
@@ -118,31 +124,39 @@ impl Owner {
                     next_try.as_mut().reset(tokio::time::Instant::now());
                 }
                 () = next_try.as_mut(), if is_time => {
-                    opening = Some(Box::pin(Buckets::open(&jetstream, &lattice, &settings)));
+                    opening = Some(Box::pin(compare::open(&jetstream, &lattice, &settings)));
                 }
-                opened = next_opened(&mut opening) => {
+                opened = next_of(&mut opening) => {
                     opening = None;
+                    match opened.map_err(SyncError::from).and_then(|opened| self.plan(opened)) {
+                        Ok(plan) => carrying = Some(Box::pin(plan.carry_out())),
+                        Err(error) => failed = Some(error),
+                    }
+                }
+                carried = next_of(&mut carrying) => {
+                    carrying = None;
                     // A merge that a stop cuts short is made again at the next start; a broker that went away in its
                     // midst must not hold the host until every request has timed out.
-                    let synced = tokio::select! {
+                    let settled = tokio::select! {
                         () = stop.cancelled() => return,
-                        synced = self.sync(opened, &source) => synced,
+                        settled = self.end_comparison(carried, &source) => settled,
                     };
-                    match synced {
+                    match settled {
                         Ok(()) => {
                             self.state.send_replace(StoreState::Open);
                             ready.send_replace(true);
                         }
-                        Err(error) => {
-                            self.complain(&error);
-                            if let Some(reason) = error.refusal() {
-                                self.state.send_replace(StoreState::Refused { reason });
-                            }
-                            next_try.as_mut().reset(tokio::time::Instant::now() + self.retry);
-                            self.retry = (self.retry * 2).min(LONGEST_RETRY);
-                        }
+                        Err(error) => failed = Some(error),
                     }
                 }
+            }
+            if let Some(error) = failed {
+                self.complain(&error);
+                if let Some(reason) = error.refusal() {
+                    self.state.send_replace(StoreState::Refused { reason });
+                }
+                next_try.as_mut().reset(tokio::time::Instant::now() + self.retry);
+                self.retry = (self.retry * 2).min(LONGEST_RETRY);
             }
         }
     }
@@ -158,11 +172,12 @@ impl Owner {
         }
     }
 
-    async fn sync(&mut self, opened: Result<Buckets, BucketError>, source: &BucketSource) -> Result<(), SyncError> {
-        let mut buckets = opened?;
-        for bucket in [Bucket::Lattice, Bucket::Config] {
-            self.sync_bucket(&mut buckets, bucket).await?;
-        }
+    async fn end_comparison(
+        &mut self,
+        carried: Result<Carried, BucketError>,
+        source: &BucketSource,
+    ) -> Result<(), SyncError> {
+        let mut buckets = self.settle(carried?).await?;
         if !self.closed {
             match buckets.add(&source.jetstream, &source.lattice, Bucket::Revocations, &source.settings).await {
                 Ok(()) => self.sync_revocations(&mut buckets).await?,
@@ -171,6 +186,7 @@ impl Owner {
         }
         self.buckets = Some(buckets);
         self.retry = FIRST_RETRY;
+        self.send_pending().await;
         Ok(())
     }
 
@@ -182,139 +198,12 @@ impl Owner {
         tracing::warn!(error, bucket, hint, "revocation lists cannot be exchanged with the lattice");
     }
 
-    async fn sync_bucket(&mut self, buckets: &mut Buckets, bucket: Bucket) -> Result<(), SyncError> {
-        let snapshot = buckets.snapshot(bucket).await?;
-        let same = self.replica.incarnation(bucket)?.as_deref() == Some(&snapshot.incarnation);
-        let mut changes = Vec::new();
-        for (key, action) in merge(&self.known[&bucket], &snapshot.entries, same) {
-            let change = self.act(buckets, bucket, &key, action).await?;
-            changes.push((key, change));
-        }
-        self.take_all(bucket, changes).await?;
-        let (replica, incarnation) = (self.replica.clone(), snapshot.incarnation);
-        on_disk(move || replica.set_incarnation(bucket, &incarnation)).await?;
-        Ok(())
-    }
-
-    /// Does what the merge decided on the bucket's side; returns what must change here.
-    async fn act(
-        &mut self,
-        buckets: &mut Buckets,
-        bucket: Bucket,
-        key: &str,
-        action: Action,
-    ) -> Result<Change, BucketError> {
-        let known = self.known[&bucket].get(key).cloned();
-        let gone = |revision| known.as_ref().map(|entry| entry.deleted(revision, now_ms()));
-        let change = match action {
-            Action::Push(value) => {
-                let revision = buckets.put(bucket, key, value.clone()).await?;
-                Change { entry: Some(confirmed(Some(value), revision)), applied: true }
-            }
-            Action::Fill(value) => {
-                // Where somebody was quicker, the watch brings what they have written, with a revision above none.
-                let revision = buckets.fill(bucket, key, value.clone()).await?.unwrap_or(0);
-                Change { entry: Some(confirmed(Some(value), revision)), applied: true }
-            }
-            Action::PushDelete => {
-                buckets.delete(bucket, key).await?;
-                Change { entry: gone(0), applied: true }
-            }
-            Action::Take(remote) => {
-                let entry = match remote {
-                    Some(remote) if remote.value.is_some() => Some(confirmed(remote.value, remote.revision)),
-                    remote => gone(remote.map_or(0, |remote| remote.revision)),
-                };
-                Change { entry, applied: false }
-            }
-            Action::Conflict(winner) => {
-                // Without the values: link values may be secrets.
-                let kept =
-                    if matches!(*winner, Action::Take(_)) { "what the lattice has" } else { "what this host has" };
-                tracing::warn!(?bucket, %key, kept, "two writers changed one key while they were apart");
-                return Box::pin(self.act(buckets, bucket, key, *winner)).await;
-            }
-            Action::Agree(revision) => {
-                let entry = match known.as_ref().and_then(|entry| entry.value.clone()) {
-                    Some(value) => Some(confirmed(Some(value), revision)),
-                    None => gone(revision),
-                };
-                Change { entry, applied: true }
-            }
-        };
-        Ok(change)
-    }
-
-    /// Keeps what a merge changed in one transaction, and lets it take effect, also where the disk is full: it is the
-    /// lattice's, and the next comparison tries to keep it again.
-    async fn take_all(&mut self, bucket: Bucket, changes: Vec<(String, Change)>) -> Result<(), ReplicaError> {
-        let entries = changes.iter().map(|(key, change)| (key.clone(), change.entry.clone())).collect();
-        let kept = self.keep(bucket, entries).await;
-        for (key, change) in changes {
-            if !change.applied {
-                self.apply(bucket, &key, change.entry.and_then(|entry| entry.value).as_ref(), true);
-            }
-        }
-        kept
-    }
-
     async fn obey(&mut self, command: Command) {
         match command {
-            Command::Write(write) => self.write(write).await,
+            Command::Write(write) => self.write_all(write).await,
             Command::Revoke(revoke) => self.revoke(revoke).await,
             Command::Own(own) => Box::pin(self.own(own)).await,
         }
-    }
-
-    /// One local write: replica first, so that what cannot be kept has not happened anywhere; then the bucket, when it
-    /// is there.
-    async fn write(&mut self, write: Write) {
-        let Write { bucket, key, value, done } = write;
-        let pending = self.pending(bucket, &key, value.clone());
-        if let Err(error) = self.keep(bucket, vec![(key.clone(), pending)]).await {
-            done.send(Err(error.into())).ok();
-            return;
-        }
-        if let Some(revision) = self.send(bucket, &key, value.clone()).await {
-            let entry = match value.clone() {
-                Some(value) => Some(confirmed(Some(value), revision)),
-                None => self.known[&bucket].get(&key).map(|entry| entry.deleted(entry.revision, now_ms())),
-            };
-            self.note(bucket, key.clone(), entry).await;
-        }
-        self.apply(bucket, &key, value.as_ref(), false);
-        done.send(Ok(())).ok();
-    }
-
-    /// Sends a write to the bucket; none when the broker did not confirm it. Whoever ordered the write waits, and it is
-    /// kept already, so not for as long as a broker may take otherwise.
-    pub(super) async fn send(&mut self, bucket: Bucket, key: &str, value: Option<Bytes>) -> Option<u64> {
-        let buckets = self.buckets.as_mut().filter(|buckets| buckets.has(bucket))?;
-        let writing = async {
-            match value {
-                Some(value) => buckets.put(bucket, key, value).await,
-                None => buckets.delete(bucket, key).await.map(|()| 0),
-            }
-        };
-        let outcome = tokio::time::timeout(CONFIRM_WITHIN, writing).await;
-        match outcome.unwrap_or(Err(BucketError::Timeout { step: "writing a key" })) {
-            Ok(revision) => Some(revision),
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, %key, "broker did not confirm a write; kept here and sent later");
-                self.buckets = None;
-                None
-            }
-        }
-    }
-
-    fn pending(&self, bucket: Bucket, key: &str, value: Option<Bytes>) -> Option<Local> {
-        let before = self.known[&bucket].get(key);
-        if value.is_none() && before.is_none() {
-            return None;
-        }
-        let revision = before.map_or(0, |entry| entry.revision);
-        let replaced = before.and_then(Local::origin);
-        Some(Local { value, revision, written_ms: now_ms(), pending: true, replaced })
     }
 
     pub(super) async fn follow(&mut self, update: Result<(Bucket, Update), BucketError>) {
@@ -335,13 +224,20 @@ impl Owner {
         if bucket == Bucket::Revocations {
             return self.follow_revocations(update).await;
         }
-        let known = self.known[&bucket].get(&update.key);
+        let known = self.known.get(bucket, &update.key);
         if known.is_some_and(|entry| entry.revision >= update.remote.revision) {
             return;
         }
         let revision = update.remote.revision;
         let entry = match update.remote.value.clone() {
-            Some(value) => Some(confirmed(Some(value), revision)),
+            Some(value) => {
+                if let Err(error) = self.known.admit(bucket, &update.key, &value) {
+                    self.tables.refuse(1);
+                    tracing::warn!(%error, key = %update.key, "not taking what somebody wrote into the lattice");
+                    return;
+                }
+                Some(confirmed(Some(value), revision))
+            }
             None => known.map(|entry| entry.deleted(revision, now_ms())),
         };
         if let Err(error) = self.keep(bucket, vec![(update.key.clone(), entry)]).await {
@@ -350,81 +246,65 @@ impl Owner {
             self.buckets = None; // until the disk has it
         }
         self.apply(bucket, &update.key, update.remote.value.as_ref(), false);
+        self.tables.counted(&self.known);
     }
 
-    /// Writes records that differ from what is kept, in one transaction.
+    /// Writes records that differ from what is kept, in one transaction, and forgets the oldest deletions that are too
+    /// many.
     pub(super) async fn keep(
         &mut self,
         bucket: Bucket,
         entries: Vec<(String, Option<Local>)>,
     ) -> Result<(), ReplicaError> {
-        let known = self.known.get_mut(&bucket).expect("every bucket was loaded");
         let mut changed: Vec<_> = entries;
-        changed.retain(|(key, entry)| known.get(key) != entry.as_ref());
-        if changed.is_empty() {
+        changed.retain(|(key, entry)| self.known.get(bucket, key) != entry.as_ref());
+        self.keep_these(bucket, changed).await
+    }
+
+    /// Writes records in one transaction.
+    pub(super) async fn keep_these(
+        &mut self,
+        bucket: Bucket,
+        mut records: Vec<(String, Option<Local>)>,
+    ) -> Result<(), ReplicaError> {
+        records.extend(self.known.surplus(bucket).into_iter().map(|key| (key, None)));
+        if records.is_empty() {
             return Ok(());
         }
-        let (replica, records) = (self.replica.clone(), changed.clone());
-        on_disk(move || replica.set(bucket, &records, Kept::Now)).await?;
-        know(known, changed);
+        let (replica, written) = (self.replica.clone(), records.clone());
+        on_disk(move || replica.set(bucket, &written, Kept::Now)).await?;
+        self.know(bucket, records);
         Ok(())
     }
 
-    /// Notes that the bucket has what was [kept](Self::keep) as pending. Losing this note loses nothing: the next
-    /// comparison finds out.
-    async fn note(&mut self, bucket: Bucket, key: String, entry: Option<Local>) {
-        let (replica, records) = (self.replica.clone(), [(key, entry)]);
-        let written = records.clone();
+    /// Notes that the bucket has what was kept as pending. Losing this note loses nothing: the next comparison finds out.
+    pub(super) async fn note(&mut self, bucket: Bucket, records: Vec<(String, Option<Local>)>) {
+        if records.is_empty() {
+            return;
+        }
+        let (replica, written) = (self.replica.clone(), records.clone());
         if let Err(error) = on_disk(move || replica.set(bucket, &written, Kept::Later)).await {
             tracing::debug!(error = &error as &dyn std::error::Error, "a confirmed write stays pending on disk");
         }
-        know(self.known.get_mut(&bucket).expect("every bucket was loaded"), records);
+        self.know(bucket, records);
     }
 
-    fn apply(&self, bucket: Bucket, key: &str, value: Option<&Bytes>, replayed: bool) {
+    pub(super) fn know(&mut self, bucket: Bucket, records: Vec<(String, Option<Local>)>) {
+        for (key, entry) in records {
+            self.known.set(bucket, &key, entry);
+        }
+    }
+
+    pub(super) fn apply(&self, bucket: Bucket, key: &str, value: Option<&bytes::Bytes>, replayed: bool) {
         if let Some(effect) = self.tables.apply(bucket, key, value, replayed) {
             self.effects.send(effect).ok();
         }
     }
 }
 
-fn know(known: &mut BTreeMap<String, Local>, records: impl IntoIterator<Item = (String, Option<Local>)>) {
-    for (key, entry) in records {
-        match entry {
-            Some(entry) => known.insert(key, entry),
-            None => known.remove(&key),
-        };
-    }
-}
-
-/// Why a comparison with the buckets did not come to its end.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum SyncError {
-    #[error("lattice state in JetStream")]
-    Bucket(#[from] BucketError),
-    #[error("lattice state on disk")]
-    Replica(#[from] ReplicaError),
-}
-
-impl SyncError {
-    /// What the server said no to, and why. Silence and a disk of ours are no refusal.
-    fn refusal(&self) -> Option<String> {
-        match self {
-            Self::Bucket(error @ BucketError::Refused { .. }) => Some(error.to_string()),
-            Self::Bucket(BucketError::Timeout { .. } | BucketError::WatchEnded) | Self::Replica(_) => None,
-        }
-    }
-}
-
-/// What a merge changes here. `applied`: the tables show it already.
-struct Change {
-    entry: Option<Local>,
-    applied: bool,
-}
-
-async fn next_opened<T>(opening: &mut Option<impl Future<Output = T> + Unpin>) -> T {
-    match opening {
-        Some(opening) => opening.await,
+async fn next_of<T>(future: &mut Option<impl Future<Output = T> + Unpin>) -> T {
+    match future {
+        Some(future) => future.await,
         None => std::future::pending().await,
     }
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use lattice::subject::is_owner_key;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Own, Owner, StoreError, confirmed, owner::CONFIRM_WITHIN};
+use super::{Own, Owner, StoreError, compare::SyncError, confirmed, write::CONFIRM_WITHIN};
 use crate::{
     buckets::{BucketError, Buckets, Update},
     state::{
@@ -40,14 +40,14 @@ impl Owner {
     pub(super) async fn own(&mut self, own: Own) {
         let Own { record, done } = own;
         let subject = record.content.subject;
-        let outcome = match self.settle(record).await {
+        let outcome = match self.settle_owner(record).await {
             Ok(()) => self.tables.owners.get(&subject).ok_or(StoreError::Full),
-            Err(error) => Err(StoreError::Replica(error)),
+            Err(error) => Err(error.into()),
         };
         done.send(outcome).ok();
     }
 
-    async fn settle(&mut self, record: Arc<SignedRecord>) -> Result<(), ReplicaError> {
+    async fn settle_owner(&mut self, record: Arc<SignedRecord>) -> Result<(), ReplicaError> {
         let before = self.tables.owners.get(&record.content.subject);
         if before.is_some_and(|before| !record.content.replaces(&before.content)) {
             return Ok(());
@@ -69,7 +69,7 @@ impl Owner {
         let (key, subject) = (key_of(record), record.content.subject);
         let until = Instant::now() + CONFIRM_WITHIN;
         let Some(buckets) = self.buckets.as_mut().filter(|buckets| buckets.has(BUCKET)) else { return false };
-        let filled = timeout_at(until, buckets.fill(BUCKET, &key, Bytes::from(record.token.clone()))).await;
+        let filled = timeout_at(until, buckets.stores().fill(BUCKET, &key, Bytes::from(record.token.clone()))).await;
         match filled.unwrap_or(Err(BucketError::Timeout { step: "filling a bucket" })) {
             Ok(Some(_)) => return false,
             Ok(None) => {}
@@ -116,7 +116,7 @@ impl Owner {
         &mut self,
         buckets: &mut Buckets,
         held: &BTreeMap<String, Bytes>,
-    ) -> Result<(), super::owner::SyncError> {
+    ) -> Result<(), SyncError> {
         for (key, token) in held {
             match judge(&self.trust, key, token) {
                 Judged::Believed(record) => self.take_record(Arc::new(record)).await?,
@@ -125,7 +125,7 @@ impl Owner {
         }
         for (key, record) in self.tables.owners.by_key() {
             if held.get(&key).is_none_or(|token| token != record.token.as_bytes()) {
-                buckets.put(BUCKET, &key, Bytes::from(record.token.clone())).await?;
+                buckets.stores().put(BUCKET, &key, Bytes::from(record.token.clone())).await?;
             }
         }
         Ok(())

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use claims::revocation::SignedRevocations;
 use lattice::subject::is_owner_key;
 
-use super::{Owner, Revoke, RevokeError, StoreError, confirmed, owner::SyncError};
+use super::{Owner, Revoke, RevokeError, compare::SyncError, confirmed};
 use crate::{
     buckets::{Buckets, Update},
     state::{
@@ -56,7 +56,7 @@ impl Owner {
         let Revoke { signed, done } = revoke;
         let (key, token) = (key_of(&signed), Bytes::from(signed.token.clone()));
         let outcome = match self.take(vec![signed]).await {
-            Err(error) => Err(RevokeError::Store(StoreError::Replica(error))),
+            Err(error) => Err(RevokeError::Store(error.into())),
             Ok(Joined { refused: Some(error), .. }) => Err(error.into()),
             Ok(Joined { replaced, .. }) => {
                 // Not confirmed is not lost: the next comparison puts it, and removes what it replaced.
@@ -125,10 +125,10 @@ impl Owner {
         let upkeep = upkeep(&self.tables.revocations(), |key| held.get(key).map(AsRef::as_ref), &judged);
         for (key, signed) in upkeep.put {
             tracing::info!(%key, signer = %signed.signer, number = signed.list.number, "putting a revocation list into the lattice");
-            buckets.put(BUCKET, &key, Bytes::from(signed.token.clone())).await?;
+            buckets.stores().put(BUCKET, &key, Bytes::from(signed.token.clone())).await?;
         }
         for key in upkeep.remove {
-            buckets.delete(BUCKET, &key).await?;
+            buckets.stores().delete(BUCKET, &key).await?;
         }
         self.sync_owners(buckets, &owned).await
     }

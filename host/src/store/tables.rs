@@ -2,12 +2,17 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use bytes::Bytes;
+use claims::PublicKey;
 use lattice::{
     Link,
+    bounds::Usage,
     stored_claims::StoredClaims,
     subject::{LatticeKey, parse_config_key},
 };
@@ -15,6 +20,7 @@ use tokio::sync::watch;
 
 use crate::state::{
     claims::ClaimsCache,
+    known::Known,
     links::{LinkChange, Links},
     owners::Owners,
     replica::Bucket,
@@ -35,6 +41,17 @@ pub struct Tables {
     pub(super) revocations: watch::Sender<Arc<Revocations>>,
     /// Counts the claims that came.
     claims_came: watch::Sender<u64>,
+    usage: RwLock<Vec<(&'static str, Usage)>>,
+    refused: AtomicU64,
+}
+
+/// Claims that name another account than the one that an actor or provider belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ForeignClaims {
+    /// Whose it is.
+    pub owner: claims::AccountId,
+    /// Who signed what was loaded somewhere.
+    pub issuer: claims::AccountId,
 }
 
 /// What a change means for the rest of the host.
@@ -47,6 +64,13 @@ pub enum Effect {
         /// Whether it is old news.
         replayed: bool,
     },
+    /// The claims of somebody became known, changed or went.
+    Claims {
+        /// The actor or provider.
+        subject: PublicKey,
+        /// Set when they name another account than the one that it belongs to.
+        foreign: Option<ForeignClaims>,
+    },
     /// A configuration entry was set (or deleted).
     Config {
         /// Actor or provider.
@@ -55,15 +79,6 @@ pub enum Effect {
         key: String,
         /// Set, or deleted.
         set: bool,
-    },
-    /// Claims name another account than the one that an actor or provider belongs to.
-    ForeignClaims {
-        /// The actor or provider.
-        subject: claims::PublicKey,
-        /// Whose it is.
-        owner: claims::AccountId,
-        /// Who signed what was loaded somewhere.
-        issuer: claims::AccountId,
     },
 }
 
@@ -84,6 +99,26 @@ impl Tables {
     #[must_use]
     pub fn follow_claims(&self) -> watch::Receiver<u64> {
         self.claims_came.subscribe()
+    }
+
+    /// How much there is of each kind of lattice state, by the name of the kind.
+    #[must_use]
+    pub fn usage(&self) -> Vec<(&'static str, Usage)> {
+        self.usage.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many changes were not taken because there would have been more than may be.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn counted(&self, known: &Known) {
+        *self.usage.write().unwrap_or_else(PoisonError::into_inner) = known.usage();
+    }
+
+    pub(super) fn refuse(&self, changes: u64) {
+        self.refused.fetch_add(changes, Ordering::Relaxed);
     }
 
     /// What was configured for an actor or provider, by name.
@@ -124,7 +159,9 @@ impl Tables {
             (Some(LatticeKey::Link(id)), None) => self.links.delete(&id),
             (Some(LatticeKey::Claims(subject)), value) => {
                 self.apply_claims(key, &subject, value);
-                return self.foreign_claims(subject).filter(|_| !replayed || self.owners.get(&subject).is_none());
+                let foreign = self.foreign_claims(&subject);
+                let foreign = foreign.filter(|_| !replayed || self.owners.get(&subject).is_none());
+                return Some(Effect::Claims { subject, foreign });
             }
             (None, _) => {
                 tracing::debug!(%key, "lattice state of a kind this host does not know");
@@ -134,7 +171,7 @@ impl Tables {
         (change != LinkChange::Unchanged).then_some(Effect::Link { change, replayed })
     }
 
-    fn apply_claims(&self, key: &str, subject: &claims::PublicKey, value: Option<&Bytes>) {
+    fn apply_claims(&self, key: &str, subject: &PublicKey, value: Option<&Bytes>) {
         let Some(value) = value else { return self.claims.delete(subject) };
         match StoredClaims::from_json(value) {
             Ok(claims) if claims.subject() == *subject => {
@@ -146,9 +183,9 @@ impl Tables {
         }
     }
 
-    fn foreign_claims(&self, subject: claims::PublicKey) -> Option<Effect> {
-        let (issuer, owner) = (self.claims.issuer(&subject)?, self.owner(&subject)?);
-        (issuer != owner).then_some(Effect::ForeignClaims { subject, owner, issuer })
+    fn foreign_claims(&self, subject: &PublicKey) -> Option<ForeignClaims> {
+        let (issuer, owner) = (self.claims.issuer(subject)?, self.owner(subject)?);
+        (issuer != owner).then_some(ForeignClaims { owner, issuer })
     }
 
     /// The account that an actor or provider belongs to: by its record, else the first that its claims were seen to name.

@@ -129,7 +129,11 @@ impl ActorClaimsArgs {
 
     /// The claims of these options. The hash is filled in when a binary is signed.
     fn metadata(&self, name: String, revision: i32, version: String) -> Result<claims::ActorMetadata> {
-        if let Some(wrong) = self.custom.iter().find(|contract| contract.parse::<lattice::ContractId>().is_err() || !is_contract(contract)) {
+        if let Some(wrong) = self
+            .custom
+            .iter()
+            .find(|contract| contract.parse::<lattice::ContractId>().is_err() || !is_contract(contract))
+        {
             return Err(Failure::usage(format!("`{wrong}` is no contract: it is written `vendor:capability`"))
                 .hint("the known ones have switches of their own; see `wash claims sign --help`"));
         }

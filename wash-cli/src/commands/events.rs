@@ -1,6 +1,7 @@
 //! `wash events`: what happens in the lattice, as it happens.
 
 use clap::Args;
+use contracts::mask;
 use serde_json::Value;
 
 use crate::{
@@ -39,8 +40,9 @@ pub async fn run(args: &EventsArgs, context: &Context) -> Result<Output> {
         if !args.names.is_empty() && !args.names.iter().any(|name| name == event.name()) {
             continue;
         }
-        let record: Value =
+        let mut record: Value =
             serde_json::from_slice(&event.to_json()).while_doing(|| "cannot show an event".to_owned())?;
+        mask_values(&mut record);
         let text = format!("{} {} {} {}", event.time_text(), event.name(), event.source, record["data"]);
         if context.printer.record(&text, &record)? == Reader::Gone {
             break;
@@ -48,4 +50,30 @@ pub async fn run(args: &EventsArgs, context: &Context) -> Result<Output> {
         left -= 1;
     }
     Ok(Output::silent())
+}
+
+/// An event of a link carries its values, which programs of the lattice need and people do not.
+fn mask_values(record: &mut Value) {
+    let Some(Value::Object(values)) = record.get_mut("data").and_then(|data| data.get_mut("values")) else { return };
+    for (key, value) in values {
+        if let Value::String(text) = value {
+            *text = mask::value(key, text).into_owned();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_in_the_values_of_a_link_are_not_shown() {
+        let mut record = serde_json::json!({
+            "type": "com.wasmcloud.lattice.linkdef_set",
+            "data": {"actor_id": "M", "values": {"url": "redis://u:hunter2@h", "PASSWORD": "hunter2", "port": "1"}},
+        });
+        mask_values(&mut record);
+        assert!(!record.to_string().contains("hunter2"), "{record}");
+        assert_eq!(record["data"]["values"]["port"], "1");
+    }
 }

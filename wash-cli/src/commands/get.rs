@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use clap::{Args, Subcommand};
+use contracts::mask;
 use lattice::{
     Link,
     control::{ClaimsRow, HostInventory, HostSummary, UNBOUNDED},
@@ -29,7 +30,17 @@ pub enum GetCommand {
     /// What is known about signed actors and providers
     Claims(ConnectionArgs),
     /// Links between actors and providers
-    Links(ConnectionArgs),
+    Links(LinksArgs),
+}
+
+/// Options of `wash get links` and `wash link query`.
+#[derive(Debug, Args)]
+pub struct LinksArgs {
+    /// Show passwords, tokens and the like among the values, which are masked otherwise
+    #[arg(long)]
+    show_secrets: bool,
+    #[command(flatten)]
+    connection: ConnectionArgs,
 }
 
 /// Options of `wash get inventory`.
@@ -67,7 +78,7 @@ pub async fn run(command: GetCommand, context: &Context) -> Result<Output> {
             let lattice = Lattice::reach(connection.resolve(context)?, context).await?;
             Ok(show_claims(lattice.reached.control.claims().await?))
         }
-        GetCommand::Links(connection) => links(&connection, context).await,
+        GetCommand::Links(args) => links(&args, context).await,
     }
 }
 
@@ -75,13 +86,17 @@ pub async fn run(command: GetCommand, context: &Context) -> Result<Output> {
 ///
 /// # Errors
 /// As [`run`].
-pub async fn links(connection: &ConnectionArgs, context: &Context) -> Result<Output> {
-    let lattice = Lattice::reach(connection.resolve(context)?, context).await?;
+pub async fn links(args: &LinksArgs, context: &Context) -> Result<Output> {
+    let lattice = Lattice::reach(args.connection.resolve(context)?, context).await?;
     let reply = lattice.reached.control.links().await?;
     for unreadable in &reply.unreadable {
         context.printer.note(format!("a link cannot be read: {unreadable}"));
     }
-    Ok(show_links(reply.links))
+    let shown = reply.links.into_iter().map(|link| match args.show_secrets {
+        true => link,
+        false => Link { values: mask::values(&link.values), ..link },
+    });
+    Ok(show_links(shown.collect()))
 }
 
 fn show_hosts(mut hosts: Vec<HostSummary>, lattice: &str) -> Output {
@@ -137,6 +152,9 @@ fn show_inventory(inventory: &HostInventory) -> String {
         ]
     });
     let (actors, providers): (Vec<_>, Vec<_>) = (actors.collect(), providers.collect());
+    if inventory.left_out > 0 {
+        text.push_str(&format!("\n  {} more that do not fit in one answer", inventory.left_out));
+    }
     text.push_str(&section("actors", &["Actor ID", "Name", "Max", "Reference", "Annotations"], actors));
     text.push_str(&section("providers", &["Provider ID", "Name", "Contract", "Link name", "Reference"], providers));
     text
@@ -188,7 +206,7 @@ fn show_links(mut links: Vec<Link>) -> Output {
                 link.provider_id.to_string(),
                 link.contract_id.to_string(),
                 link.link_name.to_string(),
-                show_values(&link.values),
+                show_pairs(&link.values),
             ]
         });
         table(&["Actor ID", "Provider ID", "Contract", "Link name", "Values"], rows)
@@ -200,26 +218,9 @@ fn show_pairs(pairs: &BTreeMap<String, String>) -> String {
     pairs.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
 }
 
-/// Values may hold passwords; on a terminal they are hidden by the usual names.
-fn show_values(values: &BTreeMap<String, String>) -> String {
-    let secret = |key: &str| ["password", "secret", "token", "seed", "private"].iter().any(|word| key.contains(word));
-    let shown = values.iter().map(|(key, value)| {
-        let value = if secret(&key.to_lowercase()) { "[hidden]" } else { value.as_str() };
-        format!("{key}={value}")
-    });
-    shown.collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn secrets_among_link_values_are_hidden_in_the_text() {
-        let values =
-            BTreeMap::from([("url".to_owned(), "redis://h".to_owned()), ("PASSWORD".to_owned(), "x".to_owned())]);
-        assert_eq!(show_values(&values), "PASSWORD=[hidden] url=redis://h");
-    }
 
     #[test]
     fn an_empty_lattice_is_an_answer() {

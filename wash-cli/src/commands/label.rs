@@ -45,6 +45,11 @@ pub async fn run(args: &LabelArgs, context: &Context) -> Result<Output> {
         }
         pair => {
             let key = pair.map_or_else(|_| args.label.clone(), |(key, _)| key);
+            let there = lattice.hosts().await?.into_iter().find(|summary| summary.id == host);
+            if there.is_some_and(|summary| !summary.labels.contains_key(&key)) {
+                return Err(Failure::new(format!("host `{host}` has no label `{key}`"))
+                    .hint("`wash get hosts` shows the labels there are"));
+            }
             control.delete_label(&host, &key).await?;
             format!("Host `{host}` no longer has the label `{key}`")
         }

@@ -3,10 +3,15 @@
 mod put;
 
 use clap::{Args, Subcommand};
-use lattice::{ContractId, LinkName};
+use lattice::{ContractId, Link, LinkName};
 
 use crate::{
-    commands::get, connection::ConnectionArgs, context::Context, failure::Result, lattice_view::Lattice, output::Output,
+    commands::get,
+    connection::ConnectionArgs,
+    context::Context,
+    failure::{Failure, Result},
+    lattice_view::Lattice,
+    output::Output,
 };
 
 /// `wash link`.
@@ -20,7 +25,7 @@ pub enum LinkCommand {
     #[command(alias = "delete")]
     Del(DelArgs),
     /// Show all links
-    Query(ConnectionArgs),
+    Query(get::LinksArgs),
 }
 
 /// Options of `wash link del`.
@@ -45,13 +50,24 @@ pub async fn run(command: LinkCommand, context: &Context) -> Result<Output> {
     match command {
         LinkCommand::Put(args) => put::run(&args, context).await,
         LinkCommand::Del(args) => delete(&args, context).await,
-        LinkCommand::Query(connection) => get::links(&connection, context).await,
+        LinkCommand::Query(args) => get::links(&args, context).await,
     }
 }
 
 async fn delete(args: &DelArgs, context: &Context) -> Result<Output> {
     let lattice = Lattice::reach(args.connection.resolve(context)?, context).await?;
     let actor = lattice.actor(&args.actor_id).await?;
+    let there = lattice.reached.control.links().await?.links;
+    let is_it = |link: &Link| {
+        link.actor_id == actor && link.contract_id == args.contract_id && link.link_name == args.link_name
+    };
+    if !there.iter().any(is_it) {
+        return Err(Failure::new(format!(
+            "actor `{actor}` has no link for `{}` under the name `{}`",
+            args.contract_id, args.link_name
+        ))
+        .hint("`wash get links` shows the links there are"));
+    }
     lattice.reached.control.delete_link(&actor, &args.contract_id, &args.link_name).await?;
     let text =
         format!("Deleted the link of actor `{actor}` for `{}`, link name `{}`", args.contract_id, args.link_name);

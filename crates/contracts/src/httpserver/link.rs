@@ -1,7 +1,8 @@
 //! Values of a link to an HTTP server provider.
 //!
 //! Those of the protocol, section 7.6, and two of ours, `host` and `path`, by which several actors share an address.
-//! What this does not serve yet and what matters for safety (`tls`, `cors`) is refused by name.
+//! What this does not serve yet and what matters for safety (`tls`, `cors`, `config_file`) is refused by name; other keys
+//! that mean nothing here are named and have no effect, because links of 0.82 have them.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -52,6 +53,8 @@ pub struct HttpServerLink {
     pub readonly: bool,
     /// `cache-control` of answers to `GET` and `HEAD` which bring none of their own.
     pub cache_control: Option<String>,
+    /// Keys that have no effect, as the operator wrote them: providers of 0.82 take and pass over what they do not know.
+    pub ignored: Vec<String>,
 }
 
 impl Default for HttpServerLink {
@@ -64,6 +67,7 @@ impl Default for HttpServerLink {
             max_content_len: DEFAULT_MAX_CONTENT_LEN,
             readonly: false,
             cache_control: None,
+            ignored: Vec::new(),
         }
     }
 }
@@ -74,7 +78,7 @@ impl HttpServerLink {
     /// # Errors
     /// [`LinkValueError`] with the first key that is unusable.
     pub fn parse(values: &Values) -> Result<Self, LinkValueError> {
-        let mut settings = Settings::collect(values, KEYS)?;
+        let (mut settings, ignored) = Settings::collect_known(values, KEYS)?;
         refuse(settings.take("tls"), "TLS is not supported; put a proxy that speaks it in front")?;
         refuse(settings.take("cors"), "CORS is not supported; let the actor send these headers")?;
         Ok(Self {
@@ -84,9 +88,10 @@ impl HttpServerLink {
             timeout: settings.take("timeout_ms").map(timeout).transpose()?,
             max_content_len: settings
                 .take("max_content_len")
-                .map_or(Ok(DEFAULT_MAX_CONTENT_LEN), |bytes| bytes.number())?,
+                .map_or(Ok(DEFAULT_MAX_CONTENT_LEN), |bytes| bytes.size())?,
             readonly: settings.take("readonly_mode").map_or(Ok(false), |readonly| readonly.boolean())?,
             cache_control: settings.take("cache_control").map(cache_control).transpose()?,
+            ignored,
         })
     }
 }

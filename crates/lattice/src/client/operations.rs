@@ -13,9 +13,9 @@ use crate::{
     ContractId, Link, LinkName,
     control::{
         Ack, ActorBid, AskWhy, AuctionActor, AuctionProvider, ClaimsReply, ClaimsRow, ConfigValue, ConfigValues,
-        DeleteLabel, DeleteLink, GetRevocations, HostInventory, HostSummary, LinksReply, ProviderBid, PutLabel,
-        PutOwner, PutRevocations, RegistryCredentials, RevocationsReply, ScaleActor, SignedList, StartProvider,
-        StopActor, StopHost, StopProvider, UpdateActor, WhyReply, encode,
+        DeleteLabel, DeleteLink, GetClaims, GetLinks, GetRevocations, HostInventory, HostSummary, LinksReply,
+        ProviderBid, PutLabel, PutOwner, PutRevocations, RegistryCredentials, RevocationsReply, ScaleActor, SignedList,
+        StartProvider, StopActor, StopHost, StopProvider, UpdateActor, WhyReply, encode,
     },
     subject::{ConfigKey, ControlSubject as Subject, HostCommand as Command},
 };
@@ -58,7 +58,14 @@ impl ControlClient {
     /// # Errors
     /// [`ControlError`].
     pub async fn claims(&self) -> Result<Vec<ClaimsRow>, ControlError> {
-        self.query(&Subject::GetClaims).await.map(|reply: ClaimsReply| reply.claims)
+        let mut page: ClaimsReply = self.query(&Subject::GetClaims).await?;
+        let mut rows = std::mem::take(&mut page.claims);
+        for _ in 0..MAX_PAGES {
+            let Some(more) = page.more.take() else { return Ok(rows) };
+            page = self.ask(&Subject::GetClaims, encode(&GetClaims { after: Some(more) })).await?;
+            rows.append(&mut page.claims);
+        }
+        Err(undecodable(&Subject::GetClaims, format!("more than {MAX_PAGES} pages")))
     }
 
     /// The links of the lattice.
@@ -66,7 +73,15 @@ impl ControlClient {
     /// # Errors
     /// [`ControlError`].
     pub async fn links(&self) -> Result<LinksReply, ControlError> {
-        self.query(&Subject::GetLinks).await
+        let mut all: LinksReply = self.query(&Subject::GetLinks).await?;
+        for _ in 0..MAX_PAGES {
+            let Some(more) = all.more.take() else { return Ok(all) };
+            let mut page: LinksReply = self.ask(&Subject::GetLinks, encode(&GetLinks { after: Some(more) })).await?;
+            all.links.append(&mut page.links);
+            all.unreadable.append(&mut page.unreadable);
+            all.more = page.more;
+        }
+        Err(undecodable(&Subject::GetLinks, format!("more than {MAX_PAGES} pages")))
     }
 
     /// Adds a link. It is stored when this returns; whether a provider serves it is told by events.

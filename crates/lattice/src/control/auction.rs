@@ -9,7 +9,10 @@ use claims::HostId;
 use serde::{Deserialize, Serialize};
 
 use super::ControlRequest;
-use crate::LinkName;
+use crate::{
+    LinkName,
+    bounds::{self, LimitExceeded},
+};
 
 /// Labels a host must have, with these values.
 pub type Constraints = BTreeMap<String, String>;
@@ -26,6 +29,11 @@ pub struct AuctionActor {
 
 impl ControlRequest for AuctionActor {
     const WHAT: &'static str = "actor auction command";
+
+    fn check_size(&self) -> Result<(), LimitExceeded> {
+        bounds::reference(&self.actor_ref)?;
+        bounds::annotations(&self.constraints)
+    }
 }
 
 impl AuctionActor {
@@ -67,6 +75,11 @@ pub struct AuctionProvider {
 
 impl ControlRequest for AuctionProvider {
     const WHAT: &'static str = "provider auction command";
+
+    fn check_size(&self) -> Result<(), LimitExceeded> {
+        bounds::reference(&self.provider_ref)?;
+        bounds::annotations(&self.constraints)
+    }
 }
 
 impl AuctionProvider {

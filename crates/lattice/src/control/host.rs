@@ -6,6 +6,7 @@ use claims::HostId;
 use serde::{Deserialize, Serialize};
 
 use super::Labels;
+use crate::bounds::{self, json_len};
 
 /// One host's answer to `ping.hosts`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +62,23 @@ impl HostSummary {
             peers: None,
             sessions: 0,
         }
+    }
+}
+
+impl HostSummary {
+    /// The answer as it can be told in a message of at most `most` bytes: without the peers when they do not fit (clients
+    /// then wait for everybody), and with as many labels as do.
+    #[must_use]
+    pub fn within(mut self, most: usize) -> Self {
+        if json_len(&self) <= most {
+            return self;
+        }
+        self.labels = bounds::labels_within(self.labels);
+        if json_len(&self) > most {
+            self.peers = None;
+        }
+        while json_len(&self) > most && self.labels.pop_last().is_some() {}
+        self
     }
 }
 
@@ -157,7 +175,25 @@ impl From<HostSummary> for Wire {
 
 #[cfg(test)]
 mod tests {
-    use super::uptime_human;
+    use claims::{KeyKind, KeyPair};
+
+    use super::*;
+
+    #[test]
+    fn labels_of_before_there_were_bounds_and_many_peers_do_not_make_a_host_mute() {
+        let host = || HostId::try_from(KeyPair::generate(KeyKind::Server).public()).expect("a server key");
+        let mut summary = HostSummary::new(host());
+        summary.labels = [("a", "x".repeat(700_000)), ("b", "y".repeat(700_000)), ("c", "here".to_owned())]
+            .map(|(key, value)| (key.to_owned(), value))
+            .into();
+        summary.peers = Some(vec![host(); 10_000]);
+        let told = summary.clone().within(1 << 20);
+        assert!(json_len(&told) <= 1 << 20);
+        assert_eq!(told.labels.keys().collect::<Vec<_>>(), ["c"]);
+        assert!(told.peers.is_some());
+        let told = summary.within(64 << 10);
+        assert!(json_len(&told) <= 64 << 10 && told.peers.is_none());
+    }
 
     #[test]
     fn uptimes_read_like_those_of_real_hosts() {

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ControlRequest;
+use crate::bounds::{self, LimitExceeded};
 
 /// Request of `labels.{host}.put`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +18,10 @@ pub struct PutLabel {
 
 impl ControlRequest for PutLabel {
     const WHAT: &'static str = "host label put command";
+
+    fn check_size(&self) -> Result<(), LimitExceeded> {
+        bounds::labels(&[(self.key.clone(), self.value.clone())].into())
+    }
 }
 
 /// Request of `labels.{host}.del`.
@@ -37,4 +42,8 @@ impl DeleteLabel {
 
 impl ControlRequest for DeleteLabel {
     const WHAT: &'static str = "host label delete command";
+
+    fn check_size(&self) -> Result<(), LimitExceeded> {
+        bounds::bytes("name of a label", self.key.len(), bounds::MAX_KEY)
+    }
 }

@@ -28,15 +28,17 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::bounds::LimitExceeded;
+
 pub use self::{
     ack::Ack,
     auction::{ActorBid, AuctionActor, AuctionProvider, Constraints, ProviderBid},
-    claims::{ClaimsReply, ClaimsRow},
+    claims::{ClaimsReply, ClaimsRow, GetClaims},
     config::{ConfigValue, ConfigValues, INVALID_CONFIG_ENTITY, config_entity},
     host::{HostSummary, uptime_human},
     inventory::{ActorDescription, ActorInstance, HostInventory, ProviderDescription},
     label::{DeleteLabel, PutLabel},
-    links::{DeleteLink, LinksReply},
+    links::{DeleteLink, GetLinks, LinksReply},
     owners::PutOwner,
     registries::{RegistryCredential, RegistryCredentials},
     revocations::{GetRevocations, PutRevocations, RevocationsReply, SignedList},
@@ -68,26 +70,40 @@ pub const UNSUPPORTED_SUBJECT: &str = "unsupported subject";
 pub trait ControlRequest: Serialize + DeserializeOwned {
     /// What the error text calls it: `failed to deserialize {WHAT}: …`.
     const WHAT: &'static str;
+
+    /// Whether it asks for no more than may be kept, and told to others. Every text that a host keeps has a bound here.
+    ///
+    /// # Errors
+    /// [`LimitExceeded`].
+    fn check_size(&self) -> Result<(), LimitExceeded> {
+        Ok(())
+    }
 }
 
 impl ControlRequest for crate::Link {
     const WHAT: &'static str = "link definition";
 }
 
-/// A request that cannot be decoded. Its text goes into the ack as it is.
+/// A request that is not taken. Its text goes into the ack as it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("failed to deserialize {what}: {reason}")]
-pub struct DecodeError {
-    /// Which request, as in [`ControlRequest::WHAT`].
-    pub what: &'static str,
-    /// What the decoder says.
-    pub reason: String,
+pub enum DecodeError {
+    /// It cannot be decoded.
+    #[error("failed to deserialize {what}: {reason}")]
+    Malformed {
+        /// Which request, as in [`ControlRequest::WHAT`].
+        what: &'static str,
+        /// What the decoder says.
+        reason: String,
+    },
+    /// It says more than may be.
+    #[error(transparent)]
+    LimitExceeded(#[from] LimitExceeded),
 }
 
 /// Decodes a request.
 ///
 /// # Errors
-/// [`DecodeError`] for everything that is not a JSON object with the members the request needs.
+/// [`DecodeError`] for everything that is not a JSON object with the members the request needs, and within bounds.
 ///
 /// ```
 /// use lattice::control::{decode, ScaleActor};
@@ -96,11 +112,13 @@ pub struct DecodeError {
 /// assert_eq!(error.to_string(), "failed to deserialize actor scale command: expected a JSON object");
 /// ```
 pub fn decode<T: ControlRequest>(body: &[u8]) -> Result<T, DecodeError> {
-    let fail = |reason: String| DecodeError { what: T::WHAT, reason };
+    let fail = |reason: String| DecodeError::Malformed { what: T::WHAT, reason };
     if !is_object(body) {
         return Err(fail("expected a JSON object".to_owned()));
     }
-    serde_json::from_slice(body).map_err(|error| fail(error.to_string()))
+    let request: T = serde_json::from_slice(body).map_err(|error| fail(error.to_string()))?;
+    request.check_size()?;
+    Ok(request)
 }
 
 /// Encodes a request or a reply as JSON.

@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, fmt};
 use serde::{Deserialize, Serialize};
 
 use super::ControlRequest;
+use crate::bounds::{self, LimitExceeded};
 
 /// Request of `registries.put`. Registries that are not named keep what they have.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +16,17 @@ pub struct RegistryCredentials(pub BTreeMap<String, RegistryCredential>);
 
 impl ControlRequest for RegistryCredentials {
     const WHAT: &'static str = "registry credentials";
+
+    fn check_size(&self) -> Result<(), LimitExceeded> {
+        bounds::within("registries", self.0.len(), bounds::MAX_REGISTRIES, "entries")?;
+        for (registry, credential) in &self.0 {
+            let of = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+            let longest = [registry.len(), of(&credential.username), of(&credential.password), of(&credential.token)];
+            let longest = longest.into_iter().max().unwrap_or_default();
+            bounds::bytes("longest text among the credentials of a registry", longest, bounds::MAX_CREDENTIAL)?;
+        }
+        Ok(())
+    }
 }
 
 /// How to log in to one registry.
@@ -59,6 +71,19 @@ impl fmt::Debug for RegistryCredential {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn credentials_without_end_are_refused() {
+        let of = |count: usize| {
+            let entries = (0..count).map(|number| (format!("r{number}.test"), RegistryCredential::default()));
+            RegistryCredentials(entries.collect())
+        };
+        assert_eq!(of(bounds::MAX_REGISTRIES).check_size(), Ok(()));
+        assert!(of(bounds::MAX_REGISTRIES + 1).check_size().is_err());
+        let password = Some("x".repeat(bounds::MAX_CREDENTIAL + 1));
+        let long = RegistryCredential { password, ..RegistryCredential::default() };
+        assert!(RegistryCredentials([("r.test".to_owned(), long)].into()).check_size().is_err());
+    }
 
     #[test]
     fn debug_prints_no_secret() {

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Annotations, ControlRequest, Limits};
+use crate::bounds::{self, LimitExceeded};
 
 /// The bound that means "as many as the host can".
 pub const UNBOUNDED: u32 = u32::MAX;
@@ -42,4 +43,10 @@ pub struct ScaleActor {
 
 impl ControlRequest for ScaleActor {
     const WHAT: &'static str = "actor scale command";
+
+    fn check_size(&self) -> Result<(), LimitExceeded> {
+        bounds::reference(&self.actor_ref)?;
+        bounds::annotations(&self.annotations)?;
+        bounds::annotations(self.limits.as_ref().unwrap_or(&Limits::new()))
+    }
 }

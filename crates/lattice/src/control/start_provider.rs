@@ -5,7 +5,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Annotations, ControlRequest};
-use crate::LinkName;
+use crate::{
+    LinkName,
+    bounds::{self, LimitExceeded},
+};
 
 /// Request of `cmd.{host}.lp`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,4 +36,11 @@ pub struct StartProvider {
 
 impl ControlRequest for StartProvider {
     const WHAT: &'static str = "provider launch command";
+
+    fn check_size(&self) -> Result<(), LimitExceeded> {
+        bounds::reference(&self.provider_ref)?;
+        bounds::annotations(&self.annotations)?;
+        let configuration = self.configuration.as_ref().map_or(0, String::len);
+        bounds::bytes("configuration of a provider", configuration, bounds::MAX_CONFIGURATION)
+    }
 }

@@ -6,6 +6,7 @@ use claims::ActorId;
 use serde::{Deserialize, Serialize};
 
 use super::{Annotations, ControlRequest};
+use crate::bounds::{self, LimitExceeded};
 
 /// Request of `cmd.{host}.upd`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,4 +29,9 @@ pub struct UpdateActor {
 
 impl ControlRequest for UpdateActor {
     const WHAT: &'static str = "actor update command";
+
+    fn check_size(&self) -> Result<(), LimitExceeded> {
+        bounds::reference(&self.new_actor_ref)?;
+        bounds::annotations(&self.annotations)
+    }
 }

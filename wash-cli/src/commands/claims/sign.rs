@@ -63,7 +63,9 @@ pub fn run(args: &SignArgs, context: &Context) -> Result<Output> {
     };
     let name = args.name.clone().unwrap_or_else(|| stem.clone());
     if name.trim().is_empty() {
-        return Err(Failure::usage("an actor's name cannot be empty").hint("leave `--name` out to take that of the file"));
+        return Err(
+            Failure::usage("an actor's name cannot be empty").hint("leave `--name` out to take that of the file")
+        );
     }
     let metadata = args.actor.metadata(name.clone(), args.rev, args.ver.clone())?;
     let contracts = metadata.caps.clone().unwrap_or_default();
@@ -98,10 +100,15 @@ pub fn run(args: &SignArgs, context: &Context) -> Result<Output> {
 fn doubts(args: &SignArgs, binary: &[u8], granted: &[String]) -> Vec<String> {
     let mut doubts = Vec::new();
     if semver::Version::parse(&args.ver).is_err() {
-        doubts.push(format!("`{}` is no version such as 1.2.0; tools that compare versions will not understand it", args.ver));
+        doubts.push(format!(
+            "`{}` is no version such as 1.2.0; tools that compare versions will not understand it",
+            args.ver
+        ));
     }
     for (import, contract) in imports::not_granted(binary, granted) {
-        doubts.push(format!("it imports `{import}`, which `{contract}` grants: add `--cap {contract}`, or hosts refuse it"));
+        doubts.push(format!(
+            "it imports `{import}`, which `{contract}` grants: add `--cap {contract}`, or hosts refuse it"
+        ));
     }
     doubts
 }

@@ -67,7 +67,7 @@ pub struct ProviderArgs {
     #[arg(short = 'r', long, alias = "rev", default_value_t = DEFAULT_REVISION)]
     revision: i32,
     /// Version
-    #[arg(long, alias = "ver", default_value = DEFAULT_VERSION)]
+    #[arg(short = 'e', long, alias = "ver", default_value = DEFAULT_VERSION)]
     version: String,
     #[command(flatten)]
     common: CommonArgs,

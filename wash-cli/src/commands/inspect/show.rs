@@ -77,6 +77,7 @@ pub(super) fn provider(inspection: Inspection<ProviderMetadata>, targets: Vec<St
         .with("version", version)
         .with("revision", revision)
         .with("targets", targets)
+        .with("schema", metadata.config_schema.unwrap_or_default())
 }
 
 fn problems<M>(inspection: &Inspection<M>) -> Vec<&'static str> {

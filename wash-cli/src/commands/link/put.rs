@@ -5,8 +5,9 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use claims::HostId;
+use claims::{HostId, ProviderId};
 use clap::Args;
+use contracts::httpserver::{self, HttpServerLink};
 use lattice::{
     ContractId, Link, LinkName,
     client::{ControlError, EventStream},
@@ -24,8 +25,6 @@ use crate::{
 };
 
 const USUAL_PATIENCE: Duration = Duration::from_secs(10);
-/// Hosts need not say again what they have said about the very same link.
-const PATIENCE_FOR_NEWS: Duration = Duration::from_secs(1);
 
 /// Options of `wash link put`.
 #[derive(Debug, Args)]
@@ -42,6 +41,9 @@ pub struct PutArgs {
     /// Link name
     #[arg(short = 'l', long, default_value = "default")]
     link_name: LinkName,
+    /// Store the link although the actor's signed claims do not grant the contract: for its next version
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     connection: ConnectionArgs,
 }
@@ -61,19 +63,34 @@ pub async fn run(args: &PutArgs, context: &Context) -> Result<Output> {
         values,
     };
     let control = &lattice.reached.control;
-    let was_there = control.links().await?.links.contains(&link);
+    let granted = grant(&lattice, &link).await?;
+    if granted == Some(false) && !args.force {
+        return Err(Failure::new(format!(
+            "the signed claims of `{}` do not grant `{}`, so every call over this link would be refused",
+            link.actor_id, link.contract_id
+        ))
+        .hint(format!(
+            "sign it again with `--cap {}`, or store the link for its next version with `--force`",
+            link.contract_id
+        )));
+    }
+    for key in without_effect(&link) {
+        context.printer.note(format!("`{key}` is not a key of `{}` that the HTTP server here knows", link.contract_id));
+    }
     let mut events = control.events().await.while_doing(|| "cannot listen to the events of the lattice".to_owned())?;
     control.put_link(&link).await.map_err(|error| match error {
         kept @ ControlError::KeptHere { .. } => Failure::from(kept),
         error => Failure::from(error).while_doing("the link was not accepted"),
     })?;
 
-    let serving = hosts_serving(&lattice, &link).await?;
-    let mut outcome = Outcome { waiting: serving.reporting.clone(), applied: Vec::new() };
-    let patience = lattice.connection.patience(USUAL_PATIENCE);
-    let deadline = Instant::now() + if was_there { patience.min(PATIENCE_FOR_NEWS) } else { patience };
-    let complete = outcome.collect(&mut events, &link, deadline, was_there).await?;
-    let text = describe(&link, &serving, &outcome, complete);
+    let mut serving = hosts_serving(&lattice, &link).await?;
+    let mut outcome = Outcome::default();
+    if granted != Some(false) {
+        outcome.waiting = std::mem::take(&mut serving.reporting);
+    }
+    let deadline = Instant::now() + lattice.connection.patience(USUAL_PATIENCE);
+    outcome.collect(&mut events, &link, deadline).await?;
+    let text = describe(&link, &serving, &outcome, granted);
     Ok(Output::text(text)
         .with("actor_id", link.actor_id.to_string())
         .with("provider_id", link.provider_id.to_string())
@@ -110,26 +127,42 @@ async fn hosts_serving(lattice: &Lattice<'_>, link: &Link) -> Result<Serving> {
     Ok(serving)
 }
 
-#[derive(Debug)]
+/// Whether the claims of the actor grant the contract; none: nothing is known of the actor.
+async fn grant(lattice: &Lattice<'_>, link: &Link) -> Result<Option<bool>> {
+    let rows = lattice.reached.control.claims().await?;
+    let row =
+        rows.iter().find(|row| row.get("sub").or(row.get("subject")).is_some_and(|sub| *sub == link.actor_id.as_str()));
+    let caps = row.map(|row| row.get("caps").or(row.get("capabilities")).map(String::as_str).unwrap_or_default());
+    Ok(caps.map(|caps| caps.split(',').any(|cap| cap.trim() == link.contract_id.as_str())))
+}
+
+/// Keys that the HTTP server passes over: a word that was mistyped is one too.
+fn without_effect(link: &Link) -> Vec<String> {
+    if link.contract_id.as_str() != httpserver::CONTRACT || link.provider_id != ProviderId::well_known("httpserver") {
+        return Vec::new();
+    }
+    HttpServerLink::parse(&link.values).map(|link| link.ignored).unwrap_or_default()
+}
+
+/// What hosts say about a link.
+#[derive(Debug, Default)]
 struct Outcome {
+    /// Those which have not said anything yet.
     waiting: BTreeSet<HostId>,
+    /// Those whose provider serves it.
     applied: Vec<HostId>,
+    /// Those whose provider was sent it, and does not say.
+    sent: Vec<HostId>,
+    /// Those which give it to their provider when the actor is known.
+    later: Vec<HostId>,
 }
 
 impl Outcome {
-    /// Collects what the hosts say. `false`: the link was there before and they had nothing new to say.
-    async fn collect(
-        &mut self,
-        events: &mut EventStream,
-        link: &Link,
-        deadline: Instant,
-        was_there: bool,
-    ) -> Result<bool> {
+    async fn collect(&mut self, events: &mut EventStream, link: &Link, deadline: Instant) -> Result<()> {
         while !self.waiting.is_empty() {
             let event = match timeout_at(deadline, events.next()).await {
                 Ok(Some(event)) => event,
                 Ok(None) => return Err(stored_but(link, "the connection to the lattice ended".to_owned())),
-                Err(_) if was_there => return Ok(false),
                 Err(_) => {
                     let hosts: Vec<String> = self.waiting.iter().map(|host| format!("`{host}`")).collect();
                     return Err(stored_but(
@@ -139,10 +172,14 @@ impl Outcome {
                 }
             };
             match event.data {
-                EventData::LinkdefApplied(applied)
-                    if is_about(&applied, link) && self.waiting.remove(&applied.host_id) =>
-                {
-                    self.applied.push(applied.host_id);
+                EventData::LinkdefApplied(told) if is_about(&told, link) && self.waiting.remove(&told.host_id) => {
+                    self.applied.push(told.host_id);
+                }
+                EventData::LinkdefSent(told) if is_about(&told, link) && self.waiting.remove(&told.host_id) => {
+                    self.sent.push(told.host_id);
+                }
+                EventData::LinkdefWaiting(told) if is_about(&told, link) && self.waiting.remove(&told.host_id) => {
+                    self.later.push(told.host_id);
                 }
                 EventData::LinkdefFailed(failed) if is_about(&failed.link, link) => {
                     return Err(Failure::new(failed.error)
@@ -156,7 +193,7 @@ impl Outcome {
                 _ => {}
             }
         }
-        Ok(true)
+        Ok(())
     }
 }
 
@@ -179,17 +216,22 @@ fn how_to_go_on(link: &Link) -> String {
     )
 }
 
-fn describe(link: &Link, serving: &Serving, outcome: &Outcome, complete: bool) -> String {
+fn describe(link: &Link, serving: &Serving, outcome: &Outcome, granted: Option<bool>) -> String {
     let linked =
         format!("Linked actor `{}` to provider `{}` for `{}`", link.actor_id, link.provider_id, link.contract_id);
     let hosts = |hosts: &[HostId]| hosts.iter().map(|host| format!("`{host}`")).collect::<Vec<_>>().join(", ");
-    let state = match (outcome.applied.as_slice(), serving.silent) {
-        ([], 0) if !complete => {
-            "the link was there already with these values, and no host had news about it".to_owned()
+    let state = match outcome {
+        _ if granted == Some(false) => {
+            "stored for its next version: the claims it has do not grant the contract, and calls are refused".to_owned()
         }
-        ([], 0) => "no host runs this provider yet; it gets the link when it starts".to_owned(),
-        ([], _) => "the host that runs the provider does not say whether it serves the link".to_owned(),
-        (applied, _) => format!("served on host {}", hosts(applied)),
+        Outcome { applied, .. } if !applied.is_empty() => format!("served on host {}", hosts(applied)),
+        Outcome { later, .. } if !later.is_empty() => {
+            "nothing is known of this actor yet; the provider gets the link when the actor starts".to_owned()
+        }
+        Outcome { sent, .. } if !sent.is_empty() || serving.silent > 0 => {
+            "the host that runs the provider does not say whether it serves the link".to_owned()
+        }
+        _ => "no host runs this provider yet; it gets the link when it starts".to_owned(),
     };
     format!("{linked}\n  {state}")
 }

@@ -1,0 +1,212 @@
+//! Writes from here: what waits is written together, to the disk in one transaction and to the bucket at once.
+//!
+//! The disk comes first, so that what cannot be kept has not happened anywhere; then the bucket, when it is there. Invariant:
+//! every write is answered, in the order in which one key was written.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, future::join_all, stream};
+
+use super::{Command, Owner, StoreError, Write, compare::AT_ONCE, confirmed, now_ms, on_disk};
+use crate::{
+    buckets::{BucketError, Buckets, Stores},
+    state::{
+        merge::Local,
+        replica::{Bucket, Kept},
+    },
+};
+
+/// Longest wait for the broker's word about one write.
+pub(super) const CONFIRM_WITHIN: std::time::Duration = std::time::Duration::from_millis(1500);
+/// Most writes in one transaction.
+const TOGETHER: usize = 64;
+
+/// A write that is within bounds.
+struct Accepted {
+    write: Write,
+    /// What was there before; none: nothing.
+    before: Option<Local>,
+}
+
+impl Owner {
+    /// Does a write, and what waits behind it as far as it can be done together with it.
+    pub(super) async fn write_all(&mut self, first: Write) {
+        let bucket = first.bucket;
+        let writes = self.gather(first);
+        let accepted = self.accept(bucket, writes);
+        let Some(accepted) = self.keep_all(bucket, accepted).await else { return };
+        let sent = self.send_all(bucket, &accepted).await;
+        let confirmed = accepted.iter().zip(sent).filter_map(|(Accepted { write, .. }, revision)| {
+            let entry = match write.value.clone() {
+                Some(value) => Some(confirmed(Some(value), revision?)),
+                None => {
+                    let entry = revision.and(self.known.get(bucket, &write.key))?;
+                    Some(entry.deleted(entry.revision, now_ms()))
+                }
+            };
+            Some((write.key.clone(), entry))
+        });
+        let confirmed = confirmed.collect();
+        self.note(bucket, confirmed).await;
+        for Accepted { write, .. } in accepted {
+            self.apply(bucket, &write.key, write.value.as_ref(), false);
+            write.done.send(Ok(())).ok();
+        }
+        self.tables.counted(&self.known);
+    }
+
+    /// The writes that wait and go with the first: of the same bucket, and of other keys.
+    fn gather(&mut self, first: Write) -> Vec<Write> {
+        let mut keys = BTreeSet::from([first.key.clone()]);
+        let (bucket, mut writes) = (first.bucket, vec![first]);
+        while writes.len() < TOGETHER {
+            match self.queue.more() {
+                Some(Command::Write(write)) if write.bucket == bucket && keys.insert(write.key.clone()) => {
+                    writes.push(write);
+                }
+                Some(other) => {
+                    self.queue.put_back(other);
+                    break;
+                }
+                None => break,
+            }
+        }
+        writes
+    }
+
+    /// Takes the writes into what is known, as pending, and answers those that are beyond a bound.
+    fn accept(&mut self, bucket: Bucket, writes: Vec<Write>) -> Vec<Accepted> {
+        let mut accepted = Vec::with_capacity(writes.len());
+        for write in writes {
+            let within = write.value.as_ref().map_or(Ok(()), |value| self.known.admit(bucket, &write.key, value));
+            if let Err(error) = within {
+                self.tables.refuse(1);
+                write.done.send(Err(error.into())).ok();
+                continue;
+            }
+            let before = self.known.get(bucket, &write.key).cloned();
+            let pending = pending(before.as_ref(), write.value.clone());
+            self.known.set(bucket, &write.key, pending);
+            accepted.push(Accepted { write, before });
+        }
+        accepted
+    }
+
+    /// Puts what was accepted on the disk. None when that fails: then it has not happened, and everybody is told.
+    async fn keep_all(&mut self, bucket: Bucket, accepted: Vec<Accepted>) -> Option<Vec<Accepted>> {
+        let mut records: Vec<(String, Option<Local>)> = Vec::with_capacity(accepted.len());
+        for Accepted { write, before } in &accepted {
+            let now = self.known.get(bucket, &write.key);
+            if now != before.as_ref() || self.left_out.contains(&(bucket, write.key.clone())) {
+                records.push((write.key.clone(), now.cloned()));
+            }
+        }
+        records.extend(self.known.surplus(bucket).into_iter().map(|key| (key, None)));
+        if records.is_empty() {
+            return Some(accepted);
+        }
+        let (replica, written) = (self.replica.clone(), records.clone());
+        match on_disk(move || replica.set(bucket, &written, Kept::Now)).await {
+            Ok(()) => {
+                for (key, entry) in records {
+                    if entry.is_none() {
+                        self.known.set(bucket, &key, None);
+                    }
+                    self.left_out.remove(&(bucket, key));
+                }
+                Some(accepted)
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                for Accepted { write, before } in accepted {
+                    self.known.set(bucket, &write.key, before);
+                    write.done.send(Err(StoreError::Replica(error.clone()))).ok();
+                }
+                None
+            }
+        }
+    }
+
+    /// Sends writes to the bucket at once; none for each that the broker did not confirm. Whoever ordered a write waits,
+    /// and it is kept already, so not for as long as a broker may take otherwise.
+    async fn send_all(&mut self, bucket: Bucket, accepted: &[Accepted]) -> Vec<Option<u64>> {
+        let Some(stores) = self.stores(bucket) else { return vec![None; accepted.len()] };
+        let sending =
+            accepted.iter().map(|Accepted { write, .. }| send(&stores, bucket, &write.key, write.value.clone()));
+        let outcomes = join_all(sending).await;
+        if outcomes.iter().any(Option::is_none) {
+            self.buckets = None;
+        }
+        outcomes
+    }
+
+    /// Where a bucket is written, if it is open.
+    fn stores(&self, bucket: Bucket) -> Option<Stores> {
+        self.buckets.as_ref().filter(|buckets| buckets.has(bucket)).map(Buckets::stores)
+    }
+
+    /// Sends one write to the bucket; none when the broker did not confirm it.
+    pub(super) async fn send(&mut self, bucket: Bucket, key: &str, value: Option<Bytes>) -> Option<u64> {
+        let stores = self.stores(bucket)?;
+        let revision = send(&stores, bucket, key, value).await;
+        if revision.is_none() {
+            self.buckets = None;
+        }
+        revision
+    }
+
+    /// Sends what was written here while the buckets were compared.
+    pub(super) async fn send_pending(&mut self) {
+        for bucket in [Bucket::Lattice, Bucket::Config] {
+            let Some(stores) = self.stores(bucket) else { return };
+            let known = self.known.of(bucket);
+            let waiting: Vec<(String, Local)> = known
+                .iter()
+                .filter(|(_, entry)| entry.pending)
+                .map(|(key, entry)| (key.clone(), entry.clone()))
+                .collect();
+            let sending = waiting.into_iter().map(|(key, entry)| {
+                let stores = stores.clone();
+                async move {
+                    let revision = send(&stores, bucket, &key, entry.value.clone()).await?;
+                    let entry = match entry.value.clone() {
+                        Some(value) => confirmed(Some(value), revision),
+                        None => entry.deleted(entry.revision, now_ms()),
+                    };
+                    Some((key, Some(entry)))
+                }
+            });
+            let sent: Vec<Option<_>> = stream::iter(sending).buffer_unordered(AT_ONCE).collect().await;
+            if sent.iter().any(Option::is_none) {
+                self.buckets = None;
+            }
+            self.note(bucket, sent.into_iter().flatten().collect()).await;
+        }
+    }
+}
+
+async fn send(stores: &Stores, bucket: Bucket, key: &str, value: Option<Bytes>) -> Option<u64> {
+    let writing = async {
+        match value {
+            Some(value) => stores.put(bucket, key, value).await,
+            None => stores.delete(bucket, key).await.map(|()| 0),
+        }
+    };
+    let outcome = tokio::time::timeout(CONFIRM_WITHIN, writing).await;
+    let outcome = outcome.unwrap_or(Err(BucketError::Timeout { step: "writing a key" }));
+    let failed = |error: &BucketError| {
+        let error = error as &dyn std::error::Error;
+        tracing::warn!(error, %key, "broker did not confirm a write; kept here and sent later");
+    };
+    outcome.inspect_err(failed).ok()
+}
+
+fn pending(before: Option<&Local>, value: Option<Bytes>) -> Option<Local> {
+    if value.is_none() && before.is_none() {
+        return None;
+    }
+    let revision = before.map_or(0, |entry| entry.revision);
+    let replaced = before.and_then(Local::origin);
+    Some(Local { value, revision, written_ms: now_ms(), pending: true, replaced })
+}
