@@ -28,7 +28,7 @@ pub async fn clear(core: &Core, entity: &str) -> Ack {
             return Ack::refused(reason(&error));
         }
     }
-    Ack::accepted()
+    core.store.kept()
 }
 
 /// One entry.
@@ -50,7 +50,7 @@ pub fn get_all(core: &Core, entity: &str) -> Vec<u8> {
 async fn write(core: &Core, key: &ConfigKey, value: Option<Bytes>) -> Ack {
     let Some(entity) = config_entity(&key.entity) else { return Ack::refused(INVALID_CONFIG_ENTITY) };
     match core.store.write(Bucket::Config, config_key(&entity, &key.key), value).await {
-        Ok(()) => Ack::accepted(),
+        Ok(()) => core.store.kept(),
         Err(error) => Ack::refused(reason(&error)),
     }
 }
