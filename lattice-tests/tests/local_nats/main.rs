@@ -47,7 +47,8 @@ async fn another_user_of_the_machine_can_neither_start_nor_call_nor_read_nor_sub
     let Some(home) = Home::new() else { return };
     let up = home.up("--label zone=own");
     let (host, port) = (up["host_id"].as_str().expect("an id"), home.port());
-    let echo = Signer::default().actor(Actor::Echo);
+    let signer = Signer::default();
+    let echo = signer.actor(Actor::Echo);
     let file = home.path("echo_s.wasm");
     fs::copy(&echo.path, &file).expect("a copy that others may read");
     home.wash(&format!("start actor {} --host-id {host} -p {port}", file.display()));
@@ -271,7 +272,8 @@ async fn down_waits_for_nothing_whatever_state_the_lattice_is_in() {
         home.up("--label zone=a");
         home.up("--label zone=b");
         if state != "idle" {
-            let echo = Signer::default().actor(Actor::Echo);
+            let signer = Signer::default();
+            let echo = signer.actor(Actor::Echo);
             home.wash(&format!("start provider builtin://httpserver --constraint zone=a -p {port}"));
             home.wash(&format!("start actor {} --constraint zone=b -p {port}", echo.path.display()));
             if state.contains("called") {
