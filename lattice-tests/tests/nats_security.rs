@@ -79,9 +79,15 @@ async fn tls_with_certificates_on_both_sides_carries_hosts_operators_and_provide
     let options = certificates.options(&server);
 
     let stranger = NatsOptions { tls_ca: None, tls_cert: None, tls_key: None, ..options.clone() };
-    connect(&stranger).await.expect_err("an authority that nobody trusts");
+    let error = connect(&stranger).await.expect_err("an authority that nobody trusts");
+    assert_eq!(error.code(), "nats_tls", "{error}");
+    assert!(error.hint().contains("--nats-tls-ca"), "{}", error.hint());
+    let renamed = NatsOptions { urls: vec![server.url().replace("127.0.0.1", "localhost")], ..options.clone() };
+    let error = connect(&renamed).await.expect_err("the certificate is for another name");
+    assert!(error.code() == "nats_tls" && error.to_string().contains("another name"), "{error}");
     let nameless = NatsOptions { tls_cert: None, tls_key: None, ..options.clone() };
-    connect(&nameless).await.expect_err("the server wants to know who calls");
+    let error = connect(&nameless).await.expect_err("the server wants to know who calls");
+    assert!(error.code() == "nats_tls" && error.hint().contains("--nats-tls-cert"), "{error}: {}", error.hint());
     let half = NatsOptions { tls_key: None, ..options.clone() };
     assert_eq!(connect(&half).await.expect_err("half a certificate").code(), "nats_tls_pair");
     let absent = NatsOptions { tls_ca: Some("/nowhere/ca.pem".into()), ..options.clone() };

@@ -8,7 +8,9 @@ use lattice::{
     control::AskWhy,
     subject::ControlRoot,
 };
-use lattice_tests::{Actor, InProcess, NatsServer, Operator, Signer, TestLattice, eventually, http_link};
+use lattice_tests::{
+    Actor, InProcess, NatsServer, Operator, Signer, TestLattice, eventually, free_address, http_link,
+};
 
 /// A server with one account, in which everybody is.
 async fn server(jetstream: &str) -> Option<NatsServer> {
@@ -56,7 +58,7 @@ async fn hosts_know_each_other_and_a_write_that_stays_on_one_host_says_so() {
         let echo = signer.actor(Actor::Echo);
         operator.start_actor(&lattice.id("b"), &echo.reference()).await.expect("actors start");
         let provider = operator.start_provider(&lattice.id("a"), "builtin://httpserver").await.expect("it starts");
-        let link = http_link(&echo.id, &provider, &[("address", "127.0.0.1:0")]);
+        let link = http_link(&echo.id, &provider, &[("address", &free_address().to_string())]);
         let error = operator.control.put_link(&link).await.expect_err("one host alone keeps it");
         assert_eq!(error.code(), "kept_here", "{error}");
         assert!(error.hint().is_some_and(|hint| hint.contains("docs/nats.md")));
@@ -82,7 +84,7 @@ async fn buckets_of_a_size_that_was_set_satisfy_an_account_that_demands_one() {
     let operator = lattice.operator().await;
     let echo = Signer::default().actor(Actor::Echo);
     let provider = operator.start_provider(&lattice.id("a"), "builtin://httpserver").await.expect("it starts");
-    let link = http_link(&echo.id, &provider, &[("address", "127.0.0.1:0")]);
+    let link = http_link(&echo.id, &provider, &[("address", &free_address().to_string())]);
     eventually("a link that the lattice keeps", || async {
         operator.control.put_link(&link).await.map_err(|error| error.to_string())
     })

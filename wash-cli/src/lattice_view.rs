@@ -9,7 +9,7 @@ use claims::{ActorId, HostId, ProviderId};
 use futures_util::future::join_all;
 use lattice::{
     client::{ControlClient, ControlError},
-    control::{HostInventory, HostSummary},
+    control::{AskWhy, HostInventory, HostSummary},
 };
 
 use crate::{
@@ -153,10 +153,27 @@ impl<'a> Lattice<'a> {
                     Err(_) => {
                         // Where hosts cannot share what they know, the one that answered may not have heard of it.
                         self.add_running_actors(&mut candidates).await;
-                        resolve::resolve("actor", term, &candidates)
+                        match resolve::resolve("actor", term, &candidates) {
+                            Ok(id) => Ok(id),
+                            Err(failure) => Err(self.explain_unknown(failure).await),
+                        }
                     }
                 }
             }
+        }
+    }
+
+    /// Who is not known may be known to a host that cannot tell the others.
+    async fn explain_unknown(&self, failure: Failure) -> Failure {
+        let Ok(gathered) = self.reached.control.hosts().await else { return failure };
+        let question = AskWhy::default();
+        let asked = gathered.replies.iter().map(|host| self.reached.control.why(&host.id, &question));
+        let replies = join_all(asked).await;
+        match replies.into_iter().flatten().find_map(|reply| reply.nats.store_refused) {
+            Some(reason) => failure
+                .cause(format!("hosts cannot tell each other what they know: the NATS server refuses the buckets of the lattice: {reason}"))
+                .hint("give the complete id, or let the lattice have its buckets (`docs/nats.md`)"),
+            None => failure,
         }
     }
 

@@ -6,6 +6,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use claims::AccountId;
 use host::LocalNats;
 use lattice::{
     LatticeId,
@@ -24,6 +25,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Asks every server that hears it, which is just this one, for its connections.
 const WHO_IS_CONNECTED: &str = "$SYS.REQ.SERVER.PING.CONNZ";
+/// What the server calls a connection to another server of which it is a leaf.
+const LEAF_NODE: &str = "Leafnode";
 /// Names that are shown of those who are connected.
 const MOST_NAMES: usize = 5;
 
@@ -141,15 +144,28 @@ struct Connections {
 struct Connection {
     #[serde(default)]
     name: String,
+    #[serde(default)]
+    account: String,
+    #[serde(default)]
+    kind: String,
+}
+
+impl Connection {
+    /// Whether it is a client that was let in: whoever has only just connected, with nothing to show, uses nothing, and a
+    /// leaf node connection is the server's own.
+    fn uses_the_server(&self) -> bool {
+        self.account.parse::<AccountId>().is_ok() && self.kind != LEAF_NODE
+    }
 }
 
 /// Names of all who are connected to the server; none when it does not say.
 async fn connections(server: &LocalNats, creds: Creds) -> Option<Vec<String>> {
     let client = connect(&options(server.port(), Some(creds))).await.ok()?;
-    let asked = client.request(WHO_IS_CONNECTED, bytes::Bytes::new());
+    let asked = client.request(WHO_IS_CONNECTED, bytes::Bytes::from_static(br#"{"auth":true}"#));
     let answer = tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()?;
     let answer: Answer = serde_json::from_slice(&answer.payload).ok()?;
-    Some(answer.data.connections.into_iter().map(|connection| connection.name).collect())
+    let known = answer.data.connections.into_iter().filter(Connection::uses_the_server);
+    Some(known.map(|connection| connection.name).collect())
 }
 
 /// A server that lets everybody in does not say who is there; hosts are found by asking the lattice over it.

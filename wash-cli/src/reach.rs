@@ -156,7 +156,7 @@ fn named_is_away(connection: &Connection, absent: &ConnectError) -> Failure {
         connection.server(),
         within(absent)
     ))
-    .hint("nothing was done; name a server that runs, or ask hosts of this machine alone with `--no-nats`")
+    .hint("nothing was done; start a host and NATS with `wash up`, name a server that runs, or ask hosts of this machine with `--no-nats`")
 }
 
 fn nowhere(connection: &Connection, home: &Home, absent: &ConnectError) -> Failure {

@@ -33,8 +33,8 @@ fn start_actor_without_any_lattice_says_what_to_do() {
     insta::assert_snapshot!(text, @r"
     exit: 1
     stderr:
-    error: cannot reach lattice `default`: no NATS server answers at 127.0.0.1:[PORT], and no host of this machine has a control socket under [DIR]/wash/hosts/default
-      hint: start a host with `wash up`, or name a NATS server with `--ctl-host` and `--ctl-port`
+    error: cannot reach lattice `default`: no NATS server answers at nats://127.0.0.1:[PORT]
+      hint: nothing was done; start a host and NATS with `wash up`, name a server that runs, or ask hosts of this machine with `--no-nats`
     ");
 }
 

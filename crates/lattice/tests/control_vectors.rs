@@ -221,3 +221,20 @@ fn an_entity_that_never_had_configuration_may_be_answered_with_nothing() {
     assert_eq!(ConfigValues::from_reply(b"{}").unwrap(), ConfigValues::default());
     assert!(ConfigValues::from_reply(b"{\"a\":[256]}").is_err());
 }
+
+#[test]
+fn an_ack_of_what_one_host_alone_keeps_is_taken_for_done_by_older_clients() {
+    let body = encode(&Ack::kept_here("no bucket"));
+    assert_eq!(
+        serde_json::from_slice::<Value>(&body).unwrap(),
+        json!({"accepted": true, "error": "", "kept_here": "no bucket"})
+    );
+    assert_eq!(
+        (Ack::refusal_in(&body), Ack::from_reply(&body).unwrap().kept_here.as_deref()),
+        (None, Some("no bucket"))
+    );
+    assert_eq!(
+        serde_json::from_slice::<Value>(&encode(&Ack::accepted())).unwrap(),
+        json!({"accepted": true, "error": ""})
+    );
+}

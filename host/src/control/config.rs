@@ -29,7 +29,7 @@ pub async fn clear(core: &Core, entity: &str) -> Ack {
             return Ack::refused(reason(&error));
         }
     }
-    Ack::accepted()
+    core.store.kept()
 }
 
 /// One entry.
@@ -52,7 +52,7 @@ async fn write(core: &Core, key: &ConfigKey, value: Option<Bytes>) -> Ack {
     let Some(entity) = config_entity(&key.entity) else { return Ack::refused(INVALID_CONFIG_ENTITY) };
     let standing = core.standing(&entity);
     match core.store.write(standing, Bucket::Config, config_key(&entity, &key.key), value).await {
-        Ok(()) => Ack::accepted(),
+        Ok(()) => core.store.kept(),
         Err(error) => Ack::refused(reason(&error)),
     }
 }

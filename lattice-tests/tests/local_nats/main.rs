@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lattice_tests::{Actor, Guarded, NatsServer, Signer, TestLattice, binary, eventually, free_address};
+use lattice_tests::{Actor, Guarded, NatsServer, Signer, TestLattice, binary, eventually, free_address, get};
 use up::Home;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -47,7 +47,8 @@ async fn another_user_of_the_machine_can_neither_start_nor_call_nor_read_nor_sub
     let Some(home) = Home::new() else { return };
     let up = home.up("--label zone=own");
     let (host, port) = (up["host_id"].as_str().expect("an id"), home.port());
-    let echo = Signer::default().actor(Actor::Echo);
+    let signer = Signer::default();
+    let echo = signer.actor(Actor::Echo);
     let file = home.path("echo_s.wasm");
     fs::copy(&echo.path, &file).expect("a copy that others may read");
     home.wash(&format!("start actor {} --host-id {host} -p {port}", file.display()));
@@ -183,7 +184,7 @@ async fn a_server_that_was_named_and_is_away_is_an_error_and_nothing_else_is_tou
     let Some(home) = Home::new() else { return };
     let up = home.wash("up -d --no-nats");
     let name = up["friendly_name"].as_str().expect("a name");
-    let actor = Signer::default().actor(Actor::Echo).id;
+    let actor = claims::KeyPair::generate(claims::KeyKind::Module).public();
     let dead = free_address().port();
     fs::create_dir_all(home.path("wash/contexts")).expect("a directory");
     let context = format!("{{\"name\":\"dead\",\"ctl_host\":\"localhost\",\"ctl_port\":{dead}}}");
@@ -260,4 +261,71 @@ async fn a_server_stays_for_others_and_that_is_said() {
         std::future::ready(if down["nats_stopped"] == true { Ok(()) } else { Err(down.to_string()) })
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn down_waits_for_nothing_whatever_state_the_lattice_is_in() {
+    for state in ["idle", "actor", "called from another host", "NATS away", "called, NATS away"] {
+        let Some(home) = Home::new() else { return };
+        let nothing_runs = timed_down(&home, "").1;
+        let port = home.port();
+        home.up("--label zone=a");
+        home.up("--label zone=b");
+        if state != "idle" {
+            let signer = Signer::default();
+            let echo = signer.actor(Actor::Echo);
+            home.wash(&format!("start provider builtin://httpserver --constraint zone=a -p {port}"));
+            home.wash(&format!("start actor {} --constraint zone=b -p {port}", echo.path.display()));
+            if state.contains("called") {
+                let address = free_address();
+                let link = format!("link put {} httpserver wasmcloud:httpserver address={address} -p {port}", echo.id);
+                home.wash(&link);
+                assert!(get(address, "/x").await.contains("/x"));
+            }
+        }
+        if state.contains("away") {
+            let pid = fs::read_to_string(home.path(&format!("wash/nats-{port}/nats.pid"))).expect("a file");
+            let pid = pid.trim().parse().ok().and_then(rustix::process::Pid::from_raw).expect("a pid");
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it runs");
+        }
+        let (down, took) = timed_down(&home, "");
+        assert_eq!(down["hosts_stopped"].as_array().map(Vec::len), Some(2), "{down}");
+        println!("FIGURE wash down, {state}: {took:?}; with nothing running {nothing_runs:?}");
+        // On a busy machine all that is to be done takes longer, as does a `wash` that has nothing to do.
+        let allowed = Duration::from_millis(300) + 8 * nothing_runs;
+        assert!(took < allowed, "{state}: {took:?}, while nothing to do takes {nothing_runs:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn up_starts_no_host_where_the_server_refuses_it_and_says_in_which_way() {
+    let Some(home) = Home::new() else { return };
+    let usage = home.output("up -d --nats-port 0");
+    assert_eq!(usage.status.code(), Some(2), "{usage:?}");
+    let Some(mut guarded) = NatsServer::prepare() else { return };
+    guarded.configure("authorization { user: ada, password: right }");
+    guarded.start_again().await;
+    let Some(plain) = NatsServer::start().await else { return };
+    for (flags, says) in [
+        (format!("--nats-port {}", guarded.address().port()), "refused the credentials"),
+        (format!("--nats-host nats://ada:wr0ng@{}", guarded.address()), "refused the credentials"),
+        (format!("--nats-host tls://{}", plain.address()), "it speaks no TLS"),
+    ] {
+        let failure = home.failure(&format!("up -d {flags}")).to_string();
+        assert!(failure.contains(says) && !failure.contains("wr0ng"), "{flags}: {failure}");
+    }
+    assert!(home.failure("get hosts --no-nats")["error"].as_str().is_some_and(|text| text.contains("no host")));
+    let up = home.wash(&format!("up -d --nats-host nats://ada:right@{}", guarded.address()));
+    assert_eq!(up["nats_url"], format!("nats://{}", guarded.address()));
+    let listing = fs::read_to_string("/proc/self/stat").is_ok().then(|| command_lines("--plan")).unwrap_or_default();
+    assert!(listing.iter().all(|line| line.matches("ada:right").count() <= 1), "as the user gave it: {listing:?}");
+    assert_eq!(home.wash("down --all")["nats_stopped"], false, "the server is not ours");
+}
+
+/// Command lines of processes that have a word among their arguments.
+fn command_lines(word: &str) -> Vec<String> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let lines = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());
+    let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
+    lines.filter(|line| line.contains(word)).collect()
 }

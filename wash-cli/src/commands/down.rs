@@ -79,10 +79,8 @@ pub async fn run(args: &DownArgs, context: &Context) -> Result<Output> {
     }
     lines.extend(nats.stays.iter().cloned());
     let ids: Vec<String> = stopped.iter().map(|(id, _)| id.to_string()).collect();
-    Ok(Output::text(lines.join("\n"))
-        .with("hosts_stopped", ids)
-        .with("nats_stopped", nats.stopped)
-        .with("nats_stays", nats.stays))
+    let output = Output::text(lines.join("\n")).with("hosts_stopped", ids).with("nats_stopped", nats.stopped);
+    Ok(if nats.stays.is_empty() { output } else { output.with("nats_stays", nats.stays) })
 }
 
 /// Where a server was named, only hosts that use it are meant; where a socket was, only its host.

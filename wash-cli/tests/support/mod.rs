@@ -50,7 +50,8 @@ impl Wash {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut wash = Command::new(env!("CARGO_BIN_EXE_wash"));
         wash.env_clear();
-        if !args.contains(&"up") {
+        let named = ["up", "-p", "--ctl-port"].iter().any(|word| args.contains(word));
+        if !named {
             // The default address may have a server that is none of our business.
             wash.env("WASH_NO_NATS", "1");
         }

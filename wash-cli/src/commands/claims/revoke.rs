@@ -12,6 +12,7 @@ use claims::{
     wasm,
 };
 use clap::{Args, ValueEnum};
+use lattice::client::ControlError;
 
 use crate::{
     connection::ConnectionArgs,
@@ -171,13 +172,11 @@ impl<'a> Change<'a> {
     async fn publish(&self, list: &RevocationList) -> Result<()> {
         let token = list.sign(&self.key, now()).while_doing(|| "cannot sign the revocation list".to_owned())?;
         let lattice = &self.lattice.connection.lattice;
-        self.lattice
-            .reached
-            .control
-            .put_revocations(&token)
-            .await
-            .map_err(explain)
-            .while_doing(|| format!("lattice `{lattice}` does not take the revocation list"))
+        self.lattice.reached.control.put_revocations(&token).await.map_err(|error| match error {
+            kept @ ControlError::KeptHere { .. } => Failure::from(kept)
+                .while_doing("the list is in force on one host, and the others go on running what it names"),
+            error => explain(error).while_doing(format!("lattice `{lattice}` does not take the revocation list")),
+        })
     }
 
     fn done(&self, sentence: &str, number: Option<u64>) -> Output {

@@ -25,7 +25,10 @@ pub(super) fn nats_restarts(world: &mut World) -> Result<()> {
     ensure!(response.status >= 500, "host B is out of reach, but the status is {}", response.status);
     println!("{}\n", response.body.trim());
     println!("and says at once that the actor on host B is out of reach (status {})", response.status);
-    world.wash(["ctl", "get", "hosts", "--ctl-port", &world.nats_port.to_string()])?;
+    let port = world.nats_port.to_string();
+    let outcome = world.try_wash(["ctl", "get", "hosts", "--ctl-port", &port])?;
+    ensure!(!outcome.success, "a server that was named is away, and something else was asked");
+    world.wash(["ctl", "get", "hosts", "--no-nats"])?;
 
     start_nats_again(world, &server)?;
     until("both hosts in the lattice again", SOON, || match seen::hosts(world) {
