@@ -116,7 +116,8 @@ impl Host {
                 "no issuer is allowed, so every artifact will be refused; name issuers with `--allowed-issuer`"
             );
         }
-        private::directory(&config.artifacts.cache_dir)?;
+        let not_private = |source| HostError::NotPrivate { flag: "--cache-dir", source };
+        private::directory(&config.artifacts.cache_dir).map_err(not_private)?;
         let artifacts = Artifacts::open(&config.artifacts, config.allow_file_load)?;
         let broker = Broker::connect(&config, &identity.friendly_name, identity.host_id).await?;
         let go_on_at = Instant::now() + SYNC_WITHIN;

@@ -124,7 +124,16 @@ impl Signer {
     /// When it cannot be signed or written.
     #[must_use]
     pub fn provider(&self, program: &[u8], contract: &str) -> Signed<ProviderId> {
-        let subject = KeyPair::generate(KeyKind::Service).public();
+        let subject = KeyPair::generate(KeyKind::Service).public().try_into().expect("a service key");
+        self.provider_as(subject, program, contract)
+    }
+
+    /// The same under an id that may be another's.
+    ///
+    /// # Panics
+    /// When it cannot be signed or written.
+    #[must_use]
+    pub fn provider_as(&self, subject: ProviderId, program: &[u8], contract: &str) -> Signed<ProviderId> {
         let metadata = ProviderMetadata {
             name: Some("a provider process".to_owned()),
             capid: contract.to_owned(),

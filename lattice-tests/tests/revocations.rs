@@ -272,10 +272,10 @@ async fn a_lower_number_is_refused_and_a_higher_one_without_the_entry_trusts_aga
     assert_eq!(world.operator.start_actor(&a, &world.echo.reference()).await, Ok(world.echo.id));
     let jetstream = async_nats::jetstream::new(world.lattice.nats.client().await);
     let name = format!("KV_{}", revocation_bucket(&LatticeId::default()));
-    eventually("a bucket with the last list alone, and no markers", || async {
+    eventually("a bucket with the last list and the owner of the actor alone, and no markers", || async {
         let stream = jetstream.get_stream(&name).await.map_err(|error| error.to_string())?;
         let messages = stream.cached_info().state.messages;
-        if messages == 1 { Ok(()) } else { Err(format!("{messages} messages")) }
+        if messages == 2 { Ok(()) } else { Err(format!("{messages} messages")) }
     })
     .await;
 }
@@ -311,6 +311,82 @@ async fn a_digest_revokes_one_build_and_leaves_the_others() {
     world.revoke(1, &[Revoked::Digest(digest)]).await;
     stopped_within_bound(&world.operator, &a, &world.echo.id).await;
     assert!(runs(&world.operator, &a, &other.id).await);
+}
+
+/// The same module, with every section length written in five bytes.
+fn padded(wasm: &[u8]) -> Vec<u8> {
+    let (mut padded, mut at) = (wasm[..8].to_vec(), 8);
+    while at < wasm.len() {
+        let (mut length, mut shift, mut body) = (0usize, 0, at + 1);
+        loop {
+            let byte = wasm[body];
+            (length, shift, body) = (length | usize::from(byte & 0x7f) << shift, shift + 7, body + 1);
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+        padded.push(wasm[at]);
+        padded.extend((0..5).map(|n| ((length >> (7 * n)) & 0x7f) as u8 | if n < 4 { 0x80 } else { 0 }));
+        padded.extend_from_slice(&wasm[body..body + length]);
+        at = body + length;
+    }
+    padded
+}
+
+/// A component that holds nothing but a binary.
+fn around(wasm: &[u8]) -> Vec<u8> {
+    let mut component = claims::wasm::Layer::Component.header().to_vec();
+    component.push(if claims::wasm::layer(wasm) == Ok(claims::wasm::Layer::Module) { 1 } else { 4 });
+    component.extend((0..5).map(|n| ((wasm.len() >> (7 * n)) & 0x7f) as u8 | if n < 4 { 0x80 } else { 0 }));
+    component.extend_from_slice(wasm);
+    component
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_is_revoked_however_it_is_wrapped_and_whoever_signed_it() {
+    let Some(world) = running().await else { return };
+    let (a, stranger) = (world.lattice.id("a"), Signer::default());
+    let signed = std::fs::read(&world.echo.path).expect("the signed file");
+    let program = claims::wasm::programs(&signed).expect("it can be walked").whole;
+    world.revoke(1, &[Revoked::Digest(program)]).await;
+    for host in ["a", "b"] {
+        stopped_within_bound(&world.operator, &world.lattice.id(host), &world.echo.id).await;
+    }
+    let bare = Actor::Echo.wasm();
+    let others = [
+        ("lengths in five bytes", format!("file://{}", world.signer.write("padded.wasm", &padded(&signed)).display())),
+        ("another account and id", stranger.wasm("echo", &bare).reference()),
+        ("in a component", stranger.wasm("around", &around(&bare)).reference()),
+        ("in a component in a component", stranger.wasm("twice", &around(&around(&padded(&bare)))).reference()),
+    ];
+    for (what, reference) in others {
+        let reason = world.operator.start_actor(&a, &reference).await.expect_err("it is the same program");
+        assert!(reason.contains("revoked") && reason.contains(&program.to_string()), "{what}: {reason}");
+    }
+    world.operator.start_actor(&a, &stranger.actor(Actor::Hello).reference()).await.expect("another program");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_of_a_provider_is_revoked_in_every_archive() {
+    let Some(world) = running().await else { return };
+    let a = world.lattice.id("a");
+    let program = std::fs::read(lattice_tests::binary("wash-keyvalue-redb")).expect("the program");
+    let provider = world.signer.provider(&program, lattice_tests::KEYVALUE);
+    world.operator.start_provider(&a, &provider.reference()).await.expect("it starts");
+    world.revoke(1, &[Revoked::Digest(Sha256::of(&program))]).await;
+    eventually_within(BOUND, "the end of a revoked program", || async {
+        let running = world.operator.inventory(&a).await.providers;
+        if running.is_empty() { Ok(()) } else { Err(format!("{running:?}")) }
+    })
+    .await;
+    let archive = claims::archive::read(&std::fs::read(&provider.path).expect("the archive")).expect("an archive");
+    let plain = claims::archive::write(&archive, false).expect("it can be packed");
+    let repacked = format!("file://{}", world.signer.write("plain.par", &plain).display());
+    let re_signed = Signer::default().provider(&program, lattice_tests::KEYVALUE).reference();
+    for reference in [provider.reference(), repacked, re_signed] {
+        let reason = world.operator.start_provider(&a, &reference).await.expect_err("it is the same program");
+        assert!(reason.contains("revoked"), "{reason}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -54,6 +54,7 @@ pub fn control(data: &[u8]) {
     check::<control::DeleteLabel>(data);
     check::<control::DeleteLink>(data);
     check::<control::PutRevocations>(data);
+    check::<control::PutOwner>(data);
     check::<control::RegistryCredentials>(data);
     check::<ConfigQuestion>(data);
     check::<ConfigAnswer>(data);

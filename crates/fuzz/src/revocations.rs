@@ -1,5 +1,6 @@
-//! Revocation lists, as tokens and as JSON that is signed here.
+//! Revocation lists and statements of ownership, as tokens and as JSON that is signed here.
 
+use claims::ownership::{Record, Transfer};
 use claims::revocation::{Facts, MAX_ENTRIES, Revoked, Signer, verify};
 use claims::{AccountId, KeyKind, PublicKey};
 
@@ -16,6 +17,8 @@ pub fn revocations(data: &[u8]) {
     }
 
     let signer = forge::signer_named_in(text);
+    ownership(text);
+    ownership(&forge::token(data, &signer));
     let Ok(signed) = verify(&forge::token(data, &signer)) else { return };
     assert_eq!(signed.signer.public_key(), signer.public());
     assert!(signed.list.entries.len() <= MAX_ENTRIES);
@@ -38,5 +41,21 @@ pub fn revocations(data: &[u8]) {
             Signer::Account(account) => account == issuer,
         };
         assert_eq!(signed.names(&facts).is_some(), entitled, "{}", entry.revoked);
+    }
+}
+
+/// Neither is taken for the other, and what was read can be signed and read again.
+fn ownership(token: &str) {
+    let (transfer, record) = (Transfer::verify(token), Record::verify(token));
+    assert!(transfer.is_err() || record.is_err(), "one token, two meanings");
+    if let Ok(record) = record {
+        let cluster = forge::signer(KeyKind::Cluster);
+        let again = record.content.sign(&cluster).expect("a record that verified can be signed again");
+        assert_eq!(Record::verify(&again).expect("what we sign verifies").content, record.content);
+        assert!(!record.content.replaces(&record.content));
+    }
+    if let Ok(transfer) = transfer {
+        let again = transfer.content.sign(&forge::signer(KeyKind::Account)).expect("it can be signed again");
+        assert_eq!(Transfer::verify(&again).expect("what we sign verifies").content, transfer.content);
     }
 }

@@ -35,6 +35,8 @@ fn check(binary: &[u8]) -> bool {
     assert_eq!(wasm::layer(&canonical), wasm::layer(binary));
     let hash = HEXUPPER.encode(&Sha256::digest(&canonical));
     assert_eq!(wasm::canonical_hash(binary).as_ref(), Ok(&hash));
+    // One program, whatever its form.
+    assert_eq!(wasm::programs(binary).map(|found| found.whole), wasm::programs(&canonical).map(|found| found.whole));
 
     let signed = wasm::embed(binary, "a.b.c").expect("what can be walked can carry a token");
     assert_eq!(wasm::extract(&signed).expect("ours can be walked").as_deref(), Some("a.b.c"));

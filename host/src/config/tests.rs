@@ -27,6 +27,16 @@ fn without_issuers_any_may_run_and_strict_means_none() {
 }
 
 #[test]
+fn any_is_said_in_so_many_words_and_stands_alone() {
+    let account = KeyPair::from_raw_seed(KeyKind::Account, &[1; 32]).public().to_string();
+    let open = config(&["--allowed-issuer", "any"]).expect("usable");
+    assert!(open.allowed_issuers.is_none() && matches!(open.native_issuers, NativeIssuers::Any));
+    assert!(matches!(config(&[]).expect("usable").native_issuers, NativeIssuers::Named));
+    config(&["--allowed-issuer", "any", "--strict"]).expect_err("everything and nothing");
+    config(&["--allowed-issuer", "any", "--allowed-issuer", &account]).expect_err("everything and one");
+}
+
+#[test]
 fn registries_are_set_by_flags() {
     let args = [
         "--allow-latest",

@@ -21,8 +21,15 @@ pub enum HostError {
         source: io::Error,
     },
     /// What it keeps or runs from is not this user's alone.
-    #[error("a host must be the only one who can change what it keeps and runs")]
-    NotPrivate(#[from] NotPrivate),
+    #[error(
+        "a host must be the only one who can change what it keeps and runs; choose another directory with `{flag}`"
+    )]
+    NotPrivate {
+        /// What chooses another.
+        flag: &'static str,
+        /// What is wrong.
+        source: NotPrivate,
+    },
     /// Another host uses it.
     #[error("the state directory `{path}` is used by another host; choose another one with `--state-dir`")]
     StateDirInUse {

@@ -14,8 +14,9 @@ use tokio::time::{Instant, sleep};
 use super::HostError;
 use crate::trust::private;
 
-/// What every state directory has.
 const LOCK: &str = "lock";
+/// A directory that holds one of these is a state directory, also when it was copied in part.
+const MARKS: [&str; 4] = [LOCK, "state.redb", "host.nk", "cluster.nk"];
 
 /// How long a start waits for the lock. Others may have it for a moment: whoever asks [`is_in_use`], and a process that
 /// a host was just starting when it crashed.
@@ -33,7 +34,8 @@ impl StateLock {
     /// [`HostError::StateDir`] when it cannot be used at all.
     pub(super) async fn take(directory: &Path) -> Result<Self, HostError> {
         let unusable = |source| HostError::StateDir { path: directory.to_owned(), source };
-        private::state_directory(directory, LOCK)?;
+        let not_private = |source| HostError::NotPrivate { flag: "--state-dir", source };
+        private::state_directory(directory, &MARKS).map_err(not_private)?;
         let file = open(directory).map_err(unusable)?;
         let until = Instant::now() + PATIENCE;
         loop {
@@ -87,6 +89,16 @@ mod tests {
         assert!(matches!(StateLock::take(&state).await, Err(HostError::StateDirInUse { path }) if path == state));
         drop(lock);
         assert!(!is_in_use(&state));
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_is_not_this_users_alone_is_not_taken() {
+        let dir = tempfile::tempdir().expect("a directory");
+        std::fs::write(dir.path().join("passwd"), "").expect("written");
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(dir.path(), open).expect("ours");
+        assert!(matches!(StateLock::take(dir.path()).await, Err(HostError::NotPrivate { .. })));
+        assert!(!dir.path().join("lock").exists());
     }
 
     #[tokio::test]

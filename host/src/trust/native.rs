@@ -53,7 +53,11 @@ pub struct UntrustedNative {
 /// [`UntrustedNative`] with the command that trusts it.
 pub async fn check(core: &Core, provider: ProviderId, issuer: AccountId) -> Result<(), UntrustedNative> {
     let refuse = |next_step| Err(UntrustedNative { provider, issuer, next_step });
-    let start_with = || format!("start the host with `--allowed-issuer {issuer}`, or with `--allowed-issuer any`");
+    let start_with = || {
+        format!(
+            "start the host with `--allowed-issuer {issuer}`, which makes a list of whose actors and providers run, or with `--allowed-issuer any`"
+        )
+    };
     if let Some(allowed) = &core.config.allowed_issuers {
         return if allowed.contains(&issuer) { Ok(()) } else { refuse(start_with()) };
     }

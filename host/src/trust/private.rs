@@ -10,6 +10,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// What a fresh file system has.
+const OF_A_FILE_SYSTEM: &str = "lost+found";
 /// The bit of directories in which everybody may make things.
 const STICKY: u32 = 0o1000;
 
@@ -100,17 +102,19 @@ fn own_directory(path: &Path) -> Result<fs::Metadata, NotPrivate> {
     Ok(metadata)
 }
 
-/// Takes a directory as the state directory of a host: closes it to others, and every file in it. `mark` is a file that
-/// every state directory has; one that is open to others, holds things and has no mark is none.
+/// Takes a directory as the state directory of a host: closes it to others, and every file in it. `marks` are files of
+/// state directories; one that is open to others, holds things and none of these is another's.
 ///
 /// # Errors
 /// [`NotPrivate`].
-pub fn state_directory(path: &Path, mark: &str) -> Result<(), NotPrivate> {
+pub fn state_directory(path: &Path, marks: &[&str]) -> Result<(), NotPrivate> {
     let metadata = own_directory(path)?;
     let io = |source| NotPrivate::Io { path: path.to_owned(), source };
     let mode = metadata.mode() & 0o7777;
     let mut entries = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(io)?;
-    let is_a_hosts = entries.is_empty() || entries.iter().any(|entry| entry.file_name() == mark);
+    entries.retain(|entry| entry.file_name() != OF_A_FILE_SYSTEM);
+    let is_mark = |entry: &fs::DirEntry| marks.iter().any(|mark| entry.file_name() == *mark);
+    let is_a_hosts = entries.is_empty() || entries.iter().any(is_mark);
     if mode & 0o077 != 0 {
         if !is_a_hosts || mode & STICKY != 0 {
             return Err(NotPrivate::InUse { path: path.to_owned(), mode });
@@ -201,7 +205,7 @@ mod tests {
     }
 
     fn refused(path: &Path) -> Option<&'static str> {
-        state_directory(path, "lock").err().map(|error| error.code())
+        state_directory(path, &["lock"]).err().map(|error| error.code())
     }
 
     #[test]

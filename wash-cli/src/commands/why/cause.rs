@@ -120,7 +120,7 @@ impl Code {
             Self::ActorFull => "give it more instances with `wash scale actor`, or start it on another host",
             Self::Revoked => "use a version that is not revoked; `wash claims revocations` shows the lists",
             Self::UntrustedIssuer => {
-                "allow the issuer on the host with `--allowed-issuer`, or have somebody else sign it"
+                "trust the account: a provider's with `wash keys trust`, any other with `--allowed-issuer` of the host"
             }
             Self::NoHostMatches => "set the label with `wash label HOST key=value`, or change `--constraint`",
             Self::NoHostOffers => "start it with `--host-id` to hear the reason of one host",
