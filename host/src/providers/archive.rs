@@ -12,6 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use claims::archive::{self, Archive, Limits};
+use lattice::invocation::OWN_KEY_MARK;
 
 /// Why an archive cannot be run here.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +36,8 @@ pub struct Unpacked {
     pub archive: Archive,
     /// The executable.
     pub executable: PathBuf,
+    /// Whether it signs with a key of its own.
+    pub own_key: bool,
 }
 
 /// Verifies an archive and stores its executable. Blocks for hashing and disk writes.
@@ -49,7 +52,7 @@ pub fn unpack(bytes: &Bytes, directory: &Path, now: u64) -> Result<Unpacked, Arc
     let hash = archive.claims.metadata.as_ref().and_then(|metadata| metadata.target_hashes.get(&target)).cloned();
     let path = directory.join(hash.unwrap_or_default().to_lowercase());
     store(&path, &binary).map_err(|source| ArchiveError::Store { path: path.clone(), source })?;
-    Ok(Unpacked { archive, executable: path })
+    Ok(Unpacked { archive, executable: path, own_key: OWN_KEY_MARK.is_in(&binary) })
 }
 
 fn store(path: &Path, binary: &[u8]) -> io::Result<()> {

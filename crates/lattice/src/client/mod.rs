@@ -28,7 +28,7 @@ pub use self::{
     events::EventStream,
     replay::{Memory, MemoryBounds, Noted, ReplayGuard, Replayed, Seen},
     responder::{Incoming, Rejected, ReplyTo, RpcResponder},
-    rpc::RpcClient,
+    rpc::{Delegated, RpcClient},
     socket::{
         ERROR_HEADER as SOCKET_ERROR_HEADER, EVENTS_PATH, MAX_BODY as MAX_SOCKET_BODY, SocketClient, SocketError,
         SocketReply,
