@@ -37,7 +37,7 @@ use crate::{
     open_files,
     peers::Peers,
     policy::{self, Policy},
-    providers::Providers,
+    providers::{Providers, relay},
     revocations,
     rpc::Inbound,
     sequencer::Sequencer,
@@ -342,6 +342,7 @@ async fn serve_lattice(core: &Arc<Core>) {
     if let Some(sessions) = &core.sessions {
         sessions.open(core).await;
     }
+    core.tasks.spawn(relay::serve(core.clone()));
     let shared = core.clone();
     core.tasks.spawn(async move {
         if let Some(broker) = &shared.broker {

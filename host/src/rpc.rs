@@ -50,6 +50,7 @@ impl Inbound {
         let responder = broker.map(|broker| {
             RpcResponder::new(broker.calls.client.clone(), &config.lattice, config.js_domain.as_deref())
                 .with_max_body(u64::from(config.limits.payload_bytes))
+                .with_delegations()
         });
         let replays = ReplayGuard::kept_in(&config.state_dir.join("seen"), unix_now());
         Self { responder, replays, strangers: Semaphore::new(origin::MOST_WAITING) }

@@ -12,12 +12,13 @@ use std::{
     time::Duration,
 };
 
-use claims::{HostId, KeyKind, KeyPair};
+use claims::{ActorId, HostId, KeyKind, KeyPair};
 use host::{HostConfig, NativeIssuers};
 use lattice::{
     LatticeId,
     client::{ControlClient, NatsOptions},
-    subject::ControlRoot,
+    stored_claims::{StoredActor, StoredClaims},
+    subject::{self, ControlRoot, LatticeKey},
 };
 use tempfile::TempDir;
 
@@ -208,6 +209,27 @@ impl TestLattice {
     #[must_use]
     pub fn cluster(&self) -> &KeyPair {
         &self.cluster
+    }
+
+    /// Lets the lattice know claims of an actor that runs nowhere, which grant it HTTP requests and key-value stores.
+    ///
+    /// # Panics
+    /// When the hosts of the lattice have not made its bucket yet, or do not hear of it.
+    pub async fn introduce(&self, actor: &ActorId) {
+        let store = async_nats::jetstream::new(self.nats.client().await);
+        let bucket = store.get_key_value(subject::lattice_bucket(&self.id)).await.expect("the bucket of the lattice");
+        let claims = StoredClaims::Actor(StoredActor {
+            id: *actor,
+            issuer: KeyPair::generate(KeyKind::Account).public().try_into().expect("an account key"),
+            name: "runs nowhere".to_owned(),
+            capabilities: [crate::HTTPSERVER, crate::KEYVALUE].map(str::to_owned).into(),
+            tags: Vec::new(),
+            revision: 1,
+            version: String::new(),
+            call_alias: None,
+        });
+        let key = LatticeKey::Claims(claims.subject()).render();
+        bucket.put(key, claims.to_json().into()).await.expect("claims are kept");
     }
 
     /// An operator who reaches NATS directly.

@@ -35,7 +35,7 @@ struct Behind {
     values: Vec<(String, String)>,
     namespaces: bool,
     actors: AtomicU32,
-    _lattice: TestLattice,
+    lattice: TestLattice,
 }
 
 impl Behind {
@@ -55,12 +55,13 @@ impl Behind {
             values,
             namespaces,
             actors: AtomicU32::new(0),
-            _lattice: lattice,
+            lattice,
         })
     }
 
     async fn linked(&self, namespace: Option<&str>) -> ActorId {
         let actor = KeyPair::generate(KeyKind::Module).public().try_into().expect("a module key");
+        self.lattice.introduce(&actor).await;
         let mut values: Vec<(&str, &str)> =
             self.values.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         values.extend(namespace.map(|namespace| ("NAMESPACE", namespace)));

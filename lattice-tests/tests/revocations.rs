@@ -416,6 +416,7 @@ async fn a_revoked_provider_stops_and_does_not_start_again() {
 async fn a_call_from_a_revoked_actor_is_refused_wherever_it_runs() {
     let Some(world) = running().await else { return };
     let caller: ActorId = KeyPair::generate(KeyKind::Module).public().try_into().expect("a module key");
+    world.lattice.introduce(&caller).await;
     let rpc = RpcClient::nats(world.lattice.nats.client().await, LatticeId::default(), None);
     let call = async || {
         let (origin, target) = (Entity::actor(&caller), Entity::actor(&world.echo.id));

@@ -13,8 +13,8 @@ use lattice::{
     LatticeId,
     invocation::Entity,
     session::{
-        Answer, BatchKind, CallParts, Draft, FromCallee, Granted, Hello, MAX_APART, MacKey, Opened, Parties, Refusal,
-        SessionId, Unknown,
+        Acquaintances, Answer, BatchKind, CallParts, Draft, FromCallee, Granted, Hello, MAX_APART, MacKey, Opened, PROOF_HEADER,
+        Parties, Refusal, SessionId, Unknown,
     },
     subject::RpcSubject,
 };
@@ -49,7 +49,12 @@ impl Peer {
     /// Sends a question as it is; the answer.
     async fn ask(&self, to: HostId, question: Vec<u8>) -> Bytes {
         let subject = RpcSubject::Session(to).render(&self.lattice);
-        self.client.request(subject, question.into()).await.expect("a host answers any question").payload
+        let mut headers = async_nats::HeaderMap::new();
+        let own = self.parties(to).cluster;
+        let proof = Acquaintances::new(&self.cluster, own, &[own].into()).prove(&question).expect("one key");
+        headers.insert(PROOF_HEADER, proof);
+        let answer = self.client.request_with_headers(subject, headers, question.into()).await;
+        answer.expect("a host answers what its members ask").payload
     }
 
     async fn refusal(&self, to: HostId, question: Vec<u8>) -> String {
@@ -270,6 +275,7 @@ async fn a_session_allows_no_more_than_a_signed_invocation() {
     let absent = ActorId::try_from(KeyPair::generate(KeyKind::Module).public()).expect("an actor key");
     let nobody = Entity { public_key: "nobody".to_owned(), ..Entity::default() };
     let cases = [
+        (Entity::actor(&absent), world.echo, "unauthorized"),
         (provider("wasmcloud:httpserver"), world.echo, "not_linked"),
         (provider("wasmcloud:keyvalue"), world.echo, "not_granted"),
         (nobody, world.echo, "unauthorized"),

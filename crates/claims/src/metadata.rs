@@ -39,6 +39,7 @@ metadata! {
     OperatorMetadata: Operator signs Some(KeyKind::Operator);
     ClusterMetadata: Operator signs Some(KeyKind::Cluster);
     InvocationMetadata: Cluster signs None;
+    DelegationMetadata: Cluster signs Some(KeyKind::Cluster);
 }
 
 /// What an account says about an actor.
@@ -134,4 +135,13 @@ pub struct InvocationMetadata {
     pub origin_url: String,
     /// Upper-case hex SHA-256 over origin URL, target URL, operation and payload.
     pub hash: String,
+}
+
+/// What a cluster key says about another one that stands for a single caller.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DelegationMetadata {
+    /// URL of the caller, the only one the key may sign for.
+    pub origin_url: String,
+    /// The lattice.
+    pub delegated_in: String,
 }

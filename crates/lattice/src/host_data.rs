@@ -70,9 +70,13 @@ pub struct HostData {
     pub lattice_rpc_tls: Option<RpcTls>,
     /// Who the provider is.
     pub provider_key: ProviderId,
-    /// Cluster seed the provider signs its invocations with.
+    /// Seed the provider signs its invocations with: that of a cluster, or of a key made for this process alone.
     #[serde(default)]
     pub invocation_seed: Secret,
+    /// The statement of a cluster key for `invocation_seed` where that is a key of this process. Ours; providers of
+    /// others do not know it, and are given the seed of a cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invocation_delegation: Option<String>,
     /// Always empty in practice, and required by every provider.
     pub env_values: BTreeMap<String, String>,
     /// Identifies this process (UUID text).

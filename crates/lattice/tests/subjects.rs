@@ -307,9 +307,9 @@ fn rpc_subjects_and_queue_groups_are_spelled_as_other_hosts_spell_them() {
 fn sessions_have_subjects_of_the_host_that_nobody_shares() {
     let lattice: LatticeId = "l".parse().unwrap();
     let host = HostId::try_from(PublicKey::from_raw(KeyKind::Server, [1; 32])).unwrap();
-    let subjects =
-        [RpcSubject::Session(host), RpcSubject::Calls(host), RpcSubject::Answers(host), RpcSubject::Seen(host)];
-    for (subject, tail) in subjects.into_iter().zip(["session", "calls", "answers", "seen"]) {
+    let subjects = [RpcSubject::Session, RpcSubject::Calls, RpcSubject::Answers, RpcSubject::Seen, RpcSubject::Relay]
+        .map(|of: fn(HostId) -> RpcSubject| of(host));
+    for (subject, tail) in subjects.into_iter().zip(["session", "calls", "answers", "seen", "relay.call"]) {
         assert_eq!(subject.render(&lattice), format!("wasmbus.rpc.l.{host}.{tail}"));
         assert_eq!(subject.queue_group(&lattice), None);
     }

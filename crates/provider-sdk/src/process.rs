@@ -21,7 +21,8 @@ use std::{
 
 use lattice::{
     HostData,
-    client::{NatsOptions, RpcClient, connect},
+    client::{Delegated, NatsOptions, RpcClient, connect},
+    invocation::OWN_KEY_MARK,
     subject::Role,
 };
 use telemetry::{Exporting, Tracer};
@@ -82,8 +83,13 @@ async fn serve(builtin: Builtin, host_data: HostData, parent: Parent) -> Result<
     };
     let client = connect(&options).await.map_err(|error| error.to_string())?;
     let (tracer, exporting) = tracer(&builtin, &host_data);
+    // Hosts look for it: whoever has it is given a key of its own.
+    std::hint::black_box(&OWN_KEY_MARK);
+    let delegated = Delegated::default();
+    host_data.invocation_delegation.iter().for_each(|statement| delegated.set(statement));
     let actors = LatticeActors {
-        rpc: RpcClient::nats(client.clone(), host_data.lattice.clone(), None),
+        rpc: RpcClient::nats(client.clone(), host_data.lattice.clone(), None).with_delegated(delegated.clone()),
+        delegated: delegated.clone(),
         origin: origin(&builtin, &host_data),
         cluster,
         host: host_data.host_id,
@@ -98,7 +104,7 @@ async fn serve(builtin: Builtin, host_data: HostData, parent: Parent) -> Result<
     .map_err(|error| error.to_string())?;
     tracing::info!(provider = %host_data.provider_key, host = %host_data.host_id, lattice = %host_data.lattice, "started");
 
-    let server = Server::new(&builtin, host_data, client, Arc::clone(&provider), tracer);
+    let server = Server::new(&builtin, host_data, client, Arc::clone(&provider), tracer).with_delegated(delegated);
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
     let outcome = tokio::select! {

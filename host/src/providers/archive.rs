@@ -12,6 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use claims::archive::{self, Archive, Limits};
+use lattice::invocation::OWN_KEY_MARK;
 
 use crate::trust::private;
 
@@ -54,7 +55,7 @@ impl Verified {
         let binary = binary.expect("an archive that was read for a target has it");
         let path = directory.join(&self.hash);
         store(&path, &binary).map_err(|source| ArchiveError::Store { path: path.clone(), source })?;
-        Ok(Unpacked { archive: self.archive, executable: path })
+        Ok(Unpacked { archive: self.archive, executable: path, own_key: OWN_KEY_MARK.is_in(&binary) })
     }
 }
 
@@ -65,6 +66,8 @@ pub struct Unpacked {
     pub archive: Archive,
     /// The executable.
     pub executable: PathBuf,
+    /// Whether it signs with a key of its own.
+    pub own_key: bool,
 }
 
 /// Verifies an archive. Blocks for hashing.

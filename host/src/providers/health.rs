@@ -92,11 +92,13 @@ fn judge(core: &Core, provider: &RunningProvider, answer: Option<&Health>, misse
 pub async fn ask(core: &Core, provider: &RunningProvider) -> Option<Health> {
     match &provider.home {
         Home::Embedded(embedded) => tokio::time::timeout(ANSWER_WITHIN, embedded.health()).await.ok(),
-        Home::Process(_) => {
+        Home::Process(process) => {
             let spec = &provider.spec;
+            // The request is empty for providers of others; ours are told until when their key counts.
+            let statement = process.key.statement(core, spec).unwrap_or_default();
             let subject = RpcSubject::Health { id: spec.id, link_name: spec.link_name.clone() };
             let broker = core.broker.as_ref()?;
-            let answer = broker.ask(subject.render(&core.config.lattice), bytes::Bytes::new(), ANSWER_WITHIN).await?;
+            let answer = broker.ask(subject.render(&core.config.lattice), statement.into(), ANSWER_WITHIN).await?;
             let HealthResponse { healthy, message } = HealthResponse::decode(&answer).ok()?;
             Some(Health { healthy, message })
         }

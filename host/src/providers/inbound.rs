@@ -12,10 +12,10 @@ use async_nats::{Message, Subscriber};
 use bytes::Bytes;
 use claims::ActorId;
 use contracts::{CallError, TraceContext};
-use futures_util::StreamExt as _;
+use futures_util::{Stream, StreamExt as _};
 use lattice::{Link, client::Incoming, control::Ack, subject::RpcSubject};
 use provider_sdk::{Provider, ProviderCall};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::RunningProvider;
 use crate::{
@@ -56,18 +56,13 @@ async fn take(
 ) {
     let places = Arc::new(Semaphore::new(AT_ONCE));
     loop {
-        // A place first: the wait for one is part of what is awaited, so that a place given back wakes this loop.
-        let call = async {
-            let place = places.clone().acquire_owned().await;
-            (place, calls.next().await)
-        };
         tokio::select! {
             () = provider.stop_token().cancelled() => return,
             Some(put) = puts.next() => {
                 core.tasks.spawn(say_when_served(core.clone(), provider.clone(), put));
             }
-            (place, call) = call => {
-                let (Ok(place), Some(call)) = (place, call) else { return };
+            call = next_call(&places, &mut calls) => {
+                let Some((place, call)) = call else { return };
                 let (core, provider, embedded) = (core.clone(), provider.clone(), embedded.clone());
                 core.tasks.clone().spawn(async move {
                     let _place = place;
@@ -76,6 +71,16 @@ async fn take(
             }
         }
     }
+}
+
+/// The next call, and a place for it; none when no more come. The wait for a place is part of what is awaited: one that is
+/// given back wakes whoever waits here. Nothing is lost when the wait is given up.
+pub(super) async fn next_call<T>(
+    places: &Arc<Semaphore>,
+    calls: &mut (impl Stream<Item = T> + Unpin),
+) -> Option<(OwnedSemaphorePermit, T)> {
+    let place = places.clone().acquire_owned().await.ok()?;
+    Some((place, calls.next().await?))
 }
 
 async fn answer(core: &Core, provider: &RunningProvider, embedded: &dyn Provider, message: Message) {
@@ -149,5 +154,26 @@ async fn say_when_served(core: Arc<Core>, provider: Arc<RunningProvider>, messag
     };
     if let Err(error) = broker.calls.client.publish(reply, lattice::control::encode(&ack).into()).await {
         tracing::debug!(%error, "cannot answer a question about a link");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{FutureExt as _, stream};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_place_that_is_given_back_wakes_who_waits_for_the_next_call() {
+        let (places, mut calls) = (Arc::new(Semaphore::new(2)), stream::iter(0..10));
+        let one = next_call(&places, &mut calls).await.expect("a place");
+        let two = next_call(&places, &mut calls).await.expect("a place");
+        assert!(next_call(&places, &mut calls).now_or_never().is_none(), "all places are taken");
+        let (next, ()) = tokio::join!(next_call(&places, &mut calls), async {
+            tokio::task::yield_now().await;
+            drop(one);
+        });
+        assert_eq!(next.expect("a place again").1, 2, "and no call is lost");
+        assert_eq!(two.1, 1);
     }
 }

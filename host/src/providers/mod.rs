@@ -8,11 +8,13 @@ pub mod archive;
 mod error;
 pub mod health;
 pub mod inbound;
+mod keys;
 mod last_words;
 pub mod launcher;
 pub mod links;
 pub mod moves;
 pub mod process;
+pub mod relay;
 pub mod start;
 
 pub use error::StartProviderError;
@@ -29,7 +31,9 @@ use std::{
 use claims::{ActorId, ProviderId};
 use contracts::CallError;
 use dashmap::DashMap;
-use lattice::{ContractId, Link, LinkName, control::ProviderDescription, event::ProviderClaims};
+use lattice::{
+    ContractId, Link, LinkName, control::ProviderDescription, event::ProviderClaims, invocation::Entity,
+};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use provider_sdk::Provider;
 use tokio::sync::{Notify, watch};
@@ -74,6 +78,16 @@ pub struct ProviderSpec {
     pub config: Option<String>,
     /// Where it comes from.
     pub provenance: Provenance,
+    /// Whether its process signs with a key of its own, so that it needs no cluster seed.
+    pub own_key: bool,
+}
+
+impl ProviderSpec {
+    /// Who it is in a call.
+    #[must_use]
+    pub fn entity(&self) -> Entity {
+        Entity::provider(&self.id, &self.link_name, &self.contract)
+    }
 }
 
 /// A link that a provider was given.

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ProviderSpec,
+    keys::OwnKey,
     last_words::LastWords,
     launcher::{self, Launched},
 };
@@ -39,6 +40,8 @@ const CRASH_LOOP: u32 = 4;
 pub struct Process {
     condition: watch::Receiver<Condition>,
     ended: watch::Receiver<bool>,
+    /// What it signs with.
+    pub(super) key: OwnKey,
 }
 
 /// What is known of a child.
@@ -122,13 +125,15 @@ pub async fn start(
 ) -> Result<Process, String> {
     let (ended_in, ended) = watch::channel(false);
     let (condition_in, condition) = watch::channel(Condition::default());
-    let supervisor = Supervisor { core: core.clone(), spec, executable, condition: condition_in, stop };
+    let key = OwnKey::default();
+    let supervisor =
+        Supervisor { core: core.clone(), spec, executable, condition: condition_in, stop, key: key.clone() };
     let child = supervisor.launch().await?;
     core.tasks.spawn(async move {
         supervisor.run(child).await;
         ended_in.send_replace(true);
     });
-    Ok(Process { condition, ended })
+    Ok(Process { condition, ended, key })
 }
 
 struct Supervisor {
@@ -137,6 +142,7 @@ struct Supervisor {
     executable: PathBuf,
     condition: watch::Sender<Condition>,
     stop: CancellationToken,
+    key: OwnKey,
 }
 
 /// A child, and what it says.
@@ -255,6 +261,7 @@ impl Supervisor {
     fn host_data(&self) -> Result<HostData, String> {
         let core = &self.core;
         let login = core.config.provider_login(&self.spec.id)?;
+        let signing = self.key.for_start(core, &self.spec)?;
         let links = core.tables().links.of_provider(&self.spec.id, &self.spec.link_name);
         Ok(HostData {
             host_id: core.identity.host_id,
@@ -265,7 +272,8 @@ impl Supervisor {
             lattice_rpc_url: login.url,
             lattice_rpc_tls: login.tls,
             provider_key: self.spec.id,
-            invocation_seed: Secret::new(core.identity.cluster_key.seed().expose()),
+            invocation_seed: signing.seed,
+            invocation_delegation: signing.delegation,
             env_values: [(DATA_DIR.to_owned(), super::data_dir(core, &self.spec).display().to_string())].into(),
             instance_id: self.spec.instance_id.clone(),
             link_definitions: links.iter().map(|link| link.as_ref().clone()).collect(),

@@ -105,6 +105,7 @@ async fn start_embedded(
         claims: provider_claims(id.as_str(), descriptor.display_name, descriptor.version),
         config: command.configuration,
         provenance,
+        own_key: false,
     };
     refuse_second(core, &spec)?;
     policy::may_start_provider(core, &id, own_issuer(&id.public_key()), &spec.contract, &spec.link_name).await?;
@@ -156,6 +157,7 @@ async fn start_process(
         claims: provider_claims(archive.issuer.as_str(), &name, &version),
         config: command.configuration,
         provenance,
+        own_key: unpacked.own_key,
     };
     refuse_second(core, &spec)?;
     policy::may_start_provider(core, &spec.id, archive.issuer, &spec.contract, &spec.link_name).await?;

@@ -110,6 +110,7 @@ impl Lattice {
             lattice_rpc_tls: None,
             provider_key: self.provider,
             invocation_seed: Secret::new(self.cluster.seed().expose()),
+            invocation_delegation: None,
             env_values: Default::default(),
             instance_id: String::new(),
             link_definitions: links,

@@ -11,7 +11,7 @@ use std::{
 
 use async_nats::{HeaderMap, header::HeaderValue};
 
-use crate::invocation::{DEADLINE_HEADER, ERROR_CODE_HEADER};
+use crate::invocation::{DEADLINE_HEADER, DELEGATION_HEADER, ERROR_CODE_HEADER};
 
 /// Members of a trace context.
 const TRACE: [&str; 2] = ["traceparent", "tracestate"];
@@ -21,8 +21,15 @@ const MAX_CODE: usize = 64;
 const MAX_TIME_LEFT: Duration = Duration::from_secs(3600);
 
 /// Headers of a call that the caller waits for as long as `time_left`.
-pub(super) fn of_call(time_left: Duration, trace: &BTreeMap<String, String>) -> HeaderMap {
+pub(super) fn of_call(
+    time_left: Duration,
+    trace: &BTreeMap<String, String>,
+    delegation: Option<&str>,
+) -> HeaderMap {
     let mut headers = HeaderMap::new();
+    if let Some(statement) = delegation {
+        headers.insert(DELEGATION_HEADER, statement);
+    }
     headers.insert(DEADLINE_HEADER, milliseconds(time_left));
     for name in TRACE {
         if let Some(value) = trace.get(name).and_then(|value| HeaderValue::from_str(value).ok()) {
@@ -71,7 +78,7 @@ mod tests {
             ("traceparent".to_owned(), "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
             ("x-evil".to_owned(), "1".to_owned()),
         ]);
-        let headers = of_call(Duration::from_millis(1500), &trace_context);
+        let headers = of_call(Duration::from_millis(1500), &trace_context, None);
         let now = Instant::now();
         assert_eq!(deadline(Some(&headers), now), Some(now + Duration::from_millis(1500)));
         assert_eq!(trace(Some(&headers)).into_keys().collect::<Vec<_>>(), ["traceparent"]);
@@ -81,7 +88,7 @@ mod tests {
     #[test]
     fn hostile_values_are_dropped() {
         let split = BTreeMap::from([("traceparent".to_owned(), "a\r\nLattice-Error: x".to_owned())]);
-        assert!(trace(Some(&of_call(Duration::ZERO, &split))).is_empty());
+        assert!(trace(Some(&of_call(Duration::ZERO, &split, None))).is_empty());
         assert!(of_failure("a\nb").is_none());
         let now = Instant::now();
         let mut headers = HeaderMap::new();

@@ -22,7 +22,9 @@ use super::{
 };
 use crate::{
     CHUNK_EXTRA_TIME, LatticeId,
-    invocation::{Invocation, InvocationResponse, UNKNOWN_INVOCATION, Verified},
+    invocation::{
+        DELEGATION_HEADER, Delegations, Invocation, InvocationError, InvocationResponse, UNKNOWN_INVOCATION, Verified,
+    },
     is_chunked, subject,
 };
 
@@ -35,6 +37,9 @@ pub struct RpcResponder {
     client: Client,
     bodies: Bodies,
     max_body: u64,
+    lattice: LatticeId,
+    /// Keys of provider processes that were seen; none where callers have none.
+    delegations: Option<Arc<Delegations>>,
 }
 
 /// A call as it came in.
@@ -74,7 +79,13 @@ impl RpcResponder {
     #[must_use]
     pub fn new(client: Client, lattice: &LatticeId, js_domain: Option<&str>) -> Self {
         let bodies = Bodies::new(client.clone(), lattice, js_domain);
-        Self { client, bodies, max_body: MAX_BODY }
+        Self { client, bodies, max_body: MAX_BODY, lattice: lattice.clone(), delegations: None }
+    }
+
+    /// The same responder, which also takes calls of providers that sign with a key delegated to them.
+    #[must_use]
+    pub fn with_delegations(self) -> Self {
+        Self { delegations: Some(Arc::default()), ..self }
     }
 
     /// The same responder with another limit for payloads that are fetched, in bytes.
@@ -98,11 +109,31 @@ impl RpcResponder {
     ) -> Result<Incoming, Rejected> {
         let mut incoming = self.decode_request(message)?;
         let unauthorized = |reason: String| incoming.reply_to.reject(CallError::Unauthorized { reason });
-        let verified = incoming.invocation.validate(now, trusted).map_err(|error| unauthorized(error.to_string()))?;
+        let verified = self.verify(&incoming.invocation, message, now, trusted);
+        let verified = verified.map_err(|error| unauthorized(error.to_string()))?;
         let noted = replays.note(&verified, &incoming.invocation.encoded_claims, now);
         incoming.noted = Some(noted.map_err(|error| unauthorized(error.to_string()))?);
         self.fetch_body(&mut incoming, &verified).await?;
         Ok(incoming)
+    }
+
+    /// Whether a call is signed by a trusted key, or by one that such a key says stands for its caller.
+    fn verify(
+        &self,
+        invocation: &Invocation,
+        message: &Message,
+        now: u64,
+        trusted: &BTreeSet<ClusterId>,
+    ) -> Result<Verified, InvocationError> {
+        let header = message.headers.as_ref().and_then(|headers| headers.get(DELEGATION_HEADER));
+        let (Some(delegations), Some(statement)) = (&self.delegations, header) else {
+            return invocation.validate(now, trusted);
+        };
+        invocation.validate_of(now, |issuer| {
+            let (statement, origin) = (statement.as_str(), &invocation.origin);
+            trusted.contains(issuer)
+                || delegations.check(statement, issuer, origin, &self.lattice, now, trusted).is_ok()
+        })
     }
 
     /// Reads the envelope of a call. Does not wait.

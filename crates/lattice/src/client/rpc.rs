@@ -5,7 +5,11 @@
 //! is nobody or no connection, but for the moment in which a client that was just made connects; a small call costs one
 //! message each way and nothing else.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use async_nats::{Client, HeaderMap, Message, RequestErrorKind, connection::State};
 use bytes::Bytes;
@@ -37,6 +41,24 @@ const DELETE_GRACE: Duration = Duration::from_secs(1);
 pub struct RpcClient {
     way: Way,
     lattice: LatticeId,
+    delegated: Delegated,
+}
+
+/// The statement for the key that calls are signed with, where that is a delegated one. Cheap to clone; all see a new one.
+#[derive(Clone, Default)]
+pub struct Delegated(Arc<RwLock<Option<Arc<str>>>>);
+
+impl Delegated {
+    /// Goes with every call from now on.
+    pub fn set(&self, statement: &str) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(statement.into());
+    }
+
+    /// What goes with a call.
+    #[must_use]
+    pub fn get(&self) -> Option<Arc<str>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 #[derive(Clone)]
@@ -50,7 +72,8 @@ impl RpcClient {
     #[must_use]
     pub fn nats(client: Client, lattice: LatticeId, js_domain: Option<&str>) -> Self {
         let bodies = Bodies::new(client.clone(), &lattice, js_domain);
-        Self { way: Way::Nats { client, bodies, denials: Denials::default(), since: Instant::now() }, lattice }
+        let way = Way::Nats { client, bodies, denials: Denials::default(), since: Instant::now() };
+        Self { way, lattice, delegated: Delegated::default() }
     }
 
     /// The same client, which knows what its server forbids and says so instead of waiting for an answer.
@@ -62,9 +85,15 @@ impl RpcClient {
         self
     }
 
+    /// The same client, which sends the statement for its key beside every call.
+    #[must_use]
+    pub fn with_delegated(self, delegated: Delegated) -> Self {
+        Self { delegated, ..self }
+    }
+
     /// Calls through the host on this machine, over its control socket. Payloads of any size travel in the message.
     pub fn socket(path: impl Into<PathBuf>, lattice: LatticeId) -> Self {
-        Self { way: Way::Socket(SocketClient::new(path)), lattice }
+        Self { way: Way::Socket(SocketClient::new(path)), lattice, delegated: Delegated::default() }
     }
 
     /// Sends a signed invocation and returns the result.
@@ -88,6 +117,7 @@ impl RpcClient {
             subject: subject.render(&self.lattice),
             deadline: Instant::now() + timeout,
             extended: false,
+            delegation: self.delegated.get(),
         };
         match &self.way {
             Way::Nats { client, bodies, denials, since } => {
@@ -106,6 +136,7 @@ struct Call {
     subject: String,
     deadline: Instant,
     extended: bool,
+    delegation: Option<Arc<str>>,
 }
 
 impl Call {
@@ -133,7 +164,7 @@ impl Call {
             let storing = bodies.store(subject::request_object(&self.id), &body, self.deadline);
             stored = Some(storing.await.map_err(|error| self.body_error("storing the request payload", error))?);
         }
-        let headers = headers::of_call(self.time_left(), &invocation.trace_context);
+        let headers = headers::of_call(self.time_left(), &invocation.trace_context, self.delegation.as_deref());
         let message = self.request(client, denials, headers, invocation.encode()).await?;
         let code = headers::error_code(message.headers.as_ref());
         let response = self.read_response(InvocationResponse::decode(&message.payload), code)?;

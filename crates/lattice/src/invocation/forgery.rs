@@ -18,6 +18,9 @@ use super::{Entity, Invocation};
 /// for longer.
 pub const LIFETIME: u64 = 90 * 60;
 
+/// How hosts of any make say that they do not trust the key of a call; those of others send no code beside it.
+pub const UNTRUSTED_ISSUER: &str = "issuer of this invocation is not among the list of valid issuers";
+
 /// Why a call is not believed. The texts of the first steps are those of other hosts.
 #[derive(Debug, thiserror::Error)]
 pub enum InvocationError {
@@ -50,8 +53,14 @@ pub enum InvocationError {
     /// The token is not one of an invocation.
     #[error("invocation claims cannot be read")]
     Claims(#[source] TokenError),
+    /// The statement beside a call does not let its key sign for its caller.
+    #[error("the delegation of the key that signed does not hold: {reason}")]
+    Delegation {
+        /// What is wrong.
+        reason: &'static str,
+    },
     /// The issuer is not trusted here.
-    #[error("issuer of this invocation is not among the list of valid issuers")]
+    #[error("{UNTRUSTED_ISSUER}")]
     UntrustedIssuer {
         /// The issuer.
         issuer: PublicKey,
@@ -81,6 +90,7 @@ impl InvocationError {
             Self::Apart { .. } => "issued_apart",
             Self::SignatureInvalid => "signature_invalid",
             Self::Claims(error) => error.code(),
+            Self::Delegation { .. } => "delegation",
             Self::UntrustedIssuer { .. } => "untrusted_issuer",
             Self::NoMetadata => "no_metadata",
             Self::TargetMismatch => "target_mismatch",

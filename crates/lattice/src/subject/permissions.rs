@@ -53,13 +53,14 @@ impl Role {
         let answers = format!("{}.>", self.inbox());
         let all_events = [evt.clone(), format!("{evt}.*")];
         let objects = payloads(lattice);
+        let few = || objects.iter().filter(|subject| !only_hosts_need(subject)).cloned().collect();
         match self {
             Self::Host(_) => Permissions {
                 publish: [
                     vec![format!("{ctl}.>"), format!("{rpc}.>"), config_service(lattice), ACCOUNT.to_owned()],
                     all_events.into(),
                     state(lattice),
-                    objects,
+                    objects.clone(),
                 ]
                 .concat(),
                 subscribe: vec![format!("{ctl}.>"), format!("{rpc}.>"), evt, answers],
@@ -67,13 +68,13 @@ impl Role {
             },
             // An actor has one token behind the lattice; a provider has more, so that none can call another.
             Self::Provider(id) => Permissions {
-                publish: [vec![format!("{rpc}.*")], objects].concat(),
+                publish: [vec![format!("{rpc}.*"), format!("{rpc}.*.relay.call")], few()].concat(),
                 subscribe: vec![format!("{rpc}.{id}.>"), answers],
                 responds: true,
             },
             // Whoever listens to events sends itself a word first, to know that it is heard.
             Self::Operator => Permissions {
-                publish: [vec![format!("{ctl}.>"), format!("{rpc}.*"), answers.clone()], objects].concat(),
+                publish: [vec![format!("{ctl}.>"), format!("{rpc}.*"), answers.clone()], few()].concat(),
                 subscribe: [all_events.into(), vec![answers]].concat(),
                 responds: false,
             },
@@ -99,6 +100,12 @@ fn state(lattice: &LatticeId) -> Vec<String> {
         subjects
     };
     buckets.iter().flat_map(of_bucket).collect()
+}
+
+/// What of the stream of payloads nobody needs who stores one, reads one and deletes it. (Who may publish to it can
+/// still replace what others stored, and who may read it reads all: the server does not tell objects apart.)
+fn only_hosts_need(subject: &str) -> bool {
+    ["$JS.API.STREAM.MSG.DELETE.", "$JS.API.CONSUMER.MSG.NEXT.", "$JS.ACK."].iter().any(|of| subject.starts_with(of))
 }
 
 /// Payloads that are too large for a message.

@@ -13,6 +13,7 @@ const SESSION: &str = "session";
 const CALLS: &str = "calls";
 const ANSWERS: &str = "answers";
 const SEEN: &str = "seen";
+const RELAY: &str = "relay.call";
 
 /// An address on the RPC side of the lattice.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -55,6 +56,8 @@ pub enum RpcSubject {
     Answers(HostId),
     /// Which signed calls other hosts have carried out. Ours, as well.
     Seen(HostId),
+    /// Calls of provider processes that their host is to make for them. Ours, as well.
+    Relay(HostId),
     /// The request to a provider to end.
     Shutdown {
         /// The provider.
@@ -84,6 +87,7 @@ impl RpcSubject {
             Self::Calls(host) => format!("{root}.{host}.{CALLS}"),
             Self::Answers(host) => format!("{root}.{host}.{ANSWERS}"),
             Self::Seen(host) => format!("{root}.{host}.{SEEN}"),
+            Self::Relay(host) => format!("{root}.{host}.{RELAY}"),
         }
     }
 
@@ -94,7 +98,7 @@ impl RpcSubject {
             Self::Actor(_) => Some(self.render(lattice)),
             Self::Provider { .. } => Some("rpc".to_owned()),
             Self::LinkPut { .. } | Self::LinkDel { .. } | Self::Health { .. } | Self::Shutdown { .. } => None,
-            Self::Session(_) | Self::Calls(_) | Self::Answers(_) | Self::Seen(_) => None,
+            Self::Session(_) | Self::Calls(_) | Self::Answers(_) | Self::Seen(_) | Self::Relay(_) => None,
         }
     }
 
@@ -113,6 +117,7 @@ impl RpcSubject {
                 CALLS => Ok(Self::Calls(host)),
                 ANSWERS => Ok(Self::Answers(host)),
                 SEEN => Ok(Self::Seen(host)),
+                RELAY => Ok(Self::Relay(host)),
                 _ => Err(SubjectError::Unsupported { subject: subject.to_owned() }),
             };
         }

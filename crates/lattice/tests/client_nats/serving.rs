@@ -144,6 +144,31 @@ async fn an_invocation_without_reply_subject_is_carried_out_and_not_answered() {
 }
 
 #[tokio::test]
+async fn a_failure_of_any_length_is_heard() {
+    let Some(server) = NatsServer::start_with(0, &[]).await else { return };
+    let client = server.client().await;
+    let caller = Caller::new();
+    let responder = RpcResponder::new(client.clone(), &lattice(), None);
+    serving(&client, caller.subject_text(), move |_, message| {
+        let responder = responder.clone();
+        async move {
+            let incoming = responder.decode_request(&message).unwrap();
+            let error = CallError::Reported { message: "\u{7f}x".repeat(30 << 20) };
+            responder.respond(&incoming.reply_to, Err(error)).await.unwrap();
+        }
+    })
+    .await;
+    let rpc = RpcClient::nats(client.clone(), lattice(), None);
+    match rpc.invoke(&caller.subject(), caller.call("x"), TIMEOUT).await.unwrap_err() {
+        CallError::Reported { message } => {
+            assert!(message.starts_with("\u{7f}x") && message.ends_with("(cut; 62914560 bytes in all)"));
+            assert!(message.len() <= lattice::invocation::MAX_ERROR_BYTES, "{}", message.len());
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
 async fn an_untrusted_key_is_refused_by_an_empty_list_too() {
     let Some(server) = NatsServer::start_with(0, &[]).await else { return };
     let client = server.client().await;

@@ -1,4 +1,7 @@
 //! The way from a provider process to its actors: signed invocations over NATS.
+//!
+//! A key of this process alone is known to hosts of ours. A host of others refuses it; the call, which it has not begun, is
+//! then made by the host of this process.
 
 use std::time::{Duration, Instant};
 
@@ -7,8 +10,8 @@ use bytes::Bytes;
 use claims::{ActorId, HostId, KeyPair};
 use contracts::{CallError, TraceContext, httpserver::HANDLE_REQUEST};
 use lattice::{
-    client::RpcClient,
-    invocation::{Entity, Invocation},
+    client::{Delegated, RpcClient},
+    invocation::{Entity, Invocation, UNTRUSTED_ISSUER},
     subject::RpcSubject,
 };
 use telemetry::{Kind, Tracer};
@@ -26,6 +29,8 @@ pub struct LatticeActors {
     pub cluster: KeyPair,
     /// The host that started this process.
     pub host: HostId,
+    /// The statement for the key, where it is one of this process.
+    pub delegated: Delegated,
     /// Makes spans.
     pub tracer: Tracer,
 }
@@ -75,15 +80,39 @@ impl LatticeActors {
         if timeout < Duration::from_millis(1) {
             return Err(expired());
         }
-        let (origin, target) = (self.origin.clone(), Entity::actor(actor));
+        let call = async {
+            let refused = match self.send(&RpcSubject::Actor(*actor), actor, operation, &payload, deadline, &trace).await {
+                Err(error) if self.is_unknown(&error) => error,
+                outcome => return outcome,
+            };
+            tracing::debug!(%actor, error = %refused, "a host does not know the key of this process; its own host calls");
+            self.send(&RpcSubject::Relay(self.host), actor, operation, &payload, deadline, &trace).await
+        };
+        // The client grants large payloads extra time; who set the deadline did not.
+        tokio::time::timeout_at(deadline.into(), Box::pin(call)).await.unwrap_or_else(|_| Err(expired()))
+    }
+
+    async fn send(
+        &self,
+        subject: &RpcSubject,
+        actor: &ActorId,
+        operation: &str,
+        payload: &Bytes,
+        deadline: Instant,
+        trace: &TraceContext,
+    ) -> Result<Bytes, CallError> {
+        let (origin, target, payload) = (self.origin.clone(), Entity::actor(actor), payload.clone());
         let mut invocation =
             Invocation::issue(origin, target, operation, payload, &self.cluster, &self.host, unix_time())
                 .map_err(|error| CallError::HostFault { message: format!("cannot sign an invocation: {error}") })?;
-        invocation.trace_context = trace.into_wire();
-        let subject = RpcSubject::Actor(*actor);
-        let call = Box::pin(self.rpc.invoke(&subject, invocation, timeout));
-        // The client grants large payloads extra time; who set the deadline did not.
-        tokio::time::timeout_at(deadline.into(), call).await.unwrap_or_else(|_| Err(expired()))
+        invocation.trace_context = trace.clone().into_wire();
+        self.rpc.invoke(subject, invocation, time_left(deadline)).await
+    }
+
+    /// Whether a call was refused for its key. Hosts of others say it in these words alone, with no code beside them.
+    fn is_unknown(&self, error: &CallError) -> bool {
+        let words = matches!(error, CallError::Reported { message } if message == UNTRUSTED_ISSUER);
+        words && self.delegated.get().is_some()
     }
 
     async fn hand_over(

@@ -17,8 +17,9 @@ use contracts::{CallError, TraceContext};
 use futures_util::StreamExt as _;
 use lattice::{
     HealthResponse, HostData, Link, SHUTDOWN_REPLY, ShutdownRequest,
-    client::{Incoming, ReplayGuard, RpcResponder},
+    client::{Delegated, Incoming, ReplayGuard, RpcResponder},
     control::Ack,
+    invocation::{Delegation, Entity},
     subject::RpcSubject,
 };
 use telemetry::{Kind, Tracer};
@@ -52,6 +53,8 @@ pub struct Server {
     client: Client,
     links: LinkChanges,
     calls: Arc<Calls>,
+    /// The statement for the key of this process.
+    delegated: Delegated,
 }
 
 /// What running calls share.
@@ -90,7 +93,12 @@ impl Server {
             timeout: host_data.default_rpc_timeout_ms.map_or(DEFAULT_TIMEOUT, Duration::from_millis),
             tracer,
         });
-        Self { links: LinkChanges::new(provider, table), calls, host_data, client }
+        Self { links: LinkChanges::new(provider, table), calls, host_data, client, delegated: Delegated::default() }
+    }
+
+    /// The same, which keeps the statement for the key of this process as its host sends it.
+    pub fn with_delegated(self, delegated: Delegated) -> Self {
+        Self { delegated, ..self }
     }
 
     /// Serves. Returns when the host has asked to end and running calls have ended.
@@ -126,6 +134,7 @@ impl Server {
                 Some(message) = puts.next() => self.change(&message, true).await,
                 Some(message) = deletes.next() => self.change(&message, false).await,
                 Some(message) = checks.next() => {
+                    self.renew(&message.payload);
                     running.spawn(health(Arc::clone(&self.calls.provider), self.client.clone(), message));
                 }
                 (Ok(slot), Some(message)) = request => {
@@ -180,6 +189,29 @@ impl Server {
         }
         let change = if put { Change::Put(link) } else { Change::Delete(link.actor_id) };
         self.links.begin(change, answer).await;
+    }
+
+    /// A host of ours sends a new statement for the key of this process with a health check. Others could send anything.
+    fn renew(&self, payload: &[u8]) {
+        let (Ok(statement), true) = (std::str::from_utf8(payload), !payload.is_empty()) else { return };
+        let Some(current) = self.delegated.get() else { return };
+        let (origin, lattice, trusted) = (self.origin(), &self.host_data.lattice, &self.calls.trusted);
+        let read = |statement: &str| Delegation::verify(statement, &origin, lattice, unix_time(), trusted);
+        let Ok(fresh) = read(statement) else { return };
+        // One that is over says nothing any more about which key it was for.
+        if read(&current).is_ok_and(|current| current.key != fresh.key) {
+            return;
+        }
+        self.delegated.set(statement);
+    }
+
+    fn origin(&self) -> Entity {
+        let HostData { provider_key, link_name, .. } = &self.host_data;
+        Entity {
+            public_key: provider_key.to_string(),
+            link_name: link_name.to_string(),
+            contract_id: self.calls.contract.to_owned(),
+        }
     }
 
     fn not_ours(&self, link: &Link) -> Option<String> {
