@@ -11,6 +11,7 @@ mod connection;
 mod context;
 mod failure;
 mod files;
+mod given_file;
 mod home;
 mod hosts_here;
 mod keystore;

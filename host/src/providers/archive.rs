@@ -4,14 +4,23 @@
 //! and compared before reuse. Invariant: what runs is exactly what the signed claims name.
 
 use std::{
-    fs, io,
-    io::Write,
+    fs::{self, File},
+    io,
+    io::{Read, Seek, SeekFrom},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
-use bytes::Bytes;
-use claims::archive::{self, Archive, Limits};
+use artifacts::{NotAProgram, check_program};
+use claims::{
+    AccountId,
+    archive::{self, Archive, Limits},
+};
+use data_encoding::HEXUPPER;
+use sha2::{Digest, Sha256};
+
+/// Bytes of a program that say what it is.
+const PROGRAM_HEAD: u64 = 4096;
 
 /// Why an archive cannot be run here.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +28,14 @@ pub enum ArchiveError {
     /// Not an archive, not what its claims say, or without a binary for this machine.
     #[error("provider archive: {0}")]
     Archive(#[from] archive::ArchiveError),
+    /// The binary is nothing that this machine runs.
+    #[error("the binary for `{target}` in the provider archive is no program for it: {source}")]
+    NotAProgram {
+        /// The target.
+        target: String,
+        /// What it is instead.
+        source: NotAProgram,
+    },
     /// The executable cannot be stored.
     #[error("cannot store the executable in `{path}`: {source}")]
     Store {
@@ -37,46 +54,106 @@ pub struct Unpacked {
     pub executable: PathBuf,
 }
 
-/// Verifies an archive and stores its executable. Blocks for hashing and disk writes.
+/// Verifies an archive and stores its executable, which goes to the disk while it streams by. Blocks for hashing and disk
+/// writes.
 ///
 /// # Errors
 /// [`ArchiveError`].
-pub fn unpack(bytes: &Bytes, directory: &Path, now: u64) -> Result<Unpacked, ArchiveError> {
+pub fn unpack(
+    stream: impl Read,
+    directory: &Path,
+    now: u64,
+    is_trusted: &dyn Fn(&AccountId) -> bool,
+) -> Result<Unpacked, ArchiveError> {
     let target = archive::native_target();
-    let mut archive = archive::read_target(bytes, &target, Limits::default())?;
+    let failed = |path: &Path, source| ArchiveError::Store { path: path.to_owned(), source };
+    let new = || fs::create_dir_all(directory).and_then(|()| tempfile::NamedTempFile::new_in(directory));
+    let mut file = new().map_err(|source| failed(directory, source))?;
+    let archive = archive::extract_target(stream, &target, Limits::default(), is_trusted, file.as_file_mut());
+    let archive = archive.map_err(|error| match error {
+        archive::ArchiveError::Unwritable(source) => failed(directory, source),
+        error => error.into(),
+    })?;
     archive.check_times(now)?;
-    let binary = archive.targets.remove(&target).expect("an archive that was read for a target has it");
-    let hash = archive.claims.metadata.as_ref().and_then(|metadata| metadata.target_hashes.get(&target)).cloned();
-    let path = directory.join(hash.unwrap_or_default().to_lowercase());
-    store(&path, &binary).map_err(|source| ArchiveError::Store { path: path.clone(), source })?;
+    let head = head(file.as_file_mut()).map_err(|source| failed(file.path(), source))?;
+    check_program(&head, &target).map_err(|source| ArchiveError::NotAProgram { target: target.clone(), source })?;
+    let hash = archive.metadata().target_hashes.get(&target).cloned().unwrap_or_default();
+    let path = directory.join(hash.to_lowercase());
+    store(&path, &hash, file).map_err(|source| failed(&path, source))?;
     Ok(Unpacked { archive, executable: path })
 }
 
-fn store(path: &Path, binary: &[u8]) -> io::Result<()> {
-    if fs::read(path).is_ok_and(|present| present == binary) {
+fn head(file: &mut File) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.take(PROGRAM_HEAD).read_to_end(&mut head)?;
+    Ok(head)
+}
+
+/// Puts the file in its place, unless what is there already has this hash.
+fn store(path: &Path, hash: &str, file: tempfile::NamedTempFile) -> io::Result<()> {
+    if hash_of(path).is_ok_and(|present| present == hash) {
         return Ok(());
     }
-    let directory = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(directory)?;
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    file.write_all(binary)?;
     file.as_file().set_permissions(fs::Permissions::from_mode(0o700))?;
     file.as_file().sync_all()?;
     file.persist(path).map(drop).map_err(|error| error.error)
 }
 
+fn hash_of(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut hasher = Sha256::new();
+    let mut chunk = vec![0; 64 << 10];
+    loop {
+        match file.read(&mut chunk)? {
+            0 => return Ok(HEXUPPER.encode(&hasher.finalize())),
+            count => hasher.update(&chunk[..count]),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use claims::{Claims, KeyKind, KeyPair, ProviderMetadata};
+
     use super::*;
+
+    fn archived(binary: &[u8]) -> Vec<u8> {
+        let account = KeyPair::generate(KeyKind::Account);
+        let subject = KeyPair::generate(KeyKind::Service).public();
+        let claims = Claims::new(account.public(), subject.as_str(), ProviderMetadata::default(), 1);
+        let targets = [(archive::native_target(), binary.to_vec())].into();
+        let archive = archive::create(claims, targets, &account).expect("signed");
+        archive::write(&archive, true).expect("written")
+    }
 
     #[test]
     fn a_damaged_stored_executable_is_replaced() {
         let directory = tempfile::tempdir().expect("a temp directory");
-        let path = directory.path().join("providers/abc");
-        store(&path, b"right").expect("stored");
+        let archive = archived(b"#!/bin/sh\nexit 0\n");
+        let unpack = || unpack(archive.as_slice(), directory.path(), 1, &|_| true).expect("stored");
+        let path = unpack().executable;
         fs::write(&path, b"wrong").expect("damaged");
-        store(&path, b"right").expect("stored again");
-        assert_eq!(fs::read(&path).expect("there"), b"right");
+        assert_eq!(unpack().executable, path);
+        assert_eq!(fs::read(&path).expect("there"), b"#!/bin/sh\nexit 0\n");
         assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o700);
+        assert_eq!(fs::read_dir(directory.path()).expect("a directory").count(), 1, "nothing is left behind");
+    }
+
+    #[test]
+    fn what_no_machine_runs_is_not_stored_and_not_quoted() {
+        let directory = tempfile::tempdir().expect("a temp directory");
+        let shadow = b"root:$6$secret:19000:0:99999:7:::\n".repeat(20);
+        let refused = |bytes: &[u8]| {
+            let error = unpack(bytes, directory.path(), 1, &|_| true).map(|unpacked| unpacked.executable);
+            crate::reason::reason(&error.expect_err("refused"))
+        };
+        for text in [refused(&archived(&shadow)), refused(&shadow), refused(&[shadow.as_slice(), &[0; 512]].concat())] {
+            assert!(!text.contains("root") && !text.contains("secret"), "{text}");
+        }
+        assert!(refused(&archived(&shadow)).contains("it is a text file"));
+        let strange = unpack(archived(b"#!/bin/sh\n").as_slice(), directory.path(), 1, &|_| false).map(|_| ());
+        assert!(matches!(strange, Err(ArchiveError::Archive(archive::ArchiveError::UntrustedIssuer { .. }))));
+        assert_eq!(fs::read_dir(directory.path()).expect("a directory").count(), 0, "nothing is left behind");
     }
 }

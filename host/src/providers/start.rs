@@ -20,7 +20,7 @@ use super::{
     process,
 };
 use crate::{
-    artifacts::{ArtifactRef, FetchError, Fetched, Location},
+    artifacts::{ArtifactRef, FetchError, Fetched, Kind, Location, Watched},
     core::{Core, unix_now},
     policy,
     reason::reason,
@@ -124,11 +124,11 @@ async fn start_process(
     reference: &ArtifactRef,
     command: StartProvider,
 ) -> Result<Arc<RunningProvider>, StartProviderError> {
-    let Fetched { bytes, digests } = core.artifacts.fetch(reference).await?;
+    let Fetched { bytes, digests } = core.artifacts.fetch(reference, Kind::Provider).await?;
     let directory = core.config.state_dir.join("cache").join("providers");
-    let unpacked = tokio::task::spawn_blocking(move || archive::unpack(&bytes, &directory, unix_now()))
-        .await
-        .map_err(|_| StartProviderError::Failed { reason: "unpacking was interrupted".to_owned() })??;
+    let judge = core.clone();
+    let unpack = move |stream: Watched| archive::unpack(stream, &directory, unix_now(), &|issuer| judge.trusts(issuer));
+    let unpacked = core.artifacts.unpack(bytes, unpack).await?.map_err(StartProviderError::of_archive)?;
     let archive = unpacked.archive;
     if !core.trusts(&archive.issuer) {
         return Err(StartProviderError::UntrustedIssuer { id: archive.id, issuer: archive.issuer.to_string() });

@@ -1,9 +1,6 @@
 //! `wash claims sign`: puts signed claims into an actor's binary.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use claims::{Claims, KeyKind, wasm};
 use clap::Args;
@@ -12,7 +9,7 @@ use super::ActorClaimsArgs;
 use crate::{
     context::Context,
     failure::{Failure, OrFail, Result},
-    files, keystore,
+    files, given_file, keystore,
     output::Output,
     signing::{DEFAULT_REVISION, DEFAULT_VERSION, KeyArgs, ValidityArgs, now},
 };
@@ -48,7 +45,7 @@ pub struct SignArgs {
 /// The file is no WebAssembly, a key is missing or of the wrong kind, or the result cannot be written.
 pub fn run(args: &SignArgs, context: &Context) -> Result<Output> {
     let shown = args.wasm.display();
-    let binary = fs::read(&args.wasm).while_doing(|| format!("cannot read `{shown}`"))?;
+    let binary = given_file::read_artifact(&args.wasm)?;
     // Before any key is made: a file that cannot be signed leaves nothing behind.
     wasm::canonicalize(&binary).while_doing(|| format!("cannot sign `{shown}`"))?;
     let stem = stem(&args.wasm)?;
