@@ -23,7 +23,7 @@ pub use self::error::ActorError;
 use self::load::{Verified, check_not_revoked, fetch_verified, load, shown_claims};
 use crate::{
     actors::RunningActor,
-    artifacts::{ArtifactRef, Location},
+    artifacts::{ArtifactRef, Kind, Location},
     breaches,
     core::Core,
     metrics::StartStep,
@@ -104,7 +104,7 @@ async fn check_unchanged(core: &Core, reference: &ArtifactRef, running: &Running
         return Ok(());
     }
     // A file that is gone, or may no longer be read, does not keep what runs from running.
-    let Ok(now) = core.artifacts.fetch(reference).await else { return Ok(()) };
+    let Ok(now) = core.artifacts.fetch(reference, Kind::Actor).await else { return Ok(()) };
     if now.digests == running.provenance.digests {
         return Ok(());
     }

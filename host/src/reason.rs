@@ -1,6 +1,11 @@
 //! An error as one sentence for those who asked: every level of it, none twice.
+//!
+//! Some levels are by libraries, and quote what strangers wrote. Invariant: a reason has at most [`MAX_REASON`] bytes.
 
 use std::error::Error;
+
+/// Longest reason, bytes: it travels in events and replies.
+const MAX_REASON: usize = 4 << 10;
 
 /// The error and its causes, from the outside in.
 #[must_use]
@@ -14,6 +19,15 @@ pub fn reason(error: &dyn Error) -> String {
             text.push_str(&said);
         }
         source = cause.source();
+    }
+    shorten(text)
+}
+
+fn shorten(mut text: String) -> String {
+    if text.len() > MAX_REASON {
+        let end = (0..=MAX_REASON - '…'.len_utf8()).rev().find(|end| text.is_char_boundary(*end));
+        text.truncate(end.unwrap_or(0));
+        text.push('…');
     }
     text
 }
@@ -35,5 +49,12 @@ mod tests {
         let inner = std::fmt::Error;
         let expected = format!("outer: middle: {inner}");
         assert_eq!(reason(&Outer(Middle(inner))), expected);
+    }
+
+    #[test]
+    fn a_reason_is_bounded() {
+        let long = std::io::Error::other("ä".repeat(1 << 20));
+        let shown = reason(&long);
+        assert!(shown.len() <= MAX_REASON && shown.ends_with('…') && shown.len() > MAX_REASON - 8, "{}", shown.len());
     }
 }

@@ -28,6 +28,7 @@ pub async fn end_all(core: &Arc<Core>, spans: Option<Exporting>) {
     let within = *core.stop_within.read().unwrap_or_else(PoisonError::into_inner);
     let deadline = Instant::now() + within;
     take_no_more(core);
+    core.artifacts.close();
     let (calling, called): (Vec<_>, Vec<_>) =
         core.providers.all().into_iter().partition(|provider| contracts::calls_actors(provider.spec.contract.as_str()));
     let quiet = async {

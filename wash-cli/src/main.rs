@@ -12,6 +12,7 @@ mod context;
 mod failure;
 mod files;
 mod foreign;
+mod given_file;
 mod home;
 mod hosts_here;
 mod keystore;

@@ -4,7 +4,6 @@
 //! only when asked for.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     thread,
 };
@@ -18,7 +17,8 @@ use runtime::{
 
 use crate::{
     context::Context,
-    failure::{Failure, OrFail, Result},
+    failure::{Failure, Result},
+    given_file,
     output::Printer,
     reference::{self, Place},
     registry::{FetchArgs, RegistryArgs},
@@ -47,15 +47,20 @@ pub struct EngineArgs {
 /// Reads or fetches a program.
 ///
 /// # Errors
-/// It cannot be had.
+/// It cannot be had, or is no WebAssembly.
 pub async fn read(program: &str, fetch: &FetchArgs, registry: &RegistryArgs, context: &Context) -> Result<Bytes> {
     match reference::place(program)? {
         Place::File(path) => {
-            let bytes = fs::read(&path).while_doing(|| format!("cannot read `{}`", path.display()))?;
+            let bytes = Bytes::from(given_file::read_artifact(&path)?);
             fetch.check_file(&path, &bytes)?;
-            Ok(bytes.into())
+            given_file::wasm(program, &bytes)?;
+            Ok(bytes)
         }
-        Place::Registry(reference) => Ok(fetch.fetch(&reference, registry, context).await?.bytes),
+        Place::Registry(reference) => {
+            let bytes = fetch.fetch(&reference, registry, context).await?.bytes;
+            given_file::wasm(program, &bytes)?;
+            Ok(bytes)
+        }
     }
 }
 

@@ -55,11 +55,12 @@ pub fn parse(given: &str) -> Result<String> {
 /// The file that was meant, if one was.
 fn file(given: &str) -> Result<Option<&Path>> {
     let path = Path::new(given);
-    if path.is_file() {
-        return Ok(Some(path));
-    }
     if path.is_dir() {
         return Err(Failure::usage(format!("`{given}` is a directory")).hint("name the file in it"));
+    }
+    // A pipe or a device as well: whoever reads it says whether that will do.
+    if path.exists() {
+        return Ok(Some(path));
     }
     let only_a_path = ["./", "../", "/", "~"].iter().any(|start| given.starts_with(start))
         || path

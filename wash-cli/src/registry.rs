@@ -114,7 +114,8 @@ impl FetchArgs {
         let reference = registry.reference(given)?;
         let cache = self.cache.open(context)?;
         let store = ArtifactStore::new(registry.client(reference.registry())?, cache);
-        let options = FetchOptions { allow_latest: self.allow_latest, no_cache: self.no_cache };
+        let options =
+            FetchOptions { allow_latest: self.allow_latest, no_cache: self.no_cache, ..FetchOptions::default() };
         let progress = context.printer.progress();
         let fetched = store.fetch(&reference, &options, &*progress).await;
         drop(progress);

@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::fs;
+
 use serde_json::json;
 use support::{EMPTY_MODULE, Wash};
 
@@ -141,8 +143,8 @@ fn the_world_of_a_component_is_shown_and_a_module_has_none() {
     insta::assert_snapshot!(wash.run("inspect echo.wasm --wit"), @r"
     exit: 1
     stderr:
-    error: `echo.wasm` has no WIT world: it is not a component
-      hint: modules and provider archives have none; leave out `--wit` to see the claims
+    error: `echo.wasm` has no WIT world: it is a WebAssembly module, not a component
+      hint: leave out `--wit` to see the claims
     ");
     wash.write("broken.wasm", b"\0asm\x0d\0\x01\0\x07\xff");
     let (code, failure) = wash.json_failure("inspect broken.wasm --wit");
@@ -250,4 +252,39 @@ fn tokens_of_every_kind_can_be_made() {
         "kv_service.nk"
     ]);
     assert_eq!(wash.json("keys list")["keys"], keys);
+}
+
+#[test]
+fn what_is_no_artifact_is_called_by_its_name_and_not_quoted() {
+    let wash = with_module();
+    wash.json("claims sign echo.wasm");
+    let signed = fs::read(wash.path("echo_s.wasm")).expect("signed");
+    wash.write("README.md", "# Title\n\nhunter2\n");
+    wash.write("two.wasm", [signed.as_slice(), &signed].concat());
+    wash.write("newline.wasm", [signed.as_slice(), b"\n"].concat());
+    wash.write("foreign.cwasm", b"\x7FELF\x02\x01\x01\xC8");
+    wash.write("empty.wasm", b"");
+    let mut compiled = b"\0cwasm\x01\n".to_vec();
+    compiled.extend((signed.len() as u64).to_le_bytes());
+    compiled.extend([signed.as_slice(), b"sealed code"].concat());
+    wash.write("echo.cwasm", compiled);
+    for (file, words) in [
+        ("README.md", "is a text file"),
+        ("two.wasm", "two WebAssembly binaries"),
+        ("newline.wasm", "such as a line break"),
+        ("foreign.cwasm", "compiled code without the WebAssembly"),
+        ("empty.wasm", "is an empty file"),
+        ("/dev/zero", "is a device"),
+    ] {
+        for command in ["inspect", "run"] {
+            let (code, failure) = wash.json_failure(&format!("{command} {file}"));
+            let shown = failure.to_string();
+            assert!(
+                code == Some(1) && shown.contains(words) && !shown.contains("hunter2"),
+                "{command} {file}: {shown}"
+            );
+        }
+    }
+    // Compiled code claims what the wasm in it claims.
+    assert_eq!(wash.json("inspect echo.cwasm")["module"], wash.json("inspect echo_s.wasm")["module"]);
 }

@@ -41,7 +41,7 @@ fn an_archive_is_made_extended_and_shown() {
 #[test]
 fn a_compressed_archive_says_its_real_name() {
     let wash = Wash::new();
-    wash.write("kv", "binary");
+    wash.write("kv", "#!/bin/sh\n");
     let made = wash.json("par create -c acme:kv -v Acme -n kv -b kv --compress --destination out.par");
     assert_eq!(made["file"], json!("out.par.gz"));
     let shown = wash.json("par inspect out.par.gz");
@@ -55,7 +55,7 @@ fn a_compressed_archive_says_its_real_name() {
 #[test]
 fn a_damaged_archive_is_refused() {
     let wash = Wash::new();
-    wash.write("kv", "the binary of the provider");
+    wash.write("kv", "#!/bin/sh\n# the binary of the provider\n");
     wash.json("par create -c acme:kv -v Acme -n kv -b kv");
     let archive = std::fs::read(wash.path("kv.par")).expect("the archive");
     let at = archive.windows(6).position(|bytes| bytes == b"binary").expect("the binary is in there");
@@ -73,9 +73,35 @@ fn a_damaged_archive_is_refused() {
 #[test]
 fn a_schema_that_is_no_json_is_named_before_a_key_is_made() {
     let wash = Wash::new();
-    wash.write("kv", "binary");
+    wash.write("kv", "#!/bin/sh\n");
     wash.write("schema.json", "{");
     let (_, failure) = wash.json_failure("par create -c acme:kv -v Acme -n kv -b kv -j schema.json");
     assert_eq!(failure["error"], json!("the schema `schema.json` is no JSON"));
     assert!(!wash.path("wash").exists());
+}
+
+#[test]
+fn what_no_machine_runs_becomes_no_provider() {
+    let wash = Wash::new();
+    wash.write("README.md", "# Provider\n\nWhat it does.\n");
+    insta::assert_snapshot!(wash.run("par create -c acme:kv -v Acme -n kv -b README.md"), @r"
+    exit: 1
+    stderr:
+    error: `README.md` is no provider binary for `x86_64-linux`
+      cause: it is a text file
+      hint: give the executable of the provider, or a script that begins with `#!`
+    ");
+    let mut elf = b"\x7FELF\x02\x01\x01".to_vec();
+    elf.resize(64, 0);
+    (elf[16], elf[18], elf[24]) = (2, 62, 1);
+    wash.write("kv", &elf);
+    let (code, failure) = wash.json_failure("par create -c acme:kv -v Acme -n kv -b kv -a aarch64-linux");
+    assert_eq!(
+        (code, &failure["hint"]),
+        (Some(1), &json!("name its target with `--arch x86_64-linux`, or give another file"))
+    );
+    assert!(!wash.path("wash").exists(), "no key is made for what is refused");
+    wash.json("par create -c acme:kv -v Acme -n kv -b kv");
+    let (_, failure) = wash.json_failure("par insert README.md -a aarch64-linux -b kv");
+    assert_eq!(failure["error"], json!("`README.md` is a text file, not a provider archive"));
 }

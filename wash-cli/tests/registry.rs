@@ -125,3 +125,17 @@ fn draining_empties_the_cache_and_nothing_else() {
     ");
     assert!(wash.path("wash/keys/echo_module.nk").exists());
 }
+
+#[test]
+fn what_is_no_cache_is_not_drained_and_not_made_one() {
+    let wash = with_actor();
+    wash.write("README.md", "# Title\n");
+    std::fs::create_dir(wash.path("mine")).expect("a directory");
+    for no_cache in ["README.md", "mine"] {
+        let (code, failure) = wash.json_failure(&format!("drain oci --cache-dir {no_cache}"));
+        assert_eq!((code, &failure["error"]), (Some(1), &json!(format!("`{no_cache}` is not a cache of artifacts"))));
+    }
+    assert_eq!(std::fs::read_dir(wash.path("mine")).expect("there").count(), 0);
+    assert_eq!(wash.json("drain oci --cache-dir nowhere")["drained"], json!([]));
+    assert!(!wash.path("nowhere").exists());
+}

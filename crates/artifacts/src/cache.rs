@@ -18,11 +18,12 @@ mod known;
 mod partial;
 mod write;
 
+use std::collections::HashMap;
 use std::fs::{self, File, FileTimes};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -30,7 +31,7 @@ use bytes::Bytes;
 pub use known::Known;
 pub(crate) use partial::{Claim, Partial};
 
-use crate::digest::Digest;
+use crate::digest::{Digest, Hasher};
 
 const BLOBS: &str = "blobs";
 const PARTIAL: &str = "partial";
@@ -40,8 +41,8 @@ const TEMPORARY: &str = "temporary";
 /// Largest file looked at, bytes; whatever the bound of this cache, another process may have a larger one.
 const MAX_FILE: u64 = 4 << 30;
 
-/// How long a download of somebody else may stand still before it is not waited for any more.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a download of somebody else may bring too little before it is not waited for any more.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A directory of artifacts. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -56,6 +57,8 @@ struct Inner {
     patience: Duration,
     /// Whether somebody was told that nothing can be written.
     complained: AtomicBool,
+    /// Where what this process downloads comes from.
+    sources: Mutex<HashMap<Digest, String>>,
 }
 
 impl Cache {
@@ -80,7 +83,8 @@ impl Cache {
         let directory = directory.into();
         let failed = |source| CacheError { directory: directory.display().to_string(), source };
         make_private(&directory).map_err(failed)?;
-        let inner = Inner { directory, max_bytes, patience, complained: AtomicBool::new(false) };
+        let (complained, sources) = (AtomicBool::new(false), Mutex::default());
+        let inner = Inner { directory, max_bytes, patience, complained, sources };
         let cache = Self { inner: Arc::new(inner) };
         for part in [BLOBS, PARTIAL, KNOWN, TEMPORARY] {
             if let Err(error) = make_private(&cache.path(part)) {
@@ -100,17 +104,43 @@ impl Cache {
     /// The artifact with this digest, if it is there and undamaged. Reads a whole file: not for an async task.
     #[must_use]
     pub fn get(&self, digest: &Digest) -> Option<Bytes> {
-        let path = self.blob(digest);
-        let file = File::open(&path).ok()?;
-        let bytes = read_bounded(&file).ok()?;
+        let file = self.open_blob(digest)?;
+        self.read_blob(digest, &file).map(Bytes::from)
+    }
+
+    /// Its file and length, without a look at what is in it.
+    pub(crate) fn open_blob(&self, digest: &Digest) -> Option<Blob> {
+        let file = File::open(self.blob(digest)).ok()?;
+        let metadata = file.metadata().ok().filter(fs::Metadata::is_file)?;
+        Some(Blob { len: metadata.len(), file })
+    }
+
+    /// What is in it, if it is undamaged.
+    pub(crate) fn read_blob(&self, digest: &Digest, blob: &Blob) -> Option<Vec<u8>> {
+        let bytes = blob.read().ok()?;
         let Some(bytes) = bytes.filter(|bytes| Digest::of(bytes) == *digest) else {
-            tracing::warn!(%digest, path = %path.display(), "a damaged file was removed from the artifact cache");
-            let _ = fs::remove_file(&path);
+            self.remove_damaged(digest);
             return None;
         };
         // The time of the last use; a directory that is not ours keeps its times.
-        let _ = file.set_times(FileTimes::new().set_modified(SystemTime::now()));
-        Some(bytes.into())
+        let _ = blob.file.set_times(FileTimes::new().set_modified(SystemTime::now()));
+        Some(bytes)
+    }
+
+    /// Its file, if that is undamaged. Takes no memory, and as long as [`Cache::get`].
+    pub(crate) fn find(&self, digest: &Digest) -> Option<Blob> {
+        let blob = self.open_blob(digest)?;
+        if blob.digest().ok()? == *digest {
+            return Some(blob);
+        }
+        self.remove_damaged(digest);
+        None
+    }
+
+    fn remove_damaged(&self, digest: &Digest) {
+        let path = self.blob(digest);
+        tracing::warn!(%digest, path = %path.display(), "a damaged file was removed from the artifact cache");
+        let _ = fs::remove_file(&path);
     }
 
     /// Whether there is a file for this digest; whether it is undamaged, only [`Cache::get`] knows.
@@ -168,17 +198,44 @@ impl Cache {
     }
 }
 
-/// The whole file; nothing when that is more than any artifact has.
-fn read_bounded(mut file: &File) -> io::Result<Option<Vec<u8>>> {
-    let size = file.metadata()?.len();
-    if size > MAX_FILE {
-        return Ok(None);
+/// An opened artifact.
+pub(crate) struct Blob {
+    file: File,
+    pub(crate) len: u64,
+}
+
+impl Blob {
+    /// The whole file; nothing when that is more than any artifact has.
+    fn read(&self) -> io::Result<Option<Vec<u8>>> {
+        if self.len > MAX_FILE {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(usize::try_from(self.len).map_err(io::Error::other)?)?;
+        let mut file = self.reader()?;
+        // One that grows while it is read is not one of ours.
+        file.by_ref().take(self.len).read_to_end(&mut bytes)?;
+        Ok(Some(bytes))
     }
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(usize::try_from(size).map_err(io::Error::other)?)?;
-    // One that grows while it is read is not one of ours.
-    file.by_ref().take(size + 1).read_to_end(&mut bytes)?;
-    Ok(Some(bytes))
+
+    fn digest(&self) -> io::Result<Digest> {
+        let mut hasher = Hasher::default();
+        let mut file = self.reader()?.take(MAX_FILE);
+        let mut chunk = vec![0; 256 << 10];
+        loop {
+            match file.read(&mut chunk)? {
+                0 => return Ok(hasher.finish()),
+                count => hasher.update(&chunk[..count]),
+            }
+        }
+    }
+
+    /// The file at its beginning.
+    pub(crate) fn reader(&self) -> io::Result<File> {
+        let mut file = self.file.try_clone()?;
+        file.seek(SeekFrom::Start(0))?;
+        Ok(file)
+    }
 }
 
 /// Makes a directory only we can enter: names in it say what this machine runs.

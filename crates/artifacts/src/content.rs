@@ -11,6 +11,7 @@ use claims::{archive, wasm};
 use serde_json::{Value, json};
 
 use crate::digest::Digest;
+use crate::format::{Format, WasmFileFault, check_one_wasm};
 use crate::{image, manifest};
 
 /// Media type of the layer of an actor.
@@ -54,14 +55,17 @@ impl ArtifactKind {
     /// [`NotAnArtifact`] with the reason.
     pub fn recognize(bytes: &[u8]) -> Result<Self, NotAnArtifact> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-        if bytes.starts_with(b"\0asm") {
+        let format = Format::of(bytes);
+        if matches!(format, Format::Module | Format::Component) {
+            check_one_wasm(bytes).map_err(NotAnArtifact::Damaged)?;
             wasm::verify_actor(bytes, now).map_err(|source| NotAnArtifact::Actor(Box::new(source)))?;
             return Ok(Self::Actor);
         }
-        if !bytes.starts_with(&[0x1F, 0x8B]) && bytes.get(257..262) != Some(b"ustar") {
-            return Err(NotAnArtifact::Unknown);
+        if !format.may_be_archive() {
+            return Err(NotAnArtifact::Unknown(format));
         }
-        let archive = archive::read(bytes).map_err(|source| NotAnArtifact::Provider(Box::new(source)))?;
+        let (archive, _) = archive::check_from(bytes, archive::Limits::default())
+            .map_err(|source| NotAnArtifact::Provider(Box::new(source)))?;
         archive.check_times(now).map_err(|source| NotAnArtifact::Provider(Box::new(source)))?;
         Ok(Self::Provider)
     }
@@ -76,9 +80,12 @@ pub enum NotAnArtifact {
     /// An archive whose claims do not hold.
     #[error("this is an archive, but not a signed provider")]
     Provider(#[source] Box<claims::ArchiveError>),
+    /// WebAssembly with something behind it.
+    #[error("this is WebAssembly, but not one file of it")]
+    Damaged(#[source] WasmFileFault),
     /// Anything else.
-    #[error("this is neither WebAssembly nor a provider archive")]
-    Unknown,
+    #[error("this is {0}, neither WebAssembly nor a provider archive")]
+    Unknown(Format),
 }
 
 impl NotAnArtifact {
@@ -88,7 +95,8 @@ impl NotAnArtifact {
         match self {
             Self::Actor(source) => source.code(),
             Self::Provider(source) => source.code(),
-            Self::Unknown => "not_an_artifact",
+            Self::Damaged(_) => "not_one_wasm",
+            Self::Unknown(_) => "not_an_artifact",
         }
     }
 
@@ -98,7 +106,14 @@ impl NotAnArtifact {
         match self {
             Self::Actor(_) => "sign it with `wash claims sign`".to_owned(),
             Self::Provider(_) => "make the archive with `wash par create`".to_owned(),
-            Self::Unknown => "give a `.wasm` file or a `.par` archive".to_owned(),
+            Self::Damaged(_) => "make the file again; it is not what a compiler or `wash claims sign` wrote".to_owned(),
+            Self::Unknown(Format::Precompiled) => {
+                "push the WebAssembly it was made from: compiled code is for the machine that made it".to_owned()
+            }
+            Self::Unknown(Format::Elf | Format::MachO | Format::Pe | Format::Script) => {
+                "make a provider archive of it with `wash par create`".to_owned()
+            }
+            Self::Unknown(_) => "give a `.wasm` file or a `.par` archive".to_owned(),
         }
     }
 }

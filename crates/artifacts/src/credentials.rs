@@ -4,6 +4,7 @@
 //! none outlives its last use in memory.
 
 mod docker;
+pub mod docker_config;
 mod helper;
 
 use std::collections::HashMap;
@@ -13,7 +14,9 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
+use crate::local_file::FileError;
 use crate::reference::authority;
+use docker_config::DockerConfigError;
 
 /// A text that prints as `[redacted]` and is wiped when dropped.
 #[derive(Clone, PartialEq, Eq)]
@@ -126,21 +129,26 @@ impl CredentialBook {
     }
 }
 
-/// What docker's configuration holds for `registry`, its helpers included; anonymous when it holds nothing.
-pub(crate) async fn from_docker(registry: &str, timeout: Duration) -> Result<Credentials, CredentialError> {
-    docker::lookup(registry, timeout).await
+/// What docker's configuration holds for `repository` at `registry`, its helpers included; anonymous when it holds
+/// nothing.
+pub(crate) async fn from_docker(
+    registry: &str,
+    repository: &str,
+    timeout: Duration,
+) -> Result<Credentials, CredentialError> {
+    docker::lookup(registry, repository, timeout).await
 }
 
 /// Why credentials that are configured cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialError {
     /// The configuration is there and cannot be read.
-    #[error("cannot read `{path}`")]
+    #[error("cannot use `{path}`")]
     Unreadable {
         /// The file.
         path: String,
-        /// The system's reason.
-        source: std::io::Error,
+        /// Why not.
+        source: FileError,
     },
     /// The configuration is larger than any real one.
     #[error("`{path}` is larger than {limit} bytes")]
@@ -156,7 +164,7 @@ pub enum CredentialError {
         /// The file.
         path: String,
         /// Where and why.
-        source: serde_json::Error,
+        source: DockerConfigError,
     },
     /// The stored user and password are no such thing.
     #[error("the credentials for `{registry}` in `{path}` are no base64 of `user:password`")]

@@ -11,8 +11,10 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::json_fault::JsonFault;
+
 pub(crate) use build::{Image, build};
-pub use unpack::{Limits, WasmFile, single_wasm_file};
+pub use unpack::{Limits, WasmFile, extract_wasm_file, single_wasm_file};
 
 /// Media type of the configuration of an image.
 pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
@@ -63,7 +65,7 @@ struct Execution {
 /// # Errors
 /// [`ImageError::Config`].
 pub fn parse_config(text: &[u8]) -> Result<ImageConfig, ImageError> {
-    let config: Config = serde_json::from_slice(text).map_err(ImageError::Config)?;
+    let config: Config = serde_json::from_slice(text).map_err(|error| ImageError::Config(error.into()))?;
     let Some(execution) = config.config else { return Ok(ImageConfig::default()) };
     Ok(ImageConfig {
         entrypoint: execution.entrypoint.unwrap_or_default(),
@@ -99,15 +101,15 @@ impl ImageConfig {
         Err(ImageError::NotForWasm { entrypoint: crate::text::excerpt(&entrypoint) })
     }
 
-    /// Checks that what the image runs is the file it holds.
+    /// Checks that what the image runs is the file it holds, which is at `path`.
     ///
     /// # Errors
     /// [`ImageError::OtherProgram`].
-    pub fn check_program(&self, file: &WasmFile) -> Result<(), ImageError> {
+    pub fn check_program(&self, path: &str) -> Result<(), ImageError> {
         match self.program() {
-            Some(program) if program != file.path => Err(ImageError::OtherProgram {
+            Some(program) if program != path => Err(ImageError::OtherProgram {
                 program: crate::text::excerpt(&program),
-                file: crate::text::excerpt(&file.path),
+                file: crate::text::excerpt(path),
             }),
             _ => Ok(()),
         }
@@ -129,7 +131,7 @@ pub(crate) fn is_config(media_type: &str) -> bool {
 pub enum ImageError {
     /// The configuration is not one.
     #[error("the configuration of the image cannot be read")]
-    Config(#[source] serde_json::Error),
+    Config(#[source] JsonFault),
     /// An ordinary container.
     #[error("the image is not for a wasm runtime: it runs `{entrypoint}`")]
     NotForWasm {
@@ -147,6 +149,9 @@ pub enum ImageError {
     /// A layer is damaged.
     #[error("a layer of the image cannot be unpacked")]
     Unreadable(#[source] std::io::Error),
+    /// What is unpacked cannot be written.
+    #[error("what a layer of the image unpacks to cannot be written")]
+    Unwritable(#[source] std::io::Error),
     /// A layer unpacks to more than allowed.
     #[error("the layers of the image unpack to more than {limit} bytes")]
     TooLarge {
@@ -201,6 +206,7 @@ impl ImageError {
             Self::NotForWasm { .. } => "image_not_for_wasm",
             Self::OtherProgram { .. } => "image_other_program",
             Self::Unreadable(_) => "image_unreadable",
+            Self::Unwritable(_) => "image_unwritable",
             Self::TooLarge { .. } => "image_too_large",
             Self::TooManyEntries { .. } => "image_too_many_entries",
             Self::BadName { .. } => "image_bad_name",

@@ -18,11 +18,15 @@
 //! # }
 //! ```
 
+mod budget;
 mod cache;
 mod content;
 mod credentials;
 mod digest;
+mod format;
 pub mod image;
+mod json_fault;
+mod local_file;
 pub mod manifest;
 mod progress;
 mod reference;
@@ -30,14 +34,20 @@ mod registry;
 mod store;
 mod text;
 
+pub use budget::{LoadBudget, NoRoom, Reserved};
 pub use cache::{Cache, CacheError, Known};
 pub use content::{
     ACTOR_CONFIG, ACTOR_LAYER, ArtifactKind, NotAnArtifact, PROVIDER_CONFIG, PROVIDER_LAYER, PushContent, WASM_CONFIG,
     WASM_LAYER,
 };
-pub use credentials::{CredentialBook, CredentialError, Credentials, Secret};
+pub use credentials::{CredentialBook, CredentialError, Credentials, Secret, docker_config};
 pub use digest::{Digest, DigestError};
+pub use format::{Format, NotAProgram, WasmFileFault, check_one_wasm, check_program};
+pub use json_fault::JsonFault;
+pub use local_file::{FileError, LocalFile, read_given};
 pub use progress::{Progress, Silent};
 pub use reference::{MAX_REFERENCE, Reference, ReferenceError};
-pub use registry::{Pushed, Registry, RegistryError, RegistryOptions, Resolved, Timeouts};
+pub use registry::{
+    MIN_BYTES_PER_SECOND, Pushed, Registry, RegistryError, RegistryOptions, Resolved, Timeouts, challenge,
+};
 pub use store::{ArtifactStore, FetchError, FetchOptions, Fetched, Origin};

@@ -9,6 +9,7 @@ use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
 use serde::Deserialize;
 
 use crate::digest::{Digest, DigestError};
+use crate::json_fault::JsonFault;
 use crate::text::excerpt;
 
 /// Layers of one artifact.
@@ -106,7 +107,7 @@ struct Shape {
 /// # Errors
 /// [`ManifestError`] when it is neither, or goes beyond a bound.
 pub fn parse(text: &[u8]) -> Result<Document, ManifestError> {
-    let shape: Shape = serde_json::from_slice(text).map_err(ManifestError::NotJson)?;
+    let shape: Shape = serde_json::from_slice(text).map_err(|error| ManifestError::NotJson(error.into()))?;
     if shape.schema_version != 2 {
         return Err(ManifestError::Version { version: shape.schema_version });
     }
@@ -121,10 +122,11 @@ pub fn parse(text: &[u8]) -> Result<Document, ManifestError> {
         return Err(ManifestError::unknown(Some(&media_type)));
     }
     if is_index {
-        let index: ImageIndex = serde_json::from_slice(text).map_err(ManifestError::NotJson)?;
+        let index: ImageIndex = serde_json::from_slice(text).map_err(|error| ManifestError::NotJson(error.into()))?;
         read_index(&index).map(Document::Index)
     } else {
-        let manifest: ImageManifest = serde_json::from_slice(text).map_err(ManifestError::NotJson)?;
+        let manifest: ImageManifest =
+            serde_json::from_slice(text).map_err(|error| ManifestError::NotJson(error.into()))?;
         read_manifest(&manifest).map(Document::Manifest)
     }
 }
@@ -174,12 +176,11 @@ impl Index {
     /// # Errors
     /// [`ManifestError::NoPlatform`] when none fits, [`ManifestError::Nested`] when the one that does is an index again.
     pub fn choose(&self, here: &Platform) -> Result<&Entry, ManifestError> {
-        let wasm =
-            |os: &str| self.entries.iter().find(move |entry| entry.is_for(|p| p.architecture == "wasm" && p.os == os));
-        let any_wasm = || self.entries.iter().find(|entry| entry.is_for(|p| p.architecture == "wasm"));
         let native = || self.entries.iter().find(|entry| entry.is_for(|p| p == here));
         let only = || self.entries.first().filter(|entry| self.entries.len() == 1 && entry.platform.is_none());
-        let chosen = wasm("wasip2").or_else(|| wasm("wasi")).or_else(|| wasm("wasip1")).or_else(any_wasm);
+        // Of entries that are equally good the first, as in every index.
+        let wasm = self.entries.iter().filter(|entry| entry.is_for(Platform::is_wasm));
+        let chosen = wasm.min_by_key(|entry| entry.platform.as_ref().map(Platform::wasm_rank));
         let chosen = chosen.or_else(native).or_else(only).ok_or_else(|| ManifestError::NoPlatform {
             wanted: here.to_string(),
             available: self
@@ -203,6 +204,19 @@ impl Entry {
 }
 
 impl Platform {
+    /// Whether WebAssembly is meant. Tools disagree on what is its system and what its architecture.
+    fn is_wasm(&self) -> bool {
+        matches!(self.architecture.as_str(), "wasm" | "wasm32" | "wasm64")
+            || matches!(self.os.as_str(), "wasi" | "wasip1" | "wasip2" | "wasm")
+    }
+
+    /// What is taken first when there are several: components, then modules, then what may need more than we have.
+    fn wasm_rank(&self) -> (usize, bool) {
+        let order = ["wasip2", "wasi", "wasip1"];
+        let os = order.iter().position(|os| *os == self.os).unwrap_or(order.len());
+        (os, self.architecture == "wasm64")
+    }
+
     /// The machine this runs on.
     #[must_use]
     pub fn here() -> Self {
@@ -222,7 +236,7 @@ impl Platform {
 pub enum ManifestError {
     /// Not JSON, or not of the shape of a manifest.
     #[error("the manifest cannot be read")]
-    NotJson(#[source] serde_json::Error),
+    NotJson(#[source] JsonFault),
     /// Another generation of manifests.
     #[error("the manifest is of schema version {version}; only version 2 is supported")]
     Version {

@@ -39,9 +39,9 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// Reads a reference. `oci://`, `http://` and `https://` are dropped and everything is lower-cased. The part before
-    /// the first `/` is the registry when a scheme was there or it looks like a host (has a `.` or `:`, or is
-    /// `localhost`); otherwise the reference is taken to be within `default_registry`.
+    /// Reads a reference. `oci://`, `http://` and `https://` are dropped; registry, repository and digest are lower-cased,
+    /// a tag stays as it is. The part before the first `/` is the registry when a scheme was there or it looks like a host
+    /// (has a `.` or `:`, or is `localhost`); otherwise the reference is taken to be within `default_registry`.
     ///
     /// # Errors
     /// [`ReferenceError`] naming the part that is no good.
@@ -54,15 +54,15 @@ impl Reference {
         if whole > MAX_REFERENCE {
             return Err(ReferenceError::TooLong { limit: MAX_REFERENCE });
         }
-        let text = text.to_ascii_lowercase();
-        let (rest, had_scheme) = strip_scheme(&text);
+        let (rest, had_scheme) = strip_scheme(text);
         match rest.split_once('/') {
-            Some((registry, path)) if had_scheme || looks_like_a_host(registry) => Self::from_parts(registry, path),
+            Some((registry, path)) if had_scheme || looks_like_a_host(&registry.to_ascii_lowercase()) => {
+                Self::from_parts(registry, path)
+            }
             _ => {
-                let default = default_registry.map(|registry| registry.trim().to_ascii_lowercase());
-                let default = default.as_deref().map(|registry| strip_scheme(registry).0.trim_matches('/'));
+                let default = default_registry.map(|registry| strip_scheme(registry.trim()).0.trim_matches('/'));
                 let default = default.filter(|registry| !registry.is_empty() && !had_scheme);
-                let default = default.ok_or_else(|| ReferenceError::NoRegistry { reference: excerpt(&text) })?;
+                let default = default.ok_or_else(|| ReferenceError::NoRegistry { reference: excerpt(text) })?;
                 let (registry, namespace) = default.split_once('/').unwrap_or((default, ""));
                 let separator = if namespace.is_empty() { "" } else { "/" };
                 Self::from_parts(registry, &format!("{namespace}{separator}{}", rest.trim_start_matches('/')))
@@ -71,29 +71,29 @@ impl Reference {
     }
 
     fn from_parts(registry: &str, path: &str) -> Result<Self, ReferenceError> {
-        if !is_registry(registry) {
-            return Err(ReferenceError::BadRegistry { registry: excerpt(registry) });
+        let registry = registry.to_ascii_lowercase();
+        if !is_registry(&registry) {
+            return Err(ReferenceError::BadRegistry { registry: excerpt(&registry) });
         }
         let (name, digest) = match path.split_once('@') {
-            Some((name, digest)) => (name, Some(digest.parse().map_err(ReferenceError::BadDigest)?)),
+            Some((name, digest)) => {
+                let digest = digest.to_ascii_lowercase().parse().map_err(ReferenceError::BadDigest)?;
+                (name, Some(digest))
+            }
             None => (path, None),
         };
         let (repository, tag) = match name.split_once(':') {
             Some((repository, tag)) => (repository, Some(tag)),
             None => (name, None),
         };
-        if !is_repository(repository) {
-            return Err(ReferenceError::BadRepository { repository: excerpt(repository) });
+        let repository = repository.to_ascii_lowercase();
+        if !is_repository(&repository) {
+            return Err(ReferenceError::BadRepository { repository: excerpt(&repository) });
         }
         if let Some(tag) = tag.filter(|tag| !is_tag(tag)) {
             return Err(ReferenceError::BadTag { tag: excerpt(tag) });
         }
-        Ok(Self {
-            registry: registry.to_owned(),
-            repository: repository.to_owned(),
-            tag: tag.map(str::to_owned),
-            digest,
-        })
+        Ok(Self { registry, repository, tag: tag.map(str::to_owned), digest })
     }
 
     /// The authority of the registry, `host` or `host:port`.
@@ -120,10 +120,17 @@ impl Reference {
         self.digest.as_ref()
     }
 
-    /// Whether this is whatever was pushed last: the tag `latest` or no tag, and no digest.
+    /// Whether this is whatever was pushed last: the tag `latest` or no tag, and no digest. Capitals make no difference:
+    /// older peers ask for this tag in lower case.
     #[must_use]
     pub fn is_latest(&self) -> bool {
-        self.digest.is_none() && self.tag.as_deref().is_none_or(|tag| tag == "latest")
+        self.digest.is_none() && self.tag.as_deref().is_none_or(|tag| tag.eq_ignore_ascii_case("latest"))
+    }
+
+    /// The tag as peers of before 1.0 ask for it, where that is another one.
+    #[must_use]
+    pub fn older_tag(&self) -> Option<String> {
+        self.tag.as_ref().map(|tag| tag.to_ascii_lowercase()).filter(|lower| Some(lower) != self.tag.as_ref())
     }
 
     /// The same place, pinned to a manifest.
@@ -183,8 +190,12 @@ pub(crate) fn is_docker_hub(registry: &str) -> bool {
     matches!(registry, "docker.io" | "index.docker.io" | "registry-1.docker.io")
 }
 
-fn strip_scheme(text: &str) -> (&str, bool) {
-    let stripped = ["oci://", "https://", "http://"].iter().find_map(|scheme| text.strip_prefix(scheme));
+pub(crate) fn strip_scheme(text: &str) -> (&str, bool) {
+    let without = |scheme: &&str| {
+        let (start, rest) = text.split_at_checked(scheme.len())?;
+        start.eq_ignore_ascii_case(scheme).then_some(rest)
+    };
+    let stripped = ["oci://", "https://", "http://"].iter().find_map(without);
     (stripped.unwrap_or(text), stripped.is_some())
 }
 

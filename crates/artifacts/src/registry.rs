@@ -5,11 +5,12 @@
 //! names. Invariant: what [`Registry::resolve`] returns has the digest the reference asks for.
 
 mod auth;
-mod challenge;
+pub mod challenge;
 mod download;
 mod error;
 mod exchange;
 mod hint;
+mod pace;
 mod redirect;
 mod resolve;
 mod retry;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use error::RegistryError;
+pub use pace::MIN_BYTES_PER_SECOND;
 pub use resolve::Resolved;
 pub use upload::Pushed;
 
@@ -81,6 +83,10 @@ pub struct Timeouts {
     pub first_pause: Duration,
     /// The longest pause, also when a registry asks for more.
     pub longest_pause: Duration,
+    /// The time over which the pace of a transfer is measured; see [`MIN_BYTES_PER_SECOND`].
+    pub pace_window: Duration,
+    /// For a whole fetch or push, from the first question to the last byte.
+    pub whole: Duration,
 }
 
 impl Default for Timeouts {
@@ -92,6 +98,8 @@ impl Default for Timeouts {
             helper: Duration::from_secs(15),
             first_pause: Duration::from_millis(250),
             longest_pause: Duration::from_secs(10),
+            pace_window: Duration::from_secs(20),
+            whole: Duration::from_secs(600),
         }
     }
 }

@@ -6,12 +6,14 @@
 
 mod assemble;
 mod error;
+mod layers;
 
 use bytes::Bytes;
 
 pub use error::FetchError;
 
-use crate::cache::{Cache, Known};
+use crate::budget::LoadBudget;
+use crate::cache::{Blob, Cache, Known};
 use crate::digest::Digest;
 use crate::progress::Progress;
 use crate::reference::Reference;
@@ -24,6 +26,8 @@ pub struct FetchOptions {
     pub allow_latest: bool,
     /// Whether the registry is asked for everything, also for what is cached.
     pub no_cache: bool,
+    /// Largest artifact that is wanted, bytes, where that is less than the client's bound.
+    pub max_bytes: Option<u64>,
 }
 
 /// An artifact.
@@ -70,13 +74,21 @@ pub enum Origin {
 pub struct ArtifactStore {
     registry: Registry,
     cache: Cache,
+    budget: LoadBudget,
 }
 
 impl ArtifactStore {
-    /// A store.
+    /// A store. What is fetched at one time takes no more memory than one artifact may have.
     #[must_use]
     pub fn new(registry: Registry, cache: Cache) -> Self {
-        Self { registry, cache }
+        let budget = LoadBudget::new(registry.options().max_artifact_bytes);
+        Self { registry, cache, budget }
+    }
+
+    /// With a budget that others share.
+    #[must_use]
+    pub fn with_budget(self, budget: LoadBudget) -> Self {
+        Self { budget, ..self }
     }
 
     /// Its client.
@@ -105,35 +117,48 @@ impl ArtifactStore {
         if reference.is_latest() && !options.allow_latest {
             return Err(FetchError::Latest { reference: reference.to_string() });
         }
+        let after = self.registry.options().timeouts.whole;
+        let timeout = |_| RegistryError::Timeout { registry: reference.registry().to_owned(), after };
+        tokio::time::timeout(after, self.fetch_in_time(reference, options, progress)).await.map_err(timeout)?
+    }
+
+    async fn fetch_in_time(
+        &self,
+        reference: &Reference,
+        options: &FetchOptions,
+        progress: &dyn Progress,
+    ) -> Result<Fetched, FetchError> {
         if options.no_cache {
             let resolved = self.registry.resolve(reference).await?;
             return self.download(resolved, options, progress).await;
         }
         let pinned = reference.digest().map(ToString::to_string);
         if let Some(pinned) = &pinned
-            && let Some(fetched) = self.cached(pinned, Origin::Cache).await
+            && let Some(fetched) = self.cached(pinned, options, Origin::Cache).await?
         {
             return Ok(fetched);
         }
         // With something to fall back on, waiting for a registry that is away helps nobody.
         let key = pinned.unwrap_or_else(|| reference.to_string());
         let patient = self.cache.recall(&key).is_none_or(|known| !self.cache.holds(&known.artifact));
-        match self.registry.resolve_with(reference, patient).await {
-            Ok(resolved) => match self.cached(&resolved.digest.to_string(), Origin::Cache).await {
-                Some(fetched) => {
-                    self.remember(&resolved, fetched.digest).await;
-                    Ok(fetched)
-                }
-                None => self.download(resolved, options, progress).await,
-            },
-            Err(error) if error.is_away() => self.while_away(&key, error).await,
-            Err(error) => Err(error.into()),
+        let resolved = match self.registry.resolve_with(reference, patient).await {
+            Ok(resolved) => resolved,
+            Err(error) if error.is_away() => return self.while_away(&key, options, error).await,
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(fetched) = self.cached(&resolved.digest.to_string(), options, Origin::Cache).await? {
+            self.remember(&resolved, fetched.digest).await;
+            return Ok(fetched);
+        }
+        match self.download(resolved, options, progress).await {
+            Err(FetchError::Registry(error)) if error.is_away() => self.while_away(&key, options, error).await,
+            outcome => outcome,
         }
     }
 
-    async fn while_away(&self, key: &str, error: RegistryError) -> Result<Fetched, FetchError> {
+    async fn while_away(&self, key: &str, options: &FetchOptions, error: RegistryError) -> Result<Fetched, FetchError> {
         let reason = error.to_string();
-        match self.cached(key, Origin::CacheWhileAway { reason }).await {
+        match self.cached(key, options, Origin::CacheWhileAway { reason }).await? {
             Some(fetched) => {
                 tracing::warn!(%error, reference = key, "the registry is away; the artifact comes from the cache");
                 Ok(fetched)
@@ -143,20 +168,40 @@ impl ArtifactStore {
     }
 
     /// What `key` stood for last, if the cache still holds it.
-    async fn cached(&self, key: &str, origin: Origin) -> Option<Fetched> {
-        let (cache, key) = (self.cache.clone(), key.to_owned());
+    async fn cached(&self, key: &str, options: &FetchOptions, origin: Origin) -> Result<Option<Fetched>, FetchError> {
+        let (cache, owned) = (self.cache.clone(), key.to_owned());
         let found = tokio::task::spawn_blocking(move || {
-            let known = cache.recall(&key)?;
-            cache.get(&known.artifact).map(|bytes| (known, bytes))
+            let known = cache.recall(&owned)?;
+            cache.open_blob(&known.artifact).map(|blob| (known, blob))
         });
-        let (known, bytes) = found.await.ok().flatten()?;
-        Some(Fetched {
+        let Some((known, blob)) = found.await.ok().flatten() else { return Ok(None) };
+        self.check_size(key, blob.len, options)?;
+        let Some(bytes) = self.read_blob(known.artifact, blob).await? else { return Ok(None) };
+        Ok(Some(Fetched {
             bytes,
             digest: known.artifact,
             manifest_digest: known.resolved,
             platform_digest: known.manifest,
             origin,
-        })
+        }))
+    }
+
+    /// Reads an artifact of the cache; none when it is damaged.
+    async fn read_blob(&self, digest: Digest, blob: Blob) -> Result<Option<Bytes>, FetchError> {
+        let reserved = self.budget.reserve(blob.len).await?;
+        let cache = self.cache.clone();
+        let read = tokio::task::spawn_blocking(move || cache.read_blob(&digest, &blob)).await;
+        Ok(read.ok().flatten().map(|bytes| reserved.hold(bytes)))
+    }
+
+    /// Refuses what is larger than it may be, before anything is read or asked for.
+    fn check_size(&self, what: &str, size: u64, options: &FetchOptions) -> Result<(), FetchError> {
+        let limit = self.registry.options().max_artifact_bytes;
+        let limit = options.max_bytes.map_or(limit, |most| limit.min(most));
+        if size > limit {
+            return Err(RegistryError::TooLarge { what: format!("`{what}`"), limit }.into());
+        }
+        Ok(())
     }
 
     async fn remember(&self, resolved: &Resolved, artifact: Digest) {

@@ -145,3 +145,56 @@ async fn a_push_asks_for_more_than_looking_takes() {
     registry(&server).push(&Shelf::reference(&server), &content, &artifacts::Silent).await.expect("pushed");
     assert_eq!(service.seen().len(), 1);
 }
+
+#[tokio::test]
+async fn a_password_is_shown_where_a_token_was_refused() {
+    // By the registry, which takes no token of its own service; and by the service, which gives none.
+    for token in [Some("worthless"), None] {
+        let service = Server::start(move |_| match token {
+            Some(token) => Answer::new(200, format!(r#"{{"token":"{token}"}}"#)),
+            None => Answer::new(403, ""),
+        })
+        .await;
+        let realm = service.url("/token");
+        let shelf = Shelf::with_actor(&wasm(2_000, 1));
+        let server = Server::start(move |seen| match seen.header("authorization") {
+            Some("Basic YWRhOmh1bnRlcjI=") => shelf.answer(seen),
+            _ => Answer::new(401, "")
+                .with("www-authenticate", format!("Bearer realm = \"{realm}\" , service = \"s\", Basic realm=\"x\"")),
+        })
+        .await;
+        let store = Store::new(registry_as(&server, Credentials::basic("ada", "hunter2")));
+        store.fetch(&Shelf::reference(&server)).await.expect("an actor");
+        assert_eq!(service.seen().len(), 1, "asked for a token once");
+        let shown: Vec<_> = server.seen().iter().map(|seen| seen.header("authorization").map(str::to_owned)).collect();
+        let basic = Some("Basic YWRhOmh1bnRlcjI=".to_owned());
+        assert_eq!(shown.first(), Some(&None));
+        assert_eq!(shown.iter().filter(|shown| **shown == basic).count(), 2, "manifest and layer: {shown:?}");
+
+        // Nobody's password is no reason to ask for ever.
+        let wrong = Store::new(registry_as(&server, Credentials::basic("ada", "wrong")));
+        let before = server.seen().len();
+        assert!(["unauthorized", "forbidden"].contains(&wrong.refusal(&Shelf::reference(&server)).await.code()));
+        assert!(server.seen().len() - before <= 3, "{}", server.seen().len() - before);
+    }
+}
+
+#[tokio::test]
+async fn a_ping_asks_for_no_repository_whatever_the_registry_names() {
+    let service = Server::start(|seen| match seen.path.contains("scope") {
+        true => Answer::new(403, ""),
+        false => Answer::new(200, r#"{"token":"good"}"#),
+    })
+    .await;
+    let realm = service.url("/token");
+    let server = Server::start(move |seen| match seen.header("authorization") {
+        Some("Bearer good") => Answer::new(200, "{}"),
+        _ => Answer::new(401, "").with(
+            "www-authenticate",
+            format!("Bearer realm=\"{realm}\",service=\"s\",scope=\"repository:user/image:pull\""),
+        ),
+    })
+    .await;
+    registry(&server).ping(&server.authority()).await.expect("in");
+    assert_eq!(service.seen()[0].path, "/token?service=s");
+}

@@ -75,6 +75,21 @@ fn what_is_no_manifest_has_its_word() {
 }
 
 #[test]
+fn refusals_do_not_grow_with_what_they_refuse() {
+    let long = json!("x".repeat(1 << 20));
+    for place in ["/layers", "/config", "/schemaVersion", "/layers/0/digest", "/layers/0/mediaType"] {
+        let document = changed(place, long.clone()).to_string();
+        if let Err(error) = manifest::parse(document.as_bytes()) {
+            let shown = common::chain(&error);
+            assert!(shown.len() < 1000, "{place}: {} bytes", shown.len());
+        }
+    }
+    let error =
+        artifacts::image::parse_config(json!({ "config": long }).to_string().as_bytes()).expect_err("no config");
+    assert!(common::chain(&error).len() < 1000);
+}
+
+#[test]
 fn lists_have_their_bounds() {
     let layers = |count| vec![blob(ACTOR_LAYER); count];
     assert!(parse(&changed("/layers", json!(layers(manifest::MAX_LAYERS)))).is_ok());
@@ -106,6 +121,11 @@ fn wasm_is_chosen_before_this_machine_and_nothing_else_is() {
     assert_eq!(chosen(&["linux/amd64", "wasi/wasm"]).as_deref(), Ok("wasi/wasm"));
     assert_eq!(chosen(&["wasip1/wasm", "wasip2/wasm"]).as_deref(), Ok("wasip2/wasm"));
     assert_eq!(chosen(&["unknown/unknown", "js/wasm"]).as_deref(), Ok("js/wasm"));
+    for name in ["wasi/wasm32", "wasip1/wasm32", "wasip2/wasm32", "wasi/wasm64", "wasip2/wasm64", "wasi/unknown"] {
+        assert_eq!(chosen(&["linux/amd64", name]).as_deref(), Ok(name));
+    }
+    assert_eq!(chosen(&["wasi/wasm64", "wasi/wasm32"]).as_deref(), Ok("wasi/wasm32"));
+    assert_eq!(chosen(&["wasi/wasm32", "wasip2/wasm64"]).as_deref(), Ok("wasip2/wasm64"));
     assert_eq!(chosen(&["none"]).as_deref(), Ok("none"), "the only one, and it does not say");
     assert_eq!(chosen(&["none", "none"]), Err("no_platform"));
     assert_eq!(chosen(&["linux/arm64", "windows/amd64", "unknown/unknown"]), Err("no_platform"));
@@ -212,6 +232,34 @@ async fn layers_are_the_artifact_or_its_parts_in_order() {
         Ok([&first[..], &first[..]].concat().into()),
         "listed twice"
     );
-    let refused = of_layers(ACTOR_CONFIG, &[ACTOR_LAYER, "application/vnd.new\u{1b}[2J"]).await.expect_err("unknown");
+    let refused = of_layers(ACTOR_CONFIG, &["application/vnd.new\u{1b}[2J"]).await.expect_err("unknown");
     assert!(refused.contains("application/vnd.new\u{FFFD}[2J"), "{refused}");
+}
+
+#[tokio::test]
+async fn webassembly_is_found_whatever_it_is_filed_as_and_whatever_is_beside_it() {
+    let first = Ok(wasm(3_000, 0));
+    for types in [
+        &["application/vnd.wasm.content.layer.v1+wasm"][..],
+        &["application/vnd.wasm.component.layer.v0+wasm"],
+        &["application/octet-stream"],
+        &["application/wasm", "application/spdx+json"],
+    ] {
+        assert_eq!(of_layers("application/vnd.wasm.config.v0+json", types).await, first, "{types:?}");
+    }
+    let refused = of_layers(ACTOR_CONFIG, &["application/octet-stream"; 2]).await.expect_err("which of them?");
+    assert!(refused.contains("2 of the artifact's layers"), "{refused}");
+
+    // By content, not by place.
+    let mut shelf = Shelf::default();
+    let layers = [
+        shelf.layer("application/octet-stream", b"# Read me\n".as_slice()),
+        shelf.layer("application/octet-stream", wasm(3_000, 0)),
+    ];
+    shelf.artifact("1", ACTOR_CONFIG, &layers);
+    let server = shelf.serve().await;
+    let store = Store::of(&server);
+    assert_eq!(store.fetch(&Shelf::reference(&server)).await.map(|fetched| fetched.bytes).ok(), first.clone().ok());
+    assert_eq!(server.count("/blobs/"), 2, "each is asked for once");
+    assert_eq!(store.fetch(&Shelf::reference(&server)).await.map(|fetched| fetched.bytes).ok(), first.ok());
 }

@@ -10,12 +10,14 @@ fn parse(text: &str) -> Result<String, &'static str> {
 }
 
 #[test]
-fn references_lose_their_scheme_and_their_capitals() {
+fn references_lose_their_scheme_and_their_capitals_but_tags_do_not() {
     for (written, meant) in [
         ("registry.test/echo:1", "registry.test/echo:1"),
         ("  oci://registry.test/echo:1 ", "registry.test/echo:1"),
         ("https://registry.test/echo:1", "registry.test/echo:1"),
-        ("HTTP://127.0.0.1:5000/Team/Echo:V1.0", "127.0.0.1:5000/team/echo:v1.0"),
+        ("HTTP://127.0.0.1:5000/Team/Echo:V1.0", "127.0.0.1:5000/team/echo:V1.0"),
+        ("Registry.test/Echo:2.0.0-RC1", "registry.test/echo:2.0.0-RC1"),
+        ("LOCALHOST/Echo:A", "localhost/echo:A"),
         ("localhost/echo", "localhost/echo"),
         ("[::1]:5000/echo:1", "[::1]:5000/echo:1"),
         ("oci://registry/echo:1", "oci://registry/echo:1"),
@@ -23,6 +25,14 @@ fn references_lose_their_scheme_and_their_capitals() {
     ] {
         assert_eq!(parse(written).as_deref(), Ok(meant), "{written}");
     }
+}
+
+#[test]
+fn what_older_peers_make_of_a_tag_is_known() {
+    let older = |text: &str| Reference::parse(text, None).expect("a reference").older_tag();
+    assert_eq!(older("registry.test/echo:2.0.0-RC1").as_deref(), Some("2.0.0-rc1"));
+    assert_eq!(older("registry.test/echo:2.0.0"), None);
+    assert_eq!(older("registry.test/echo"), None);
 }
 
 #[test]

@@ -9,7 +9,10 @@ mod writer;
 use std::collections::BTreeMap;
 use std::io;
 
-pub use reader::{Limits, read, read_from, read_target, read_target_from, read_with};
+pub use reader::{
+    Limits, MAX_BINARY, MAX_UNSIGNED_BYTES, check_from, extract_target, read, read_from, read_target, read_target_from,
+    read_with,
+};
 pub use writer::{write, write_to};
 
 use data_encoding::HEXUPPER;
@@ -151,29 +154,50 @@ pub enum ArchiveError {
         /// The bound.
         limit: usize,
     },
-    /// An entry name that leaves the archive or is no plain name.
+    /// A target that cannot become the name of an entry.
     #[error("`{name}` is not a name for an entry of a provider archive")]
     BadName {
         /// The name.
         name: String,
     },
+    // What is read may be any file of this machine, and errors travel: entries are told by their number, not by name.
+    /// An entry whose name leaves the archive or is no plain name.
+    #[error("entry {entry} of the archive has a name that no entry of a provider archive has")]
+    BadEntry {
+        /// Which, counted from 1.
+        entry: usize,
+    },
     /// A link, device or anything else that is not a file.
-    #[error("`{name}` in the archive is not a plain file")]
+    #[error("entry {entry} of the archive is not a plain file")]
     NotAFile {
-        /// Its name.
-        name: String,
+        /// Which, counted from 1.
+        entry: usize,
     },
     /// A file of which the archive holds only a part, the rest being zeroes.
-    #[error("`{name}` in the archive is a sparse file, expected a plain one")]
+    #[error("entry {entry} of the archive is a sparse file, expected a plain one")]
     Sparse {
-        /// Its name.
-        name: String,
+        /// Which, counted from 1.
+        entry: usize,
     },
     /// Two entries for the same thing.
-    #[error("the archive holds `{name}` twice")]
+    #[error("entry {entry} of the archive is for the same target as an earlier one, or the second one with claims")]
     Duplicate {
-        /// The claims or target that is there twice.
-        name: String,
+        /// The second one, counted from 1.
+        entry: usize,
+    },
+    /// No token where one must be.
+    #[error("the archive has no `claims.jwt` in its first {limit} bytes: put it first, as `wash par create` does")]
+    ClaimsTooLate {
+        /// How far they are looked for.
+        limit: u64,
+    },
+    /// The claims hold, but are by somebody whose providers are not wanted.
+    #[error("`{subject}` is signed by `{issuer}`, which is not trusted here")]
+    UntrustedIssuer {
+        /// The provider.
+        subject: String,
+        /// Who signed it.
+        issuer: Box<AccountId>,
     },
     /// No token.
     #[error("the archive is not signed: it has no `claims.jwt`; make one with `wash par create`")]
@@ -221,10 +245,12 @@ impl ArchiveError {
             Self::Unwritable(_) => "archive_unwritable",
             Self::TooLarge { .. } => "archive_too_large",
             Self::TooManyEntries { .. } => "archive_too_many_entries",
-            Self::BadName { .. } => "archive_bad_name",
+            Self::BadName { .. } | Self::BadEntry { .. } => "archive_bad_name",
             Self::NotAFile { .. } => "archive_not_a_file",
             Self::Sparse { .. } => "archive_sparse",
             Self::Duplicate { .. } => "archive_duplicate",
+            Self::ClaimsTooLate { .. } => "archive_claims_too_late",
+            Self::UntrustedIssuer { .. } => "untrusted_issuer",
             Self::Unsigned => "unsigned",
             Self::NoTargets => "no_targets",
             Self::NoSuchTarget { .. } => "no_such_target",

@@ -43,6 +43,7 @@ mod human_time;
 mod id;
 mod jwt;
 mod key;
+pub mod members;
 mod metadata;
 mod nkey;
 pub mod ownership;

@@ -234,15 +234,16 @@ fn names_that_leave_the_archive_links_and_duplicates_are_refused() {
         ["../x86_64-linux.bin", "a/../b.bin", "/etc/passwd", "a\\b.bin", "a b.bin", ".bin", "..bin", "-\u{7}.bin"]
     {
         let error = refusal(&files(&[(name, b"x")]));
-        assert!(matches!(error, ArchiveError::BadName { .. }), "{name}: {error}");
+        assert!(matches!(error, ArchiveError::BadEntry { entry: 1 }), "{name}: {error}");
     }
     for kind in [EntryType::Symlink, EntryType::Link, EntryType::Fifo, EntryType::Char, EntryType::Block] {
         let error = refusal(&tar_of(&[(kind, "x86_64-linux.bin", b"")]));
-        assert!(matches!(&error, ArchiveError::NotAFile { name } if name == "x86_64-linux.bin"), "{kind:?}: {error}");
+        assert!(matches!(&error, ArchiveError::NotAFile { entry: 1 }), "{kind:?}: {error}");
     }
+    let token = sample().token;
     for (one, two) in [("a.bin", "a.bin"), ("a.bin", "a.exe"), ("a.bin", "b/a.bin"), ("claims.jwt", "claims.bin")] {
-        let error = refusal(&files(&[(one, b"x"), (two, b"x")]));
-        assert!(matches!(error, ArchiveError::Duplicate { .. }), "{one} {two}: {error}");
+        let error = refusal(&files(&[(one, token.as_bytes()), (two, token.as_bytes())]));
+        assert!(matches!(error, ArchiveError::Duplicate { entry: 2 }), "{one} {two}: {error}");
     }
     for target in ["", "claims", ".hidden", "a/b", "ä", &"x".repeat(65)] {
         let error = archive::create(provider_claims(), binaries(&[target]), &account()).unwrap_err();
@@ -281,6 +282,69 @@ fn a_bomb_is_stopped_at_the_bound() {
 }
 
 #[test]
+fn what_claims_to_be_large_is_refused_before_anything_is_allocated_or_unpacked() {
+    let mut lying = files(&[("x86_64-linux.bin", b"x")]);
+    let mut header = tar::Header::new_gnu();
+    header.as_mut_bytes()[..5].copy_from_slice(b"a.bin");
+    header.set_size(archive::MAX_BINARY + 1);
+    header.set_cksum();
+    lying.splice(..512, header.as_bytes().iter().copied());
+    let error = archive::read(&lying).unwrap_err();
+    assert!(matches!(error, ArchiveError::TooLarge { limit: archive::MAX_BINARY }), "{error}");
+
+    // Without claims little of it is looked at.
+    header.set_size(archive::MAX_UNSIGNED_BYTES);
+    header.set_cksum();
+    lying.splice(..512, header.as_bytes().iter().copied());
+    let error = archive::read(&lying).unwrap_err();
+    assert!(matches!(error, ArchiveError::ClaimsTooLate { limit: archive::MAX_UNSIGNED_BYTES }), "{error}");
+}
+
+#[test]
+fn a_binary_goes_into_a_stream_and_that_of_a_stranger_goes_nowhere() {
+    let bytes = archive::write(&sample(), true).unwrap();
+    let extract = |trusted: bool, bytes: &[u8]| {
+        let mut out = Vec::new();
+        let asked = std::cell::Cell::new(0);
+        let is_trusted = |_: &claims::AccountId| {
+            asked.set(asked.get() + 1);
+            trusted
+        };
+        let result = archive::extract_target(bytes, "x86_64-linux", LIMITS, &is_trusted, &mut out);
+        (result, out, asked.get())
+    };
+    let (archive, out, asked) = extract(true, &bytes);
+    let archive = archive.unwrap();
+    assert_eq!((out.as_slice(), asked), (&b"binary for x86_64-linux"[..], 1));
+    assert!(archive.targets.is_empty() && archive.token == sample_like(&bytes).token);
+
+    let (refused, out, _) = extract(false, &bytes);
+    assert_eq!((refused.unwrap_err().code(), out.len()), ("untrusted_issuer", 0));
+
+    let token = sample().token;
+    let changed = files(&[("claims.jwt", token.as_bytes()), ("x86_64-linux.bin", b"changed")]);
+    assert_eq!(extract(true, &changed).0.unwrap_err().code(), "hash_mismatch");
+    let (checked, targets) = archive::check_from(bytes.as_slice(), LIMITS).unwrap();
+    assert!(checked.targets.is_empty() && targets == ["aarch64-linux", "x86_64-linux"]);
+}
+
+#[test]
+fn no_refusal_quotes_what_was_read() {
+    let secret = b"root:$6$secret:19000:0:99999:7:::\n".repeat(40);
+    let named = |kind| tar_of(&[(kind, "secret.txt", b"root"), (EntryType::Regular, "secret.md", b"root")]);
+    for bytes in [secret.clone(), gzip(&secret), named(EntryType::Regular), named(EntryType::Symlink)] {
+        let error = refusal(&bytes);
+        let mut shown = format!("{error} {error:?}");
+        let mut source = std::error::Error::source(&error);
+        while let Some(cause) = source {
+            shown.push_str(&format!(" {cause} {cause:?}"));
+            source = cause.source();
+        }
+        assert!(!shown.contains("root") && !shown.contains("secret"), "{shown}");
+    }
+}
+
+#[test]
 fn damaged_archives_are_unreadable() {
     assert!(matches!(refusal(&[b'x'; 2048]), ArchiveError::Unreadable(_)));
     let mut gzipped = archive::write(&sample(), true).unwrap();
@@ -297,12 +361,14 @@ fn codes_of_archive_errors_are_stable() {
     let codes = [
         (ArchiveError::Unreadable(std::io::Error::other("x")), "archive_unreadable"),
         (ArchiveError::Unwritable(std::io::Error::other("x")), "archive_unwritable"),
-        (ArchiveError::Sparse { name: text() }, "archive_sparse"),
+        (ArchiveError::Sparse { entry: 1 }, "archive_sparse"),
         (ArchiveError::TooLarge { limit: 1 }, "archive_too_large"),
         (ArchiveError::TooManyEntries { limit: 1 }, "archive_too_many_entries"),
         (ArchiveError::BadName { name: text() }, "archive_bad_name"),
-        (ArchiveError::NotAFile { name: text() }, "archive_not_a_file"),
-        (ArchiveError::Duplicate { name: text() }, "archive_duplicate"),
+        (ArchiveError::BadEntry { entry: 1 }, "archive_bad_name"),
+        (ArchiveError::NotAFile { entry: 1 }, "archive_not_a_file"),
+        (ArchiveError::Duplicate { entry: 1 }, "archive_duplicate"),
+        (ArchiveError::ClaimsTooLate { limit: 1 }, "archive_claims_too_late"),
         (ArchiveError::Unsigned, "unsigned"),
         (ArchiveError::NoTargets, "no_targets"),
         (ArchiveError::NoSuchTarget { target: text(), available: Vec::new() }, "no_such_target"),

@@ -6,7 +6,9 @@
 //! `libfuzzer/` is the workspace in which `cargo xtask fuzz` searches for new ones. Invariant: a function is a target
 //! when it is listed in [`TARGETS`], and then it has seeds and a libFuzzer binary.
 
+mod allocation;
 mod archive;
+mod archive_memory;
 mod artifacts;
 mod contract_values;
 mod entries;
@@ -17,6 +19,7 @@ mod memory_room;
 mod messages;
 mod nats;
 mod precompiled;
+mod registries;
 mod revocations;
 mod sessions;
 mod token;
@@ -25,6 +28,7 @@ mod wapc_host;
 mod wasm_claims;
 
 pub use archive::{archive, archive_entries};
+pub use archive_memory::archive_memory;
 pub use artifacts::{image_config, image_layer, manifest, reference};
 pub use contract_values::contract_values;
 pub use key_text::key_text;
@@ -33,6 +37,7 @@ pub use memory_room::memory_room;
 pub use messages::{control, event, http_message, invocation, link, policy};
 pub use nats::{creds_file, nats_address};
 pub use precompiled::precompiled;
+pub use registries::{challenge, docker_config};
 pub use revocations::revocations;
 pub use sessions::{session_batch, session_handshake};
 pub use token::{claims_json, token};
@@ -47,10 +52,13 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("archive", archive),
     ("archive_entries", archive_entries),
+    ("archive_memory", archive_memory),
+    ("challenge", challenge),
     ("claims_json", claims_json),
     ("contract_values", contract_values),
     ("control", control),
     ("creds_file", creds_file),
+    ("docker_config", docker_config),
     ("event", event),
     ("http_message", http_message),
     ("image_config", image_config),

@@ -29,7 +29,13 @@ fn main() -> ExitCode {
     }
     rustls::crypto::ring::default_provider().install_default().ok();
     let cli = Cli::parse();
-    match executor().context("cannot start worker threads").and_then(|executor| executor.block_on(run(cli))) {
+    let outcome = executor().context("cannot start worker threads").and_then(|executor| {
+        let outcome = executor.block_on(run(cli));
+        // What the host was given time for is over; what a system call still holds (a disk that is away) is not waited for.
+        executor.shutdown_background();
+        outcome
+    });
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Not `eprintln!`, which panics where stderr cannot be written.

@@ -1,8 +1,10 @@
 //! Why an artifact cannot be had.
 
-use artifacts::{CacheError, ReferenceError, RegistryError};
+use std::time::Duration;
 
-use super::MAX_ARTIFACT_BYTES;
+use artifacts::{CacheError, FileError, Format, ReferenceError, RegistryError, WasmFileFault};
+
+use super::Kind;
 use crate::reason::reason;
 
 /// Why the host has no way to artifacts.
@@ -16,7 +18,7 @@ pub enum ArtifactsError {
     Cache(#[from] CacheError),
 }
 
-/// Why an artifact cannot be had.
+/// Why an artifact cannot be had. It is told to the lattice, so nothing in it is from a file of this machine.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// Nothing was asked for.
@@ -28,22 +30,38 @@ pub enum FetchError {
         /// As written.
         reference: String,
     },
-    /// The file cannot be read.
-    #[error("cannot read `{path}`: {source}")]
-    Unreadable {
+    /// The file cannot be read, is none, or is too large.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The file's system does not answer.
+    #[error("`{path}` was not read within {after:?}: its file system does not answer, or others are waited for")]
+    FileSilent {
         /// The path.
         path: String,
-        /// The system's reason.
-        source: std::io::Error,
+        /// How long was waited.
+        after: Duration,
     },
-    /// Too large.
-    #[error("`{path}` has {bytes} bytes; at most {MAX_ARTIFACT_BYTES} are accepted")]
-    TooLarge {
-        /// The path.
-        path: String,
-        /// Its size.
-        bytes: u64,
+    /// It is something else.
+    #[error("`{reference}` is {found}, not {wanted}; {}", .wanted.instead_of(*.found))]
+    WrongKind {
+        /// As written.
+        reference: String,
+        /// What it is.
+        found: Format,
+        /// What was to be started.
+        wanted: Kind,
     },
+    /// Two files in one, or something behind the end.
+    #[error("`{reference}` is not one WebAssembly file: {source}; make it again")]
+    NotOneFile {
+        /// As written.
+        reference: String,
+        /// What is wrong with it.
+        source: WasmFileFault,
+    },
+    /// Too many others are being loaded, or too much.
+    #[error("too many artifacts are being loaded here; try again later")]
+    Busy,
     /// Not a file, and not a reference either.
     #[error("`{reference}` is neither a file nor a reference: {source}; {}", .source.next_step())]
     NotAReference {
@@ -75,7 +93,7 @@ pub enum FetchError {
         reference: String,
     },
     /// The host is stopping.
-    #[error("reading the artifact was interrupted")]
+    #[error("loading the artifact was interrupted: the host is stopping")]
     Interrupted,
 }
 
@@ -86,8 +104,11 @@ impl FetchError {
         match self {
             Self::Empty => "empty_reference",
             Self::FilesNotAllowed { .. } => "files_not_allowed",
-            Self::Unreadable { .. } => "unreadable",
-            Self::TooLarge { .. } => "too_large",
+            Self::File(source) => source.code(),
+            Self::FileSilent { .. } => "file_silent",
+            Self::WrongKind { .. } => "wrong_kind",
+            Self::NotOneFile { .. } => "not_one_wasm",
+            Self::Busy => "busy",
             Self::NotAReference { source, .. } => source.code(),
             Self::Registry { source, .. } => source.code(),
             Self::UnknownBuiltin { .. } => "unknown_builtin",
@@ -101,8 +122,9 @@ impl FetchError {
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Registry { source, .. } => source.is_away(),
-            Self::Unreadable { .. } => true,
+            Self::Registry { source, .. } => source.is_away() || source.code() == "busy",
+            Self::File(FileError::Unreadable { .. } | FileError::Changed { .. }) => true,
+            Self::FileSilent { .. } | Self::Busy | Self::Interrupted => true,
             _ => false,
         }
     }

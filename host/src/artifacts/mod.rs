@@ -1,10 +1,16 @@
 //! Where actors and providers come from: references, parsed once, and the bytes behind them.
 //!
 //! Files of this machine (when allowed), registries through the cache, and compiled-in providers. The reference a client
-//! wrote is kept as written; it is what acks, events and inventories show (protocol section 2.4).
+//! wrote is kept as written; it is what acks, events and inventories show (protocol section 2.4). Invariants: what is
+//! returned is of the kind that was asked for, by its first bytes; the bytes of all artifacts that are being loaded are
+//! within [`MAX_LOADED_BYTES`]; whoever waits here stops waiting when the host stops.
 
 mod error;
+mod files;
+mod kind;
+mod loads;
 mod reference;
+mod unpack;
 
 use std::{
     collections::BTreeSet,
@@ -12,21 +18,27 @@ use std::{
 };
 
 use artifacts::{
-    ArtifactStore, Cache, CredentialBook, Credentials, FetchOptions, Origin, Reference, Registry, RegistryOptions,
-    Silent,
+    ArtifactStore, Cache, CredentialBook, Credentials, FetchOptions, LoadBudget, Origin, Reference, Registry,
+    RegistryOptions, Silent,
 };
 use bytes::Bytes;
 use claims::revocation::Sha256;
 use lattice::control::RegistryCredentials;
+use tokio_util::sync::CancellationToken;
 
 pub use self::{
     error::{ArtifactsError, FetchError},
+    kind::Kind,
     reference::{ArtifactRef, Location},
+    unpack::Watched,
 };
+use self::{files::Files, loads::Loads, unpack::Unpacking};
 use crate::config::ArtifactConfig;
 
-/// Largest artifact read into memory, bytes.
+/// Largest artifact, bytes. Actors have a bound of their own: [`Kind::max_bytes`].
 pub const MAX_ARTIFACT_BYTES: u64 = 256 << 20;
+/// The bytes of all artifacts that are being loaded at one time: from being read until they are unpacked or compiled.
+pub const MAX_LOADED_BYTES: u64 = 256 << 20;
 
 /// An artifact.
 #[derive(Debug, Clone)]
@@ -45,6 +57,11 @@ pub struct Artifacts {
     store: ArtifactStore,
     /// Registries whose credentials were put since the start.
     put: Mutex<BTreeSet<String>>,
+    budget: LoadBudget,
+    files: Files,
+    loads: Loads,
+    unpacking: Unpacking,
+    closing: CancellationToken,
 }
 
 impl Artifacts {
@@ -57,16 +74,40 @@ impl Artifacts {
         if let Some(login) = &config.login {
             credentials.set(&login.registry, Credentials::basic(login.user.clone(), login.password.clone()));
         }
-        let registry = Registry::new(RegistryOptions {
+        let mut options = RegistryOptions {
             insecure: config.insecure.clone(),
             extra_ca: config.extra_ca.clone(),
             credentials,
             max_artifact_bytes: MAX_ARTIFACT_BYTES,
             ..RegistryOptions::default()
-        })?;
+        };
+        options.timeouts.whole = config.fetch_timeout;
+        let registry = Registry::new(options)?;
         let cache = Cache::open(&config.cache_dir, config.cache_bytes)?;
-        let options = FetchOptions { allow_latest: config.allow_latest, no_cache: false };
-        Ok(Self { allow_files, options, store: ArtifactStore::new(registry, cache), put: Mutex::default() })
+        let budget = LoadBudget::new(MAX_LOADED_BYTES);
+        let closing = CancellationToken::new();
+        Ok(Self {
+            allow_files,
+            options: FetchOptions { allow_latest: config.allow_latest, ..FetchOptions::default() },
+            store: ArtifactStore::new(registry, cache).with_budget(budget.clone()),
+            put: Mutex::default(),
+            budget,
+            files: Files::default(),
+            loads: Loads::default(),
+            unpacking: Unpacking::new(closing.clone()),
+            closing,
+        })
+    }
+
+    /// Gives up what is being loaded, and loads nothing more.
+    pub fn close(&self) {
+        self.closing.cancel();
+    }
+
+    /// Bytes of the artifacts that are being loaded.
+    #[cfg(test)]
+    fn loaded_bytes(&self) -> u64 {
+        self.budget.held()
     }
 
     /// Reads the bytes behind a reference. Holds no lock; dropping the future abandons it. Fetches of one artifact at one
@@ -74,32 +115,60 @@ impl Artifacts {
     ///
     /// # Errors
     /// [`FetchError`] naming the reference, the reason and, where there is one, the next step.
-    pub async fn fetch(&self, reference: &ArtifactRef) -> Result<Fetched, FetchError> {
-        let written = || reference.as_str().to_owned();
+    pub async fn fetch(&self, reference: &ArtifactRef, kind: Kind) -> Result<Fetched, FetchError> {
+        let fetched = tokio::select! {
+            biased;
+            () = self.closing.cancelled() => return Err(FetchError::Interrupted),
+            fetched = self.load(reference, kind) => fetched?,
+        };
+        kind.check(reference.as_str(), &fetched.bytes)?;
+        Ok(fetched)
+    }
+
+    async fn load(&self, reference: &ArtifactRef, kind: Kind) -> Result<Fetched, FetchError> {
         match reference.location() {
-            Location::File(_) if !self.allow_files => Err(FetchError::FilesNotAllowed { reference: written() }),
+            Location::File(_) if !self.allow_files => {
+                Err(FetchError::FilesNotAllowed { reference: reference.as_str().to_owned() })
+            }
             Location::File(path) => {
-                let bytes = read_file(path).await?;
-                let content = bytes.clone();
-                let digest = tokio::task::spawn_blocking(move || Sha256::of(&content)).await;
-                Ok(Fetched { bytes, digests: vec![digest.map_err(|_| FetchError::Interrupted)?] })
+                let _place = self.loads.enter(FILES).await.ok_or(FetchError::Busy)?;
+                let (bytes, digest) = self.files.read(path.clone(), kind.max_bytes(), &self.budget).await?;
+                Ok(Fetched { bytes, digests: vec![digest] })
             }
-            Location::Builtin(_) => Err(FetchError::NotAnActor { reference: written() }),
-            Location::Registry(text) => {
-                let parsed = Reference::parse(text, None)
-                    .map_err(|source| FetchError::NotAReference { reference: written(), source })?;
-                let fetched = self
-                    .store
-                    .fetch(&parsed, &self.options, &Silent)
-                    .await
-                    .map_err(|source| FetchError::Registry { reference: written(), source: Box::new(source) })?;
-                if let Origin::CacheWhileAway { reason } = &fetched.origin {
-                    tracing::warn!(reference = reference.as_str(), %reason, "registry away; using the artifact this machine has");
-                }
-                let digests = fetched.digests().iter().map(|digest| Sha256(*digest.as_bytes())).collect();
-                Ok(Fetched { bytes: fetched.bytes, digests })
-            }
+            Location::Builtin(_) => Err(FetchError::NotAnActor { reference: reference.as_str().to_owned() }),
+            Location::Registry(text) => self.load_from_registry(reference, text, kind).await,
         }
+    }
+
+    async fn load_from_registry(&self, reference: &ArtifactRef, text: &str, kind: Kind) -> Result<Fetched, FetchError> {
+        let written = || reference.as_str().to_owned();
+        let parsed = Reference::parse(text, None)
+            .map_err(|source| FetchError::NotAReference { reference: written(), source })?;
+        let _place = self.loads.enter(parsed.registry()).await.ok_or(FetchError::Busy)?;
+        let options = FetchOptions { max_bytes: Some(kind.max_bytes()), ..self.options };
+        let fetched = self
+            .store
+            .fetch(&parsed, &options, &Silent)
+            .await
+            .map_err(|source| FetchError::Registry { reference: written(), source: Box::new(source) })?;
+        if let Origin::CacheWhileAway { reason } = &fetched.origin {
+            tracing::warn!(reference = reference.as_str(), %reason, "registry away; using the artifact this machine has");
+        }
+        let digests = fetched.digests().iter().map(|digest| Sha256(*digest.as_bytes())).collect();
+        Ok(Fetched { bytes: fetched.bytes, digests })
+    }
+
+    /// Runs `work`, which unpacks `bytes`, on a thread where it may take long; few at one time. The stream it reads ends
+    /// with an error when that takes too long or the host stops.
+    ///
+    /// # Errors
+    /// [`FetchError::Busy`], [`FetchError::Interrupted`].
+    pub async fn unpack<T: Send + 'static>(
+        &self,
+        bytes: Bytes,
+        work: impl FnOnce(Watched) -> T + Send + 'static,
+    ) -> Result<T, FetchError> {
+        self.unpacking.run(bytes, work).await
     }
 
     /// Whether a registry reference is one, and allowed here.
@@ -144,15 +213,8 @@ impl Artifacts {
     }
 }
 
-async fn read_file(path: &std::path::Path) -> Result<Bytes, FetchError> {
-    let shown = path.display().to_string();
-    let unreadable = |source| FetchError::Unreadable { path: shown.clone(), source };
-    let bytes = tokio::fs::metadata(path).await.map_err(unreadable)?.len();
-    if bytes > MAX_ARTIFACT_BYTES {
-        return Err(FetchError::TooLarge { path: shown, bytes });
-    }
-    tokio::fs::read(path).await.map(Bytes::from).map_err(unreadable)
-}
+/// What the files of this machine are as a source, which no registry is called.
+const FILES: &str = "file://";
 
 #[cfg(test)]
 mod tests {
@@ -164,7 +226,7 @@ mod tests {
 
     async fn code(artifacts: &Artifacts, text: &str) -> Option<&'static str> {
         let reference = ArtifactRef::parse(text).expect("a reference");
-        artifacts.fetch(&reference).await.err().map(|error| error.code())
+        artifacts.fetch(&reference, Kind::Actor).await.err().map(|error| error.code())
     }
 
     #[tokio::test]
@@ -183,18 +245,56 @@ mod tests {
     async fn a_file_has_the_digest_of_its_bytes() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("x");
-        std::fs::write(&path, b"bytes").expect("written");
+        let module = b"\0asm\x01\0\0\0";
+        std::fs::write(&path, module).expect("written");
         let reference = ArtifactRef::parse(&path.display().to_string()).expect("a reference");
-        let fetched = artifacts(&directory, true).fetch(&reference).await.expect("read");
-        assert_eq!((fetched.bytes.as_ref(), fetched.digests), (&b"bytes"[..], vec![Sha256::of(b"bytes")]));
+        let fetched = artifacts(&directory, true).fetch(&reference, Kind::Actor).await.expect("read");
+        assert_eq!((fetched.bytes.as_ref(), fetched.digests), (&module[..], vec![Sha256::of(module)]));
     }
 
     #[tokio::test]
-    async fn a_file_beyond_the_bound_is_refused_without_reading_it() {
+    async fn a_file_beyond_the_bound_of_its_kind_is_refused_without_reading_it() {
         let directory = tempfile::tempdir().expect("a directory");
-        let file = tempfile::NamedTempFile::new().expect("a temp file");
-        file.as_file().set_len(MAX_ARTIFACT_BYTES + 1).expect("sparse");
-        let refused = code(&artifacts(&directory, true), &file.path().display().to_string()).await;
-        assert_eq!(refused, Some("too_large"));
+        let artifacts = artifacts(&directory, true);
+        for kind in [Kind::Actor, Kind::Provider] {
+            let file = tempfile::NamedTempFile::new().expect("a temp file");
+            file.as_file().set_len(kind.max_bytes() + 1).expect("sparse");
+            let reference = ArtifactRef::parse(&file.path().display().to_string()).expect("a reference");
+            let refused = artifacts.fetch(&reference, kind).await.expect_err("too large");
+            assert_eq!(refused.code(), "too_large");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_regular_file_is_refused_at_once_as_actor_and_as_provider() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = |name: &str| directory.path().join(name).display().to_string();
+        std::os::unix::fs::symlink("/dev/zero", path("zero")).expect("a link");
+        std::os::unix::fs::symlink(path("a link to nothing"), path("nothing")).expect("a link");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mkfifoat(rustix::fs::CWD, path("pipe").as_str(), mode).expect("a pipe");
+        let artifacts = artifacts(&directory, true);
+        for kind in [Kind::Actor, Kind::Provider] {
+            for name in ["/dev/zero", &path("zero"), &path("pipe"), &path("")] {
+                let reference = ArtifactRef::parse(name).expect("a reference");
+                let refused = artifacts.fetch(&reference, kind).await.expect_err(name);
+                assert_eq!(refused.code(), "not_a_file", "{name}: {refused}");
+            }
+            let empty = ArtifactRef::parse("/proc/self/status").expect("a reference");
+            assert_eq!(artifacts.fetch(&empty, kind).await.expect_err("no length").code(), "wrong_kind");
+            let nothing = ArtifactRef::parse(&path("nothing")).expect("a reference");
+            assert_eq!(artifacts.fetch(&nothing, kind).await.expect_err("no file").code(), "unreadable");
+        }
+        assert_eq!(artifacts.loaded_bytes(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_host_that_stops_loads_nothing() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let artifacts = artifacts(&directory, true);
+        artifacts.close();
+        assert_eq!(code(&artifacts, "/nowhere/x.wasm").await, Some("interrupted"));
+        let unpacked = artifacts.unpack(Bytes::from_static(b"x"), |_| ()).await;
+        assert_eq!(unpacked.expect_err("stopping").code(), "interrupted");
     }
 }

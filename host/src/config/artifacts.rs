@@ -1,6 +1,6 @@
 //! Settings on where artifacts come from and which may run.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use artifacts::Secret;
 use clap::Args;
@@ -9,6 +9,8 @@ use super::Problems;
 
 /// Largest cache unless it is set, MiB.
 const CACHE_MIB: u64 = 2048;
+/// How long a fetch may take unless it is set, seconds.
+const FETCH_SECONDS: u64 = 600;
 
 /// Registries and their cache, as flags and environment variables.
 #[derive(Debug, Clone, Args)]
@@ -42,6 +44,9 @@ pub struct ArtifactArgs {
     /// Size of that directory, MiB; what was not used for longest goes first.
     #[arg(long, env = "WASH_CACHE_SIZE_MIB", default_value_t = CACHE_MIB)]
     pub cache_size_mib: u64,
+    /// How long fetching one artifact may take in all, seconds; what came is kept for the next attempt.
+    #[arg(long, env = "WASH_FETCH_TIMEOUT_S", default_value_t = FETCH_SECONDS)]
+    pub fetch_timeout_s: u64,
 }
 
 /// Registries and their cache, as the host uses them.
@@ -59,6 +64,8 @@ pub struct ArtifactConfig {
     pub cache_dir: PathBuf,
     /// Its bound, bytes.
     pub cache_bytes: u64,
+    /// How long fetching one artifact may take.
+    pub fetch_timeout: Duration,
 }
 
 /// Who we are to one registry.
@@ -83,6 +90,7 @@ impl ArtifactConfig {
             extra_ca: Vec::new(),
             cache_dir,
             cache_bytes: CACHE_MIB << 20,
+            fetch_timeout: Duration::from_secs(FETCH_SECONDS),
         }
     }
 }
@@ -109,6 +117,7 @@ impl ArtifactArgs {
             extra_ca: self.registry_ca,
             cache_dir: self.cache_dir.or_else(shared_cache).unwrap_or(fallback),
             cache_bytes: self.cache_size_mib.saturating_mul(1 << 20),
+            fetch_timeout: Duration::from_secs(self.fetch_timeout_s.max(1)),
         }
     }
 }

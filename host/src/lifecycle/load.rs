@@ -15,7 +15,7 @@ use runtime::{CodeOrigin, Identity, LimitSettings, LoadError, precompiled};
 use super::ActorError;
 use crate::{
     actors::{Barred, RunningActor},
-    artifacts::ArtifactRef,
+    artifacts::{ArtifactRef, Kind},
     core::{Core, unix_now},
     metrics::{ActorCalls, StartStep},
     providers::links,
@@ -34,7 +34,7 @@ pub(super) struct Verified {
 /// Fetches an artifact and checks signature, hash, times, issuer and revocation.
 pub(super) async fn fetch_verified(core: &Core, reference: &ArtifactRef) -> Result<Verified, ActorError> {
     let began = Instant::now();
-    let fetched = core.artifacts.fetch(reference).await?;
+    let fetched = core.artifacts.fetch(reference, Kind::Actor).await?;
     core.metrics.started(StartStep::Fetch, began);
     let began = Instant::now();
     let (bytes, mut digests) = (fetched.bytes, fetched.digests);

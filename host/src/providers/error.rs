@@ -61,6 +61,16 @@ pub enum StartProviderError {
 }
 
 impl StartProviderError {
+    /// Of an archive that is refused. A stranger's is, before anything of it is unpacked.
+    pub(super) fn of_archive(core: &Core, error: archive::ArchiveError) -> Self {
+        if let archive::ArchiveError::Archive(claims::ArchiveError::UntrustedIssuer { subject, issuer }) = &error
+            && let Ok(id) = subject.parse()
+        {
+            return native::refusal(core, id, **issuer).into();
+        }
+        error.into()
+    }
+
     /// Stable word for logs, tests and docs.
     #[must_use]
     pub fn code(&self) -> &'static str {

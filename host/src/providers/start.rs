@@ -20,7 +20,7 @@ use super::{
     process,
 };
 use crate::{
-    artifacts::{ArtifactRef, FetchError, Fetched, Location},
+    artifacts::{ArtifactRef, FetchError, Fetched, Kind, Location, Watched},
     core::{Core, unix_now},
     policy,
     reason::reason,
@@ -126,11 +126,15 @@ async fn start_process(
     reference: &ArtifactRef,
     command: StartProvider,
 ) -> Result<Arc<RunningProvider>, StartProviderError> {
-    let Fetched { bytes, digests } = core.artifacts.fetch(reference).await?;
-    let verified = blocking(move || archive::verify(&bytes, unix_now())).await??;
+    let Fetched { bytes, digests } = core.artifacts.fetch(reference, Kind::Provider).await?;
+    let directory = core.config.state_dir.join("cache").join("providers");
+    let (judge, beside) = (core.clone(), directory.clone());
+    let verify =
+        move |stream: Watched| archive::verify(stream, &beside, unix_now(), &|issuer| native::may_run(&judge, issuer));
+    let verified = core.artifacts.unpack(bytes, verify).await?;
+    let verified = verified.map_err(|error| StartProviderError::of_archive(core, error))?;
     let archive = verified.archive();
     let (issuer, subject) = (archive.issuer, archive.id.public_key());
-    native::check(core, archive.id, issuer).await?;
     let digests = digests.into_iter().chain(archive.programs()).collect();
     let provenance = Provenance { issuer, subject, digests };
     check_not_revoked(core, reference.as_str(), &provenance)?;
@@ -138,8 +142,7 @@ async fn start_process(
     if core.broker.is_none() {
         return Err(StartProviderError::NeedsNats { reference: reference.as_str().to_owned() });
     }
-    // On disk only what may run.
-    let directory = core.config.state_dir.join("cache").join("providers");
+    // Under its name only what may run.
     let unpacked = blocking(move || verified.store(&directory)).await??;
     let archive = unpacked.archive;
     let metadata = archive.claims.metadata.unwrap_or_default();

@@ -47,28 +47,29 @@ pub struct UntrustedNative {
     pub next_step: String,
 }
 
-/// Whether native code of an account may run.
-///
-/// # Errors
-/// [`UntrustedNative`] with the command that trusts it.
-pub async fn check(core: &Core, provider: ProviderId, issuer: AccountId) -> Result<(), UntrustedNative> {
-    let refuse = |next_step| Err(UntrustedNative { provider, issuer, next_step });
-    let start_with = || {
-        format!(
-            "start the host with `--allowed-issuer {issuer}`, which makes a list of whose actors and providers run, or with `--allowed-issuer any`"
-        )
-    };
+/// Whether native code of an account may run. Blocks: it may read files.
+#[must_use]
+pub fn may_run(core: &Core, issuer: &AccountId) -> bool {
     if let Some(allowed) = &core.config.allowed_issuers {
-        return if allowed.contains(&issuer) { Ok(()) } else { refuse(start_with()) };
+        return allowed.contains(issuer);
     }
-    let known = match &core.config.native_issuers {
-        NativeIssuers::Any => return Ok(()),
-        NativeIssuers::Named => return refuse(start_with()),
-        NativeIssuers::Known(known) => known.clone(),
+    match &core.config.native_issuers {
+        NativeIssuers::Any => true,
+        NativeIssuers::Named => false,
+        NativeIssuers::Known(known) => known.knows(issuer),
+    }
+}
+
+/// The refusal of what may not run, with the command that trusts it.
+#[must_use]
+pub fn refusal(core: &Core, provider: ProviderId, issuer: AccountId) -> UntrustedNative {
+    let next_step = match (&core.config.allowed_issuers, &core.config.native_issuers) {
+        (None, NativeIssuers::Known(known)) => {
+            format!("trust it with `{}`, and start it again", known.command(&issuer))
+        }
+        _ => format!(
+            "start the host with `--allowed-issuer {issuer}`, which makes a list of whose actors and providers run, or with `--allowed-issuer any`"
+        ),
     };
-    let asked = known.clone();
-    match tokio::task::spawn_blocking(move || asked.knows(&issuer)).await {
-        Ok(true) => Ok(()),
-        _ => refuse(format!("trust it with `{}`, and start it again", known.command(&issuer))),
-    }
+    UntrustedNative { provider, issuer, next_step }
 }

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use crate::{
     context::Context,
-    failure::Result,
+    failure::{Failure, Result},
     output::{Output, size},
     registry::CacheArgs,
 };
@@ -40,7 +40,7 @@ enum What {
 /// Runs `wash drain`.
 ///
 /// # Errors
-/// A file cannot be removed.
+/// A file cannot be removed, or what was named is no cache.
 pub fn run(args: &DrainArgs, context: &Context) -> Result<Output> {
     if !matches!(args.what, What::All | What::Oci) {
         return Ok(
@@ -48,9 +48,18 @@ pub fn run(args: &DrainArgs, context: &Context) -> Result<Output> {
         );
     }
     let directory = args.cache.directory(context);
-    // A cache that is not there is not made for this.
-    let freed = if directory.is_dir() { args.cache.open(context)?.clear()? } else { 0 };
     let shown = directory.display();
+    // A cache that is not there is not made for this, and nothing is made a cache by being named here.
+    if !directory.exists() {
+        return Ok(Output::text(format!("Nothing to empty: there is no {shown}"))
+            .with("drained", Vec::<String>::new())
+            .with("bytes", 0));
+    }
+    if !directory.join("blobs").is_dir() {
+        return Err(Failure::new(format!("`{shown}` is not a cache of artifacts"))
+            .hint("name the directory that `--cache-dir` of hosts and `wash` names, or leave it out"));
+    }
+    let freed = args.cache.open(context)?.clear()?;
     let text = match freed {
         0 => format!("{shown} is empty already"),
         bytes => format!("Emptied {shown} ({})", size(bytes)),

@@ -6,21 +6,22 @@
 mod show;
 mod wit;
 
-use std::{fs, path::Path};
+use std::path::Path;
 
+use artifacts::Format;
+use bytes::Bytes;
 use claims::{ActorMetadata, Claims, ProviderMetadata, archive, wasm};
 use clap::Args;
 
 use crate::{
     context::Context,
     failure::{Failure, OrFail, Result},
+    given_file,
     output::Output,
     reference::{self, Place},
     registry::{FetchArgs, RegistryArgs},
     signing::now,
 };
-
-const WASM_MAGIC: &[u8] = b"\0asm";
 
 /// Options of `wash inspect`.
 #[derive(Debug, Args)]
@@ -48,7 +49,7 @@ pub async fn run(args: &InspectArgs, context: &Context) -> Result<Output> {
         Place::File(path) => (read(&path, args)?, None),
         Place::Registry(reference) => {
             let fetched = args.fetch.fetch(&reference, &args.registry, context).await?;
-            (fetched.bytes.to_vec(), Some(fetched.manifest_digest))
+            (fetched.bytes, Some(fetched.manifest_digest))
         }
     };
     let output = inspect(args, &bytes)?;
@@ -58,27 +59,35 @@ pub async fn run(args: &InspectArgs, context: &Context) -> Result<Output> {
     })
 }
 
-fn read(path: &Path, args: &InspectArgs) -> Result<Vec<u8>> {
-    let bytes = fs::read(path).while_doing(|| format!("cannot read `{}`", path.display()))?;
+fn read(path: &Path, args: &InspectArgs) -> Result<Bytes> {
+    let bytes = given_file::read_artifact(path)?;
     args.fetch.check_file(path, &bytes)?;
-    Ok(bytes)
+    Ok(bytes.into())
 }
 
-fn inspect(args: &InspectArgs, bytes: &[u8]) -> Result<Output> {
+fn inspect(args: &InspectArgs, bytes: &Bytes) -> Result<Output> {
     let shown = &args.target;
-    if args.wit {
-        return wit::show(shown, bytes);
+    let found = Format::of(bytes);
+    match found {
+        found if args.wit && !found.is_wasm() => Err(wit::none(shown, &found.to_string())),
+        found if found.is_wasm() && args.wit => wit::show(shown, &given_file::wasm(shown, bytes)?),
+        // Of compiled code the claims are those of what it was made from.
+        found if found.is_wasm() => inspect_actor(args, &given_file::wasm(shown, bytes)?),
+        found if found.may_be_archive() => inspect_archive(args, bytes),
+        found => Err(Failure::new(format!("`{shown}` is {found}, neither an actor nor a provider archive"))
+            .hint("give a signed `.wasm` file, or an archive that `wash par create` made")),
     }
-    if bytes.starts_with(WASM_MAGIC) {
-        return inspect_actor(args, bytes);
-    }
-    let archive =
-        archive::read(bytes).while_doing(|| format!("cannot read `{shown}` as an actor or a provider archive"))?;
+}
+
+fn inspect_archive(args: &InspectArgs, bytes: &[u8]) -> Result<Output> {
+    let shown = &args.target;
+    let (archive, targets) = archive::check_from(bytes, archive::Limits::default())
+        .while_doing(|| format!("`{shown}` is no provider archive that a host would take"))?;
     if args.jwt_only {
         return Ok(Output::text(archive.token.clone()).with("token", archive.token));
     }
     let inspection = Claims::<ProviderMetadata>::inspect(&archive.token, now())?;
-    Ok(show::provider(inspection, archive.targets.keys().cloned().collect()))
+    Ok(show::provider(inspection, targets))
 }
 
 fn inspect_actor(args: &InspectArgs, bytes: &[u8]) -> Result<Output> {

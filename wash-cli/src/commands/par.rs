@@ -2,18 +2,18 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
 };
 
+use artifacts::{Format, NotAProgram, check_program};
 use claims::{Claims, KeyKind, ProviderMetadata, archive};
 use clap::{Args, Subcommand};
 
 use crate::{
     commands::inspect::{self, InspectArgs},
     context::Context,
-    failure::{OrFail, Result},
-    files, keystore,
+    failure::{Failure, OrFail, Result},
+    files, given_file, keystore,
     output::Output,
     signing::{DEFAULT_REVISION, DEFAULT_VERSION, KeyArgs, now},
 };
@@ -102,7 +102,7 @@ pub async fn run(command: ParCommand, context: &Context) -> Result<Output> {
 }
 
 fn create(mut args: CreateArgs, context: &Context) -> Result<Output> {
-    let binary = read(&args.binary)?;
+    let binary = read_binary(&args.binary, &args.arch)?;
     let config_schema = args.schema.as_deref().map(read_schema).transpose()?;
     args.keys.directory = args.keys.directory.or(args.short_directory);
     let store = args.keys.store(context);
@@ -140,10 +140,15 @@ fn create(mut args: CreateArgs, context: &Context) -> Result<Output> {
 
 fn insert(mut args: InsertArgs, context: &Context) -> Result<Output> {
     let shown = args.archive.display().to_string();
-    let bytes = read(&args.archive)?;
-    let compressed = bytes.starts_with(&[0x1f, 0x8b]);
+    let bytes = given_file::read_artifact(&args.archive)?;
+    let found = Format::of(&bytes);
+    if !found.may_be_archive() {
+        return Err(Failure::new(format!("`{shown}` is {found}, not a provider archive"))
+            .hint("make an archive with `wash par create`"));
+    }
+    let compressed = found == Format::Gzip;
     let archive = archive::read(&bytes).while_doing(|| format!("`{shown}` is no provider archive"))?;
-    let binary = read(&args.binary)?;
+    let binary = read_binary(&args.binary, &args.arch)?;
     args.keys.directory = args.keys.directory.or(args.short_directory);
     let account = keystore::account_name();
     let store = args.keys.store(context);
@@ -156,12 +161,26 @@ fn insert(mut args: InsertArgs, context: &Context) -> Result<Output> {
     Ok(Output::text(format!("Wrote {shown}\n  targets  {}", targets.join(", "))).with("file", shown))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).while_doing(|| format!("cannot read `{}`", path.display()))
+/// The binary of one target, which has to be a program for it.
+fn read_binary(path: &Path, target: &str) -> Result<Vec<u8>> {
+    let binary = given_file::read(path, archive::MAX_BINARY)?;
+    check_program(&binary, target).map_err(|error| {
+        let hint = match &error {
+            NotAProgram::OtherTarget { found } => {
+                format!("name its target with `--arch {found}`, or give another file")
+            }
+            _ => "give the executable of the provider, or a script that begins with `#!`".to_owned(),
+        };
+        Failure::from(error)
+            .while_doing(format!("`{}` is no provider binary for `{target}`", path.display()))
+            .hint(hint)
+    })?;
+    Ok(binary)
 }
 
 fn read_schema(path: &Path) -> Result<serde_json::Value> {
-    serde_json::from_slice(&read(path)?).while_doing(|| format!("the schema `{}` is no JSON", path.display()))
+    let text = given_file::read(path, given_file::MAX_TEXT)?;
+    serde_json::from_slice(&text).while_doing(|| format!("the schema `{}` is no JSON", path.display()))
 }
 
 fn with_gz(path: PathBuf) -> PathBuf {

@@ -2,10 +2,7 @@
 //!
 //! The file says by its content what it is; what no host would look at is refused before anybody is asked.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use artifacts::{ArtifactKind, FetchError, PushContent};
 use clap::Args;
@@ -13,6 +10,7 @@ use clap::Args;
 use crate::{
     context::Context,
     failure::{Failure, OrFail, Result},
+    given_file,
     output::{Output, size},
     pairs,
     registry::RegistryArgs,
@@ -55,7 +53,7 @@ pub async fn run(args: &PushArgs, context: &Context) -> Result<Output> {
         return Err(FetchError::Latest { reference: reference.to_string() }.into());
     }
     let shown = args.artifact.display();
-    let bytes = fs::read(&args.artifact).while_doing(|| format!("cannot read `{shown}`"))?;
+    let bytes = given_file::read_artifact(&args.artifact)?;
     let length = bytes.len();
     let content = content(args, bytes)?;
     let progress = context.printer.progress();
@@ -81,8 +79,7 @@ fn content(args: &PushArgs, bytes: Vec<u8>) -> Result<PushContent> {
         _ => PushContent::actor(bytes),
     };
     if let Some(path) = &args.config {
-        let config = fs::read(path).while_doing(|| format!("cannot read `{}`", path.display()))?;
-        content = content.with_config(config);
+        content = content.with_config(given_file::read(path, given_file::MAX_TEXT)?);
     }
     for (key, value) in pairs::to_map(&args.annotations)? {
         content = content.annotate(key, value);

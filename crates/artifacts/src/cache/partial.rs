@@ -3,25 +3,27 @@
 //! The file is its own lock. Whoever waited for it looks again afterwards, because the writer renamed it when it was
 //! complete. Invariant: the digest of a [`Partial`] is that of the bytes in its file.
 
+use std::collections::HashMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use super::write::is_same;
-use super::{Cache, PARTIAL};
+use super::{Blob, Cache, PARTIAL};
 use crate::digest::{Digest, Hasher};
+use crate::registry::MIN_BYTES_PER_SECOND;
 
 const FIRST_LOOK: Duration = Duration::from_millis(10);
 const LAST_LOOK: Duration = Duration::from_millis(200);
 
 /// Who downloads.
 pub(crate) enum Claim {
-    /// Nobody: it is there.
-    Ready(Bytes),
+    /// Nobody: it is there, and undamaged.
+    Ready(Blob),
     /// We do.
     Ours(Partial),
 }
@@ -32,6 +34,19 @@ pub(crate) struct Partial {
     len: u64,
     /// Where it is, unless it has no name.
     path: Option<PathBuf>,
+    _source: Option<SourceMark>,
+}
+
+/// Says as long as it lives where a download of this process comes from.
+struct SourceMark {
+    cache: Cache,
+    digest: Digest,
+}
+
+impl Drop for SourceMark {
+    fn drop(&mut self) {
+        self.cache.sources().remove(&self.digest);
+    }
 }
 
 struct Content {
@@ -40,14 +55,16 @@ struct Content {
 }
 
 impl Cache {
-    /// Waits until the artifact is there or it is on us to download it. May be abandoned at any time.
-    pub(crate) async fn claim(&self, digest: Digest) -> io::Result<Claim> {
+    /// Waits until the artifact is there or it is on us to download it from `source`. A download from somewhere else is
+    /// not waited for, nor one that brings too little: then there are two. May be abandoned at any time.
+    pub(crate) async fn claim(&self, digest: Digest, source: &str) -> io::Result<Claim> {
         let mut pause = FIRST_LOOK;
         let mut seen = (0, Instant::now());
         loop {
             let cache = self.clone();
             let tried = tokio::task::spawn_blocking(move || cache.try_claim(&digest)).await?;
             let length = match tried {
+                Ok(Tried::Claimed(Claim::Ours(partial))) => return Ok(Claim::Ours(self.mark(partial, digest, source))),
                 Ok(Tried::Claimed(claim)) => return Ok(claim),
                 Ok(Tried::Busy(length)) => length,
                 Err(error) => {
@@ -55,10 +72,14 @@ impl Cache {
                     return Partial::nameless().map(Claim::Ours);
                 }
             };
-            if length != seen.0 {
+            if self.sources().get(&digest).is_some_and(|other| other != source) {
+                tracing::debug!(%digest, source, "downloaded from another registry as well; not waited for");
+                return Partial::nameless().map(Claim::Ours);
+            }
+            if length >= seen.0 + self.least_growth() {
                 seen = (length, Instant::now());
             } else if seen.1.elapsed() > self.inner.patience {
-                tracing::warn!(%digest, "the download of another process stands still; this one is made beside it");
+                tracing::warn!(%digest, "the download of another process brings too little; this one is made beside it");
                 return Partial::nameless().map(Claim::Ours);
             }
             tokio::time::sleep(pause).await;
@@ -66,10 +87,25 @@ impl Cache {
         }
     }
 
+    /// What a download has to bring within the time it is waited for.
+    fn least_growth(&self) -> u64 {
+        (MIN_BYTES_PER_SECOND as f64 * self.inner.patience.as_secs_f64()).max(1.0) as u64
+    }
+
+    fn mark(&self, mut partial: Partial, digest: Digest, source: &str) -> Partial {
+        self.sources().insert(digest, source.to_owned());
+        partial._source = Some(SourceMark { cache: self.clone(), digest });
+        partial
+    }
+
+    fn sources(&self) -> MutexGuard<'_, HashMap<Digest, String>> {
+        self.inner.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn try_claim(&self, digest: &Digest) -> io::Result<Tried> {
         loop {
-            if let Some(bytes) = self.get(digest) {
-                return Ok(Tried::Claimed(Claim::Ready(bytes)));
+            if let Some(blob) = self.find(digest) {
+                return Ok(Tried::Claimed(Claim::Ready(blob)));
             }
             let file = self.open_partial(digest)?;
             if let Some(tried) = self.take(digest, file)? {
@@ -98,15 +134,15 @@ impl Cache {
         if !is_same(&file, &path) {
             return Ok(None);
         }
-        if let Some(bytes) = self.get(digest) {
+        if let Some(blob) = self.find(digest) {
             let _ = fs::remove_file(&path);
-            return Ok(Some(Tried::Claimed(Claim::Ready(bytes))));
+            return Ok(Some(Tried::Claimed(Claim::Ready(blob))));
         }
         Partial::open(file, Some(path)).map(|partial| Some(Tried::Claimed(Claim::Ours(partial))))
     }
 
     /// Files a complete download, and returns its bytes. A download that cannot be filed is still returned.
-    pub(crate) fn complete(&self, partial: &Partial) -> io::Result<Bytes> {
+    pub(crate) fn complete(&self, partial: &Partial) -> io::Result<Vec<u8>> {
         let bytes = partial.read()?;
         let digest = partial.digest();
         let named = partial.path.as_ref().filter(|_| bytes.len() as u64 <= self.inner.max_bytes);
@@ -150,7 +186,7 @@ impl Partial {
                 }
             }
         }
-        Ok(Self { content: Arc::new(Mutex::new(Content { file, hasher })), len, path })
+        Ok(Self { content: Arc::new(Mutex::new(Content { file, hasher })), len, path, _source: None })
     }
 
     /// Bytes that are there.
@@ -192,7 +228,7 @@ impl Partial {
     }
 
     /// All of it, read back and checked once more: disks fail too.
-    pub(crate) fn read(&self) -> io::Result<Bytes> {
+    pub(crate) fn read(&self) -> io::Result<Vec<u8>> {
         let mut content = self.content();
         content.file.seek(SeekFrom::Start(0))?;
         let mut bytes = Vec::with_capacity(usize::try_from(self.len).map_err(io::Error::other)?);
@@ -200,7 +236,7 @@ impl Partial {
         if Digest::of(&bytes) != content.hasher.clone().finish() {
             return Err(io::Error::other("what was written reads back as something else"));
         }
-        Ok(bytes.into())
+        Ok(bytes)
     }
 
     /// The file at its beginning, for reading it without keeping it in memory.

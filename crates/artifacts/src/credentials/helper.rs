@@ -67,7 +67,9 @@ fn read_answer(helper: String, succeeded: bool, text: &[u8]) -> Result<Credentia
         if said.contains(NOT_FOUND) {
             return Ok(Credentials::Anonymous);
         }
-        return Err(CredentialError::HelperFailed { helper, said: excerpt(&said) });
+        // One that fails and answers all the same is not quoted: what it says may be a secret.
+        let said = if said.starts_with(['{', '[']) { "what it said is an answer".to_owned() } else { excerpt(&said) };
+        return Err(CredentialError::HelperFailed { helper, said });
     }
     let answer: Answer = serde_json::from_slice(text).map_err(|_| CredentialError::HelperAnswer { helper })?;
     // The user name by which helpers say that the secret is no password.

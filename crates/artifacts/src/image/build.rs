@@ -69,7 +69,7 @@ mod tests {
         assert_eq!((file.path.as_str(), &file.bytes[..]), ("echo_s.wasm", &wasm[..]));
         let config = parse_config(&image.config).expect("a config");
         assert_eq!(config.program().as_deref(), Some("echo_s.wasm"));
-        config.check_program(&file).expect("the image runs what it holds");
+        config.check_program(&file.path).expect("the image runs what it holds");
         assert_eq!(build(wasm, "echo_s.wasm").layer, image.layer, "the same file gives the same image");
     }
 

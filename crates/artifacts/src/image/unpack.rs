@@ -1,8 +1,9 @@
 //! Taking the one file out of the layers of an image.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
 
 use bytes::Bytes;
+use claims::members::{self, Member, MembersError, Walked};
 use flate2::read::MultiGzDecoder;
 use tar::EntryType;
 
@@ -11,6 +12,7 @@ use crate::text::excerpt;
 
 const WASM_MAGIC: &[u8] = b"\0asm";
 const GZIP_MAGIC: &[u8] = &[0x1F, 0x8B];
+const CHUNK: usize = 64 << 10;
 
 /// How much of an image is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +44,22 @@ pub struct WasmFile {
 /// # Errors
 /// [`ImageError`] when there is no such file, or more than it, or a layer goes beyond `limits`.
 pub fn single_wasm_file<R: Read>(layers: impl IntoIterator<Item = R>, limits: Limits) -> Result<WasmFile, ImageError> {
-    let mut search = Search { limits, left: limits.unpacked_bytes, entries: 0, found: None };
+    let mut bytes = Vec::new();
+    let path = extract_wasm_file(layers, limits, &mut bytes)?;
+    Ok(WasmFile { path, bytes: bytes.into() })
+}
+
+/// As [`single_wasm_file`], but writes it to `out` while it streams by and returns where it is in the image. What was
+/// written counts only when this succeeds.
+///
+/// # Errors
+/// As [`single_wasm_file`], and [`ImageError::Unwritable`] for an error of `out`.
+pub fn extract_wasm_file<R: Read>(
+    layers: impl IntoIterator<Item = R>,
+    limits: Limits,
+    out: &mut dyn Write,
+) -> Result<String, ImageError> {
+    let mut search = Search { limits, walked: Walked::default(), found: None, out };
     for layer in layers {
         let mut layer = BufReader::new(layer);
         // By its first bytes: media types were seen to say otherwise.
@@ -55,42 +72,44 @@ pub fn single_wasm_file<R: Read>(layers: impl IntoIterator<Item = R>, limits: Li
     search.found.ok_or(ImageError::NoWasm)
 }
 
-struct Search {
+struct Search<'a> {
     limits: Limits,
-    left: u64,
-    entries: usize,
-    found: Option<WasmFile>,
+    /// How much of all layers was looked at.
+    walked: Walked,
+    found: Option<String>,
+    out: &'a mut dyn Write,
 }
 
-impl Search {
+impl Search<'_> {
     fn layer(&mut self, stream: impl Read) -> Result<(), ImageError> {
-        let mut bounded = Bounded { stream, left: self.left, exceeded: false };
-        let result = self.read_entries(&mut bounded);
-        self.left = bounded.left;
-        // Running into the bound shows up as some error of the tar format; this is the reason behind it.
-        if bounded.exceeded { Err(ImageError::TooLarge { limit: self.limits.unpacked_bytes }) } else { result }
-    }
-
-    fn read_entries(&mut self, stream: &mut impl Read) -> Result<(), ImageError> {
-        let mut tar = tar::Archive::new(stream);
-        for entry in tar.entries().map_err(ImageError::Unreadable)? {
-            self.entries += 1;
-            if self.entries > self.limits.entries {
-                return Err(ImageError::TooManyEntries { limit: self.limits.entries });
-            }
-            self.take(entry.map_err(ImageError::Unreadable)?)?;
-        }
+        let left = members::Limits {
+            unpacked_bytes: self.limits.unpacked_bytes - self.walked.bytes,
+            entries: self.limits.entries - self.walked.members,
+        };
+        let walked = members::walk(stream, left, |member| self.take(member));
+        let walked = walked.map_err(|error: ImageError| self.of_all_layers(error))?;
+        self.walked.bytes += walked.bytes;
+        self.walked.members += walked.members;
         Ok(())
     }
 
-    fn take(&mut self, entry: tar::Entry<'_, impl Read>) -> Result<(), ImageError> {
-        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+    /// Bounds are those of all layers together.
+    fn of_all_layers(&self, error: ImageError) -> ImageError {
+        match error {
+            ImageError::TooLarge { limit } if limit != members::MAX_EXTENSION => {
+                ImageError::TooLarge { limit: self.limits.unpacked_bytes }
+            }
+            ImageError::TooManyEntries { .. } => ImageError::TooManyEntries { limit: self.limits.entries },
+            other => other,
+        }
+    }
+
+    fn take(&mut self, member: Member<'_>) -> Result<(), ImageError> {
+        let name = String::from_utf8_lossy(&member.path).into_owned();
         let path = normalize(&name)?;
-        match entry.header().entry_type() {
+        match member.kind {
             EntryType::Regular | EntryType::Continuous => {}
             EntryType::Directory => return Ok(()),
-            // Facts about other entries.
-            EntryType::XGlobalHeader => return Ok(()),
             other => return Err(ImageError::NotAFile { name: excerpt(&name), kind: kind(other) }),
         }
         // A file called `/` has no name.
@@ -98,25 +117,46 @@ impl Search {
             return Err(ImageError::BadName { name: excerpt(&name) });
         }
         if let Some(first) = &self.found {
-            return Err(ImageError::TwoFiles { first: excerpt(&first.path), second: excerpt(&path) });
+            return Err(ImageError::TwoFiles { first: excerpt(first), second: excerpt(&path) });
         }
-        let size = entry.size();
-        if size > self.limits.unpacked_bytes {
-            return Err(ImageError::TooLarge { limit: self.limits.unpacked_bytes });
-        }
-        // What the header says is believed only as far as bytes are there.
-        let mut entry = entry.take(size);
-        let mut bytes = Vec::new();
-        entry.by_ref().take(WASM_MAGIC.len() as u64).read_to_end(&mut bytes).map_err(ImageError::Unreadable)?;
-        if bytes != WASM_MAGIC {
+        let mut magic = Vec::with_capacity(WASM_MAGIC.len());
+        let mut content = member.content.take(member.size);
+        content.by_ref().take(WASM_MAGIC.len() as u64).read_to_end(&mut magic).map_err(ImageError::Unreadable)?;
+        if magic != WASM_MAGIC {
             return Err(ImageError::NotWasm { name: excerpt(&name) });
         }
-        entry.read_to_end(&mut bytes).map_err(ImageError::Unreadable)?;
-        if bytes.len() as u64 != size {
+        self.out.write_all(&magic).map_err(ImageError::Unwritable)?;
+        copy(&mut content, self.out)?;
+        // What the header says is believed only as far as bytes are there.
+        if content.limit() > 0 {
             return Err(ImageError::Unreadable(io::ErrorKind::UnexpectedEof.into()));
         }
-        self.found = Some(WasmFile { path, bytes: bytes.into() });
+        self.found = Some(path);
         Ok(())
+    }
+}
+
+/// Copies, telling an error of one side from one of the other.
+fn copy(content: &mut impl Read, out: &mut dyn Write) -> Result<(), ImageError> {
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        match content.read(&mut chunk).map_err(ImageError::Unreadable)? {
+            0 => return Ok(()),
+            count => out.write_all(&chunk[..count]).map_err(ImageError::Unwritable)?,
+        }
+    }
+}
+
+impl From<MembersError> for ImageError {
+    fn from(error: MembersError) -> Self {
+        match error {
+            MembersError::Unreadable(source) => Self::Unreadable(source),
+            MembersError::TooLarge { limit } => Self::TooLarge { limit },
+            MembersError::TooMany { limit } => Self::TooManyEntries { limit },
+            MembersError::Sparse { number } => {
+                Self::NotAFile { name: format!("member {number}"), kind: kind(EntryType::GNUSparse) }
+            }
+        }
     }
 }
 
@@ -137,26 +177,5 @@ fn kind(entry: EntryType) -> &'static str {
         EntryType::Fifo => "named pipe",
         EntryType::GNUSparse => "sparse file",
         _ => "special entry",
-    }
-}
-
-/// Stops a stream at its bound, and remembers that it had more.
-struct Bounded<R> {
-    stream: R,
-    left: u64,
-    exceeded: bool,
-}
-
-impl<R: Read> Read for Bounded<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.left == 0 && !buffer.is_empty() {
-            // At the bound exactly is still within it.
-            self.exceeded = self.stream.read(&mut [0])? > 0;
-            return if self.exceeded { Err(io::Error::other("bound reached")) } else { Ok(0) };
-        }
-        let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        let count = self.stream.read(&mut buffer[..most])?;
-        self.left -= count as u64;
-        Ok(count)
     }
 }

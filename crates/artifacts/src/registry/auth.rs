@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use data_encoding::BASE64;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use reqwest::{Method, Response, Url};
 use serde::Deserialize;
 use zeroize::Zeroizing;
@@ -97,55 +97,108 @@ struct TokenAnswer {
     access_token: Option<Secret>,
 }
 
+/// What was shown in one exchange, so that nothing is shown twice.
+#[derive(Default)]
+pub(super) struct Tried {
+    token: bool,
+    basic: bool,
+}
+
+impl Tried {
+    /// Whether this is new, and not any more from now on.
+    fn begin(&mut self, challenge: &Challenge) -> bool {
+        let tried = match challenge {
+            Challenge::Token { .. } => &mut self.token,
+            Challenge::Basic => &mut self.basic,
+        };
+        !std::mem::replace(tried, true)
+    }
+
+    fn anything(&self) -> bool {
+        self.token || self.basic
+    }
+}
+
+/// What to do after a refusal.
+pub(super) enum Next {
+    /// Ask again and show this.
+    Show(HeaderValue),
+    /// There is nothing else to show: the refusal is the answer.
+    Refused(Response),
+}
+
 impl Inner {
-    /// What to show after the refusal `response`.
+    /// What to show after the refusal `response`: the first thing it asks for that was not shown yet.
     pub(super) async fn authorize(
         &self,
         target: &Target<'_>,
         response: Response,
-    ) -> Result<HeaderValue, RegistryError> {
+        tried: &mut Tried,
+    ) -> Result<Next, RegistryError> {
         self.auth.forget(target);
-        let challenge = challenge::read(response.headers());
-        let challenge =
-            challenge.map_err(|reason| RegistryError::Challenge { registry: target.registry.to_owned(), reason })?;
-        let credentials = match (self.credentials(target.registry).await, &challenge) {
+        let values = response.headers().get_all(WWW_AUTHENTICATE).iter().map(HeaderValue::as_bytes);
+        let challenges = match challenge::read(values) {
+            Ok(challenges) => challenges,
+            Err(_) if tried.anything() => return Ok(Next::Refused(response)),
+            Err(reason) => return Err(self.unanswerable(target.registry, reason.to_string())),
+        };
+        let mut failed = None;
+        for challenge in challenges {
+            if !tried.begin(&challenge) {
+                continue;
+            }
+            match self.answer(target, challenge).await {
+                Ok(Some(authorization)) => {
+                    self.auth.remember(target, &authorization);
+                    return Ok(Next::Show(authorization));
+                }
+                Ok(None) => {}
+                // A token service that gives us none is no reason not to try what else is asked for.
+                Err(error) => drop(failed.get_or_insert(error)),
+            }
+        }
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(Next::Refused(response)),
+        }
+    }
+
+    /// The answer to one challenge, if we have what it takes.
+    async fn answer(&self, target: &Target<'_>, challenge: Challenge) -> Result<Option<HeaderValue>, RegistryError> {
+        let registry = target.registry;
+        let credentials = match (self.credentials(target).await, &challenge) {
             (Ok(credentials), _) => credentials,
             // Tokens are given to anybody for what is public, and a helper that went missing must not take that away.
             (Err(error), Challenge::Token { .. }) => {
-                tracing::warn!(%error, registry = target.registry, "the registry is asked without credentials");
-                self.auth.state().lookups.insert(target.registry.to_owned(), error);
+                tracing::warn!(%error, registry, "the registry is asked without credentials");
+                self.auth.state().lookups.insert(registry.to_owned(), error);
                 Credentials::Anonymous
             }
             (Err(source), Challenge::Basic) => {
-                return Err(RegistryError::Credentials { registry: target.registry.to_owned(), source });
+                return Err(RegistryError::Credentials { registry: registry.to_owned(), source });
             }
         };
         let authorization = match (challenge, &credentials) {
             (_, Credentials::Bearer(token)) => header("Bearer", token.reveal()),
             (Challenge::Basic, Credentials::Basic { user, password }) => basic(user, password),
-            (Challenge::Basic, Credentials::Anonymous | Credentials::Identity(_)) => {
-                // The refusal itself is the answer.
-                return Err(self
-                    .check(target, response, target.repository)
-                    .await
-                    .err()
-                    .unwrap_or_else(|| self.unsendable(target.registry)));
-            }
+            (Challenge::Basic, Credentials::Anonymous | Credentials::Identity(_)) => return Ok(None),
             (Challenge::Token { realm, service, scope }, credentials) => {
                 let token = self.token(target, realm, service, scope, credentials).await?;
                 header("Bearer", token.reveal())
             }
         };
-        let authorization = authorization.ok_or_else(|| self.unsendable(target.registry))?;
-        self.auth.remember(target, &authorization);
-        Ok(authorization)
+        let unsendable = "the credentials or the token have characters that cannot be sent";
+        authorization.ok_or_else(|| self.unanswerable(registry, unsendable.to_owned())).map(Some)
     }
 
-    async fn credentials(&self, registry: &str) -> Result<Credentials, CredentialError> {
+    async fn credentials(&self, target: &Target<'_>) -> Result<Credentials, CredentialError> {
+        let registry = target.registry;
         let set = self.auth.state().book.get(registry).cloned();
         let found = match set {
             Some(credentials) => Ok(credentials),
-            None if self.auth.docker_config => credentials::from_docker(registry, self.options.timeouts.helper).await,
+            None if self.auth.docker_config => {
+                credentials::from_docker(registry, target.repository, self.options.timeouts.helper).await
+            }
             None => Ok(Credentials::Anonymous),
         };
         let user = found.as_ref().ok().and_then(Credentials::user).map(str::to_owned);
@@ -170,8 +223,9 @@ impl Inner {
                 realm.origin().ascii_serialization()
             )));
         }
-        // What is pushed first is only looked for, and a registry may ask for no more than that takes.
-        let scope = scope.filter(|_| target.access != Access::Push).or_else(|| wanted_scope(target));
+        // What is pushed first is only looked for, and a registry may ask for no more than that takes. Whether a registry
+        // takes our credentials at all is no question of what may be done with a repository, whatever it names.
+        let scope = scope.filter(|_| target.access == Access::Pull).or_else(|| wanted_scope(target));
         let request = self.token_request(realm, service, scope, credentials)?;
         let after = self.options.timeouts.small_answer;
         let answer = async {
@@ -223,8 +277,7 @@ impl Inner {
         })
     }
 
-    fn unsendable(&self, registry: &str) -> RegistryError {
-        let reason = "the credentials or the token have characters that cannot be sent".to_owned();
+    fn unanswerable(&self, registry: &str, reason: String) -> RegistryError {
         RegistryError::Challenge { registry: registry.to_owned(), reason }
     }
 }

@@ -3,12 +3,16 @@
 //! Never more in memory than a few chunks. Invariant: a [`Partial`] that is returned has the digest and length asked for;
 //! one that turned out to be something else is emptied.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use reqwest::header::{CONTENT_RANGE, HeaderValue, RANGE};
 use reqwest::{Response, StatusCode};
+use tokio::time::Instant;
 
 use super::error::RegistryError;
 use super::exchange::{Access, Ask, Target};
+use super::pace::Pace;
 use super::{Inner, Registry};
 use crate::cache::Partial;
 use crate::manifest::Blob;
@@ -17,6 +21,8 @@ use crate::reference::Reference;
 
 /// Bytes collected before they are hashed and written.
 const BATCH: usize = 256 << 10;
+/// How long bytes are collected before they are written, so that others see how far it is.
+const WRITE_AFTER: Duration = Duration::from_secs(1);
 /// Attempts that each brought something; a stranger may not drip for ever.
 const MAX_ATTEMPTS: u32 = 32;
 
@@ -40,7 +46,8 @@ impl Registry {
         let repository = reference.api_repository();
         let target = Target { registry: reference.registry(), repository: &repository, access: Access::Pull };
         let resumed = partial.len() > 0;
-        let mut transfer = Transfer { inner: &self.inner, target, blob, what, progress, partial };
+        let pace = Pace::new(self.inner.options.timeouts.pace_window, Instant::now());
+        let mut transfer = Transfer { inner: &self.inner, target, blob, what, progress, partial, pace };
         progress.start(&reference.to_string(), Some(blob.size));
         let _finish = Finish(progress);
         match transfer.run().await {
@@ -59,6 +66,8 @@ struct Transfer<'a> {
     what: String,
     progress: &'a dyn Progress,
     partial: Partial,
+    /// Of all attempts together.
+    pace: Pace,
 }
 
 impl Transfer<'_> {
@@ -73,6 +82,9 @@ impl Transfer<'_> {
             let before = self.partial.len();
             attempts += 1;
             if let Err(error) = self.attempt().await {
+                if !error.is_worth_repeating() {
+                    return Err(error);
+                }
                 // An attempt that brought something is worth another one at full patience.
                 if self.partial.len() > before && attempts < MAX_ATTEMPTS {
                     retry = self.inner.retry();
@@ -136,38 +148,67 @@ impl Transfer<'_> {
     }
 
     async fn receive(&mut self, mut response: Response) -> Result<(), RegistryError> {
-        let mut batch: Vec<Bytes> = Vec::new();
-        let mut collected = 0;
+        let mut batch = Batch::new();
         loop {
-            // A connection that stands still is as good as one that ended.
-            let (chunk, failed) = match self.inner.within_idle(self.target.registry, response.chunk()).await {
-                Ok(Ok(chunk)) => (chunk, false),
-                Ok(Err(_)) | Err(_) => (None, true),
+            let next = self.next_chunk(&mut response).await;
+            let (chunk, ended) = match next {
+                Ok(chunk) => (chunk, None),
+                Err(ended) => (Bytes::new(), Some(ended)),
             };
-            let ended = chunk.is_none();
-            if let Some(chunk) = chunk {
-                collected += chunk.len();
-                batch.push(chunk);
-            }
-            if self.partial.len() + collected as u64 > self.blob.size {
-                let found = self.partial.len() + collected as u64;
+            batch.add(chunk);
+            if self.partial.len() + batch.bytes > self.blob.size {
+                let found = self.partial.len() + batch.bytes;
                 self.restart()?;
                 return Err(RegistryError::WrongLength { what: self.what.clone(), expected: self.blob.size, found });
             }
-            if collected >= BATCH || ended {
-                self.partial.append(std::mem::take(&mut batch)).await.map_err(RegistryError::Disk)?;
-                self.progress.advance(collected as u64);
-                collected = 0;
+            if batch.is_due() || ended.is_some() {
+                let bytes = batch.bytes;
+                self.partial.append(std::mem::take(&mut batch.pieces)).await.map_err(RegistryError::Disk)?;
+                self.progress.advance(bytes);
+                batch = Batch::new();
             }
-            if ended {
-                let received = self.partial.len();
-                let (what, expected) = (self.what.clone(), self.blob.size);
-                return match (received == expected, failed) {
-                    (true, _) => Ok(()),
-                    (false, true) => Err(RegistryError::CutShort { what, received }),
-                    (false, false) => Err(RegistryError::WrongLength { what, expected, found: received }),
-                };
+            if let Some(ended) = ended {
+                return self.end(ended);
             }
+        }
+    }
+
+    /// What comes next, or why nothing does.
+    async fn next_chunk(&mut self, response: &mut Response) -> Result<Bytes, Ended> {
+        let idle = Instant::now() + self.inner.options.timeouts.idle;
+        loop {
+            let chunk = match tokio::time::timeout_at(idle.min(self.pace.due()), response.chunk()).await {
+                Ok(Ok(Some(chunk))) => Some(chunk),
+                Ok(Ok(None)) => return Err(Ended::Whole),
+                // A connection that stands still is as good as one that ended.
+                Ok(Err(_)) => return Err(Ended::Broken),
+                Err(_) if Instant::now() >= idle => return Err(Ended::Broken),
+                Err(_) => None,
+            };
+            let moved = chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
+            let pace = self.pace.moved(moved, Instant::now());
+            match (chunk, pace) {
+                // What is complete was not too slow.
+                (chunk, Err(slow)) if self.partial.len() + moved < self.blob.size => {
+                    drop(chunk);
+                    let registry = self.target.registry.to_owned();
+                    let (moved, within) = (Some(slow.moved), slow.window);
+                    return Err(Ended::Slow(RegistryError::TooSlow { registry, moved, within }));
+                }
+                (Some(chunk), _) => return Ok(chunk),
+                (None, _) => {}
+            }
+        }
+    }
+
+    fn end(&self, ended: Ended) -> Result<(), RegistryError> {
+        let received = self.partial.len();
+        let (what, expected) = (self.what.clone(), self.blob.size);
+        match ended {
+            _ if received == expected => Ok(()),
+            Ended::Slow(error) => Err(error),
+            Ended::Broken => Err(RegistryError::CutShort { what, received }),
+            Ended::Whole => Err(RegistryError::WrongLength { what, expected, found: received }),
         }
     }
 
@@ -175,6 +216,38 @@ impl Transfer<'_> {
         self.partial.restart().map_err(RegistryError::Disk)?;
         self.progress.start(&self.what, Some(self.blob.size));
         Ok(())
+    }
+}
+
+/// Why nothing more comes over a connection.
+enum Ended {
+    /// The answer is over.
+    Whole,
+    /// The connection is.
+    Broken,
+    /// It brings too little to be waited for.
+    Slow(RegistryError),
+}
+
+/// Bytes on their way to the disk.
+struct Batch {
+    pieces: Vec<Bytes>,
+    bytes: u64,
+    since: Instant,
+}
+
+impl Batch {
+    fn new() -> Self {
+        Self { pieces: Vec::new(), bytes: 0, since: Instant::now() }
+    }
+
+    fn add(&mut self, piece: Bytes) {
+        self.bytes += piece.len() as u64;
+        self.pieces.extend((!piece.is_empty()).then_some(piece));
+    }
+
+    fn is_due(&self) -> bool {
+        self.bytes >= BATCH as u64 || (self.bytes > 0 && self.since.elapsed() >= WRITE_AFTER)
     }
 }
 

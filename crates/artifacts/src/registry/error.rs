@@ -47,6 +47,16 @@ pub enum RegistryError {
         /// How long it had.
         after: Duration,
     },
+    /// It answers, but so slowly that nothing comes of it.
+    #[error("`{registry}` is too slow: {}", slow(moved, within))]
+    TooSlow {
+        /// The registry.
+        registry: String,
+        /// What it moved, unless it was a short answer that never became complete.
+        moved: Option<u64>,
+        /// In which time.
+        within: Duration,
+    },
     /// The registry speaks plain HTTP where TLS was expected.
     #[error("`{registry}` does not speak TLS")]
     PlainHttp {
@@ -210,6 +220,14 @@ fn whom(user: &Option<String>) -> String {
     user.as_ref().map_or_else(|| "us".to_owned(), |user| format!("`{user}`"))
 }
 
+fn slow(moved: &Option<u64>, within: &Duration) -> String {
+    let least = super::pace::MIN_BYTES_PER_SECOND;
+    match moved {
+        Some(moved) => format!("{moved} bytes in {}, less than {least} a second", seconds(within)),
+        None => format!("its answer was not complete after {}", seconds(within)),
+    }
+}
+
 fn said_by_it(said: &str) -> String {
     if said.is_empty() { String::new() } else { format!(": {said}") }
 }
@@ -242,10 +260,16 @@ impl RegistryError {
             self,
             Self::Unreachable { .. }
                 | Self::Timeout { .. }
+                | Self::TooSlow { .. }
                 | Self::TooManyRequests { .. }
                 | Self::Server { .. }
                 | Self::CutShort { .. }
         )
+    }
+
+    /// Whether asking again at once may help. One that drips would go on dripping.
+    pub(super) fn is_worth_repeating(&self) -> bool {
+        self.is_away() && !matches!(self, Self::TooSlow { .. })
     }
 
     /// When the registry wants to be asked again.
@@ -265,6 +289,7 @@ impl RegistryError {
             Self::TlsSetup { .. } => "tls_setup",
             Self::Unreachable { .. } => "registry_unreachable",
             Self::Timeout { .. } => "registry_timeout",
+            Self::TooSlow { .. } => "registry_too_slow",
             Self::PlainHttp { .. } => "registry_without_tls",
             Self::Tls { .. } => "registry_tls",
             Self::Unauthorized { .. } => "unauthorized",
@@ -299,7 +324,9 @@ impl RegistryError {
             Self::Unreachable { .. } => {
                 "check the name and port of the registry, the network, and `HTTPS_PROXY` and `NO_PROXY`".to_owned()
             }
-            Self::Timeout { .. } => "try again; check the network between here and the registry".to_owned(),
+            Self::Timeout { .. } | Self::TooSlow { .. } => {
+                "try again; check the network between here and the registry".to_owned()
+            }
             Self::PlainHttp { registry } => {
                 format!(
                     "if that is intended, allow plain HTTP for `{registry}` with `--insecure` (hosts: `--allowed-insecure {registry}`)"

@@ -10,6 +10,7 @@ use reqwest::{Method, Response, StatusCode, Url};
 use serde::Deserialize;
 
 use super::Inner;
+use super::auth::{Next, Tried};
 use super::error::RegistryError;
 use super::redirect::Way;
 use crate::reference::api_authority;
@@ -17,6 +18,8 @@ use crate::text::excerpt;
 
 /// Longest body of a failure looked at, bytes.
 const MAX_FAILURE: u64 = 8 << 10;
+/// How long what a registry says about a refusal is listened to, however slowly it comes.
+const FAILURE_WITHIN: Duration = Duration::from_secs(5);
 
 /// What is done with a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -94,14 +97,16 @@ impl Inner {
     /// Asks, with credentials if they are asked for. `what` is what a refusal is about.
     pub(super) async fn once(&self, target: &Target<'_>, ask: &Ask, what: &str) -> Result<Response, RegistryError> {
         let mut authorization = self.auth.known(target);
-        let mut tries = 0;
+        let mut tried = Tried::default();
         loop {
             let (response, at_home) = self.follow(target, ask, authorization.as_ref()).await?;
-            if response.status() != StatusCode::UNAUTHORIZED || !at_home || tries > 0 {
+            if response.status() != StatusCode::UNAUTHORIZED || !at_home {
                 return self.check(target, response, what).await;
             }
-            tries += 1;
-            authorization = Some(self.authorize(target, response).await?);
+            match self.authorize(target, response, &mut tried).await? {
+                Next::Show(next) => authorization = Some(next),
+                Next::Refused(response) => return self.check(target, response, what).await,
+            }
         }
     }
 
@@ -225,8 +230,9 @@ struct Failure {
 /// What a registry says about a refusal: the first error of the protocol's list, or the beginning of the text.
 async fn said(mut response: Response) -> String {
     let mut body = Vec::new();
+    let until = tokio::time::Instant::now() + FAILURE_WITHIN;
     while (body.len() as u64) < MAX_FAILURE
-        && let Ok(Ok(Some(chunk))) = tokio::time::timeout(Duration::from_secs(5), response.chunk()).await
+        && let Ok(Ok(Some(chunk))) = tokio::time::timeout_at(until, response.chunk()).await
     {
         let room = MAX_FAILURE as usize - body.len();
         body.extend_from_slice(&chunk[..chunk.len().min(room)]);

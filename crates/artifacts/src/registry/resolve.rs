@@ -1,5 +1,7 @@
 //! From a reference to the manifest it stands for now.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
 
@@ -151,14 +153,22 @@ impl Inner {
     ) -> Result<(Bytes, HeaderMap), RegistryError> {
         let timeouts = self.options.timeouts;
         let after = if patient { timeouts.small_answer } else { timeouts.small_answer.min(timeouts.connect * 2) };
+        let began = AtomicBool::new(false);
         let answer = async {
             let response = self.once(target, ask, what).await?;
+            began.store(true, Ordering::Relaxed);
             let headers = response.headers().clone();
             let shown = format!("the answer about `{what}`");
             let body = self.read_bounded(target, response, limit, &shown).await?;
             Ok((body, headers))
         };
-        let timeout = |_| RegistryError::Timeout { registry: target.registry.to_owned(), after };
+        let timeout = |_| {
+            let registry = target.registry.to_owned();
+            match began.load(Ordering::Relaxed) {
+                true => RegistryError::TooSlow { registry, moved: None, within: after },
+                false => RegistryError::Timeout { registry, after },
+            }
+        };
         tokio::time::timeout(after, answer).await.map_err(timeout)?
     }
 }

@@ -26,7 +26,7 @@ impl Retry {
     pub(super) async fn after(&mut self, error: RegistryError) -> Result<(), RegistryError> {
         let asked_for = error.retry_after();
         let too_late = asked_for.is_some_and(|pause| pause > self.timeouts.longest_pause);
-        if !error.is_away() || self.left == 0 || too_late {
+        if !error.is_worth_repeating() || self.left == 0 || too_late {
             return Err(error);
         }
         tracing::debug!(%error, left = self.left, "the registry is asked again");

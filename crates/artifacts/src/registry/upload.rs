@@ -7,9 +7,11 @@ use futures_util::stream;
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use reqwest::{Body, Method, Response, Url};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::error::RegistryError;
 use super::exchange::{Access, Ask, Target};
+use super::pace::Pace;
 use super::redirect::{location, same_origin};
 use super::resolve::CONTENT_DIGEST;
 use super::{Inner, Registry};
@@ -41,6 +43,17 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`] saying what is wrong and what to do.
     pub async fn push(
+        &self,
+        reference: &Reference,
+        content: &PushContent,
+        progress: &dyn Progress,
+    ) -> Result<Pushed, RegistryError> {
+        let after = self.inner.options.timeouts.whole;
+        let timeout = |_| RegistryError::Timeout { registry: reference.registry().to_owned(), after };
+        tokio::time::timeout(after, self.push_all(reference, content, progress)).await.map_err(timeout)?
+    }
+
+    async fn push_all(
         &self,
         reference: &Reference,
         content: &PushContent,
@@ -147,6 +160,7 @@ impl Inner {
         let sending = request.send();
         tokio::pin!(sending);
         let mut left = bytes.len() as u64;
+        let mut pace = Pace::new(self.options.timeouts.pace_window, Instant::now());
         loop {
             // When all is sent, the registry may take a while to file it.
             let patience = self.options.timeouts.idle * if left == 0 { COMMIT } else { 1 };
@@ -155,6 +169,13 @@ impl Inner {
                 Some(count) = told.recv() => {
                     left -= count;
                     progress.advance(count);
+                    match pace.moved(count, Instant::now()) {
+                        Err(slow) if left > 0 => {
+                            let (registry, moved) = (target.registry.to_owned(), Some(slow.moved));
+                            return Err(RegistryError::TooSlow { registry, moved, within: slow.window });
+                        }
+                        _ => {}
+                    }
                 }
                 () = tokio::time::sleep(patience) => {
                     return Err(RegistryError::Timeout { registry: target.registry.to_owned(), after: patience });

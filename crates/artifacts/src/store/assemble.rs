@@ -4,44 +4,20 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Cursor, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 
 use bytes::Bytes;
 
+use super::layers::{self, Form};
 use super::{ArtifactStore, FetchError, FetchOptions, Fetched, Origin};
-use crate::cache::{Claim, Partial};
-use crate::content::{ACTOR_LAYER, PROVIDER_LAYER, WASM_LAYER};
+use crate::cache::{self, Claim, Partial};
 use crate::digest::Digest;
+use crate::format::Format;
 use crate::image::{self, ImageConfig, Limits};
-use crate::manifest::{Blob, Manifest};
+use crate::manifest::Blob;
 use crate::progress::Progress;
 use crate::reference::Reference;
 use crate::registry::{RegistryError, Resolved};
-
-/// What the layers of a manifest are.
-enum Form {
-    /// Parts of the artifact.
-    Parts,
-    /// File systems.
-    Image,
-}
-
-fn form(manifest: &Manifest) -> Result<Form, FetchError> {
-    let is_part = |layer: &Blob| {
-        let plain = [ACTOR_LAYER, PROVIDER_LAYER, WASM_LAYER, image::OCI_LAYER];
-        plain.contains(&layer.media_type.as_str())
-    };
-    // Older tools called the content of an artifact a tar layer; images do so too, and have a configuration of images.
-    let is_image = image::is_config(&manifest.config.media_type)
-        && manifest.layers.iter().all(|layer| image::is_layer(&layer.media_type));
-    if is_image {
-        return Ok(Form::Image);
-    }
-    match manifest.layers.iter().find(|layer| !is_part(layer)) {
-        Some(layer) => Err(FetchError::UnknownLayer { media_type: layer.media_type.clone() }),
-        None => Ok(Form::Parts),
-    }
-}
 
 /// Layers that are here, in the order of the manifest.
 struct Layers {
@@ -49,9 +25,9 @@ struct Layers {
     distinct: HashMap<Digest, Layer>,
 }
 
-/// A layer that is here.
+/// A layer that is on this machine's disk, whole and undamaged.
 enum Layer {
-    Cached(Bytes),
+    Cached(cache::Blob),
     Downloaded(Partial),
 }
 
@@ -62,24 +38,27 @@ impl ArtifactStore {
         options: &FetchOptions,
         progress: &dyn Progress,
     ) -> Result<Fetched, FetchError> {
-        let limit = self.registry.options().max_artifact_bytes;
         let size = resolved.manifest.layers.iter().fold(0u64, |sum, layer| sum.saturating_add(layer.size));
-        if size > limit {
-            let what = format!("`{}`", resolved.reference);
-            return Err(RegistryError::TooLarge { what, limit }.into());
-        }
-        let form = form(&resolved.manifest)?;
+        self.check_size(&resolved.reference.to_string(), size, options)?;
         let (reference, manifest) = (&resolved.reference, &resolved.manifest);
-        let (bytes, digest, from_cache) = match (form, manifest.layers.as_slice()) {
-            (Form::Parts, [layer]) => self.only_layer(reference, layer, options, progress).await?,
-            (Form::Parts, layers) => {
-                let layers = self.layers(reference, layers, options, progress).await?;
-                (self.concatenate(layers).await?, None, false)
+        let (bytes, digest, from_cache) = match layers::form(manifest)? {
+            Form::Parts(parts) => match parts.as_slice() {
+                [layer] => self.only_layer(reference, layer, options, progress).await?,
+                parts => {
+                    let layers = self.layers(reference, parts, options, progress).await?;
+                    (self.concatenate(layers).await?, None, false)
+                }
+            },
+            Form::OneOf(some) => {
+                let layers = self.layers(reference, &some, options, progress).await?;
+                let layer = self.recognized(layers, some).await?;
+                self.only_layer(reference, &layer, options, progress).await?
             }
-            (Form::Image, layers) => {
+            Form::Image => {
                 let config = self.image_config(&resolved).await?;
-                let layers = self.layers(reference, layers, options, progress).await?;
-                (self.unpack(layers, config, limit).await?, None, false)
+                let layers: Vec<&Blob> = manifest.layers.iter().collect();
+                let layers = self.layers(reference, &layers, options, progress).await?;
+                (self.unpack(layers, config, options).await?, None, false)
             }
         };
         let digest = match digest {
@@ -104,13 +83,18 @@ impl ArtifactStore {
         options: &FetchOptions,
         progress: &dyn Progress,
     ) -> Result<(Bytes, Option<Digest>, bool), FetchError> {
+        // Until it is here it takes no memory, however long that takes.
         match self.layer(reference, layer, options, progress).await? {
-            Layer::Cached(bytes) => Ok((bytes, Some(layer.digest), true)),
+            Layer::Cached(blob) => match self.read_blob(layer.digest, blob).await? {
+                Some(bytes) => Ok((bytes, Some(layer.digest), true)),
+                None => Err(RegistryError::Disk(io::Error::other("a cached file changed while it was read")).into()),
+            },
             Layer::Downloaded(partial) => {
+                let reserved = self.budget.reserve(partial.len()).await?;
                 let cache = self.cache.clone();
-                let bytes = tokio::task::spawn_blocking(move || cache.complete(&partial)).await;
-                let bytes = bytes.map_err(io::Error::other).and_then(|bytes| bytes).map_err(RegistryError::Disk)?;
-                Ok((bytes, Some(layer.digest), false))
+                let bytes =
+                    blocking(move || cache.complete(&partial).map_err(|error| RegistryError::Disk(error).into()));
+                Ok((reserved.hold(bytes.await?), Some(layer.digest), false))
             }
         }
     }
@@ -119,12 +103,12 @@ impl ArtifactStore {
     async fn layers(
         &self,
         reference: &Reference,
-        layers: &[Blob],
+        layers: &[&Blob],
         options: &FetchOptions,
         progress: &dyn Progress,
     ) -> Result<Layers, FetchError> {
         let mut here = Layers { order: Vec::new(), distinct: HashMap::new() };
-        for layer in layers {
+        for layer in layers.iter().copied() {
             here.order.push(layer.digest);
             if !here.distinct.contains_key(&layer.digest) {
                 let layer = (layer.digest, self.layer(reference, layer, options, progress).await?);
@@ -144,10 +128,10 @@ impl ArtifactStore {
         let claim = if options.no_cache {
             Claim::Ours(Partial::nameless().map_err(RegistryError::Disk)?)
         } else {
-            self.cache.claim(layer.digest).await.map_err(RegistryError::Disk)?
+            self.cache.claim(layer.digest, reference.registry()).await.map_err(RegistryError::Disk)?
         };
         Ok(match claim {
-            Claim::Ready(bytes) => Layer::Cached(bytes),
+            Claim::Ready(blob) => Layer::Cached(blob),
             Claim::Ours(partial) => {
                 Layer::Downloaded(self.registry.download(reference, layer, partial, progress).await?)
             }
@@ -162,29 +146,78 @@ impl ArtifactStore {
         Ok(config)
     }
 
+    /// The one of `some` that is WebAssembly or may be an archive; all of them are here.
+    async fn recognized(&self, layers: Layers, some: Vec<&Blob>) -> Result<Blob, FetchError> {
+        let types = layers::types(some.iter().copied());
+        let (fitting, layers) = blocking(move || {
+            let fits = |mut layer: Reader<'_>| {
+                let mut head = Vec::with_capacity(Format::HEAD);
+                layer.by_ref().take(Format::HEAD as u64).read_to_end(&mut head).map_err(RegistryError::Disk)?;
+                let format = Format::of(&head);
+                Ok::<_, FetchError>(format.is_wasm() || format.may_be_archive())
+            };
+            let fitting: Vec<bool> = layers.readers().map(fits).collect::<Result<_, _>>()?;
+            Ok((fitting, layers))
+        })
+        .await?;
+        let named: Vec<&Blob> =
+            some.into_iter().zip(fitting).filter_map(|(layer, fits)| fits.then_some(layer)).collect();
+        match named.as_slice() {
+            [layer] => {
+                // It is whole already, and filed by whoever claims it next: the caller.
+                layers.discard_except(Some(&layer.digest));
+                Ok((*layer).clone())
+            }
+            [] => {
+                layers.discard();
+                Err(FetchError::UnknownLayer { media_types: types })
+            }
+            several => {
+                layers.discard();
+                Err(FetchError::Ambiguous { count: several.len(), media_types: types })
+            }
+        }
+    }
+
     async fn concatenate(&self, layers: Layers) -> Result<Bytes, FetchError> {
-        blocking(move || {
+        let size = layers.len();
+        let reserved = self.budget.reserve(size).await?;
+        let whole = blocking(move || {
             let mut whole = Vec::new();
+            let room = usize::try_from(size).map_err(io::Error::other).map_err(RegistryError::Disk)?;
+            whole.try_reserve_exact(room).map_err(|_| RegistryError::Disk(io::ErrorKind::OutOfMemory.into()))?;
             for mut layer in layers.readers() {
                 layer.read_to_end(&mut whole).map_err(RegistryError::Disk)?;
             }
             layers.discard();
-            Ok(whole.into())
-        })
-        .await
+            Ok(whole)
+        });
+        Ok(reserved.hold(whole.await?))
     }
 
-    async fn unpack(&self, layers: Layers, config: ImageConfig, limit: u64) -> Result<Bytes, FetchError> {
-        blocking(move || {
+    /// The file in the layers of an image, by way of the disk: how large it is turns out only when it is unpacked.
+    async fn unpack(&self, layers: Layers, config: ImageConfig, options: &FetchOptions) -> Result<Bytes, FetchError> {
+        let limit = self.registry.options().max_artifact_bytes;
+        let limit = options.max_bytes.map_or(limit, |most| limit.min(most));
+        let unpacked = blocking(move || {
             let limits = Limits { unpacked_bytes: limit, ..Limits::default() };
-            let file = image::single_wasm_file(layers.readers(), limits);
+            let mut unpacked = tempfile::tempfile().map_err(RegistryError::Disk)?;
+            let path = image::extract_wasm_file(layers.readers(), limits, &mut unpacked);
             // Refused or not, nobody needs them again: the same manifest gives the same refusal.
             layers.discard();
-            let file = file?;
-            config.check_program(&file)?;
-            Ok(file.bytes)
-        })
-        .await
+            config.check_program(&path?)?;
+            Ok(unpacked)
+        });
+        let mut unpacked = unpacked.await?;
+        let size = unpacked.metadata().map_err(RegistryError::Disk)?.len();
+        let reserved = self.budget.reserve(size).await?;
+        let bytes = blocking(move || {
+            let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+            let read = unpacked.seek(SeekFrom::Start(0)).and_then(|_| unpacked.take(size).read_to_end(&mut bytes));
+            read.map_err(RegistryError::Disk)?;
+            Ok(bytes)
+        });
+        Ok(reserved.hold(bytes.await?))
     }
 
     /// Files an artifact that was put together here.
@@ -208,9 +241,18 @@ impl Layers {
         self.order.iter().map(|digest| Reader { layer: &self.distinct[digest], source: None })
     }
 
+    /// Bytes of all of them, in the order of the manifest.
+    fn len(&self) -> u64 {
+        self.order.iter().map(|digest| self.distinct[digest].len()).sum()
+    }
+
     /// Gives up what was downloaded only to be put together.
     fn discard(&self) {
-        for layer in self.distinct.values() {
+        self.discard_except(None);
+    }
+
+    fn discard_except(&self, kept: Option<&Digest>) {
+        for (_, layer) in self.distinct.iter().filter(|(digest, _)| Some(*digest) != kept) {
             if let Layer::Downloaded(partial) = layer {
                 partial.discard();
             }
@@ -218,28 +260,29 @@ impl Layers {
     }
 }
 
+impl Layer {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Cached(blob) => blob.len,
+            Self::Downloaded(partial) => partial.len(),
+        }
+    }
+}
+
 /// A layer that is opened when it is read: one that is listed twice has one file, and one place in it.
 struct Reader<'a> {
     layer: &'a Layer,
-    source: Option<Source>,
-}
-
-enum Source {
-    Memory(Cursor<Bytes>),
-    Disk(File),
+    source: Option<File>,
 }
 
 impl Read for Reader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let source = match (self.source.take(), self.layer) {
             (Some(source), _) => source,
-            (None, Layer::Cached(bytes)) => Source::Memory(Cursor::new(bytes.clone())),
-            (None, Layer::Downloaded(partial)) => Source::Disk(partial.reader()?),
+            (None, Layer::Cached(blob)) => blob.reader()?,
+            (None, Layer::Downloaded(partial)) => partial.reader()?,
         };
-        match self.source.insert(source) {
-            Source::Memory(bytes) => bytes.read(buffer),
-            Source::Disk(file) => file.read(buffer),
-        }
+        self.source.insert(source).read(buffer)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Why an artifact cannot be had.
 
+use crate::budget::NoRoom;
 use crate::image::ImageError;
 use crate::registry::RegistryError;
 
@@ -15,15 +16,34 @@ pub enum FetchError {
     /// The registry did not give it.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// A layer of another kind.
-    #[error("the artifact has a layer of type `{media_type}`, which is neither WebAssembly nor a provider archive")]
+    /// No layer that is an artifact.
+    #[error(
+        "none of the artifact's layers is WebAssembly or a provider archive; they are of type {}",
+        types(media_types)
+    )]
     UnknownLayer {
-        /// Its media type.
-        media_type: String,
+        /// Their media types, without repetition.
+        media_types: Vec<String>,
     },
+    /// Several layers that may be the artifact, and nothing to tell which.
+    #[error("{count} of the artifact's layers of type {} may be the artifact", types(media_types))]
+    Ambiguous {
+        /// How many.
+        count: usize,
+        /// Their media types, without repetition.
+        media_types: Vec<String>,
+    },
+    /// Other loads take the memory that there is for loads.
+    #[error(transparent)]
+    Busy(#[from] NoRoom),
     /// An image that does not hold one wasm file.
     #[error("the image is not one wasm file")]
     Image(#[from] ImageError),
+}
+
+fn types(media_types: &[String]) -> String {
+    let shown: Vec<String> = media_types.iter().take(8).map(|media_type| format!("`{media_type}`")).collect();
+    shown.join(", ")
 }
 
 impl FetchError {
@@ -34,6 +54,8 @@ impl FetchError {
             Self::Latest { .. } => "latest",
             Self::Registry(source) => source.code(),
             Self::UnknownLayer { .. } => "unknown_layer",
+            Self::Ambiguous { .. } => "ambiguous_layers",
+            Self::Busy(_) => "busy",
             Self::Image(source) => source.code(),
         }
     }
@@ -44,7 +66,8 @@ impl FetchError {
         match self {
             Self::Latest { .. } => "name a version, as in `:1.0.0`, or allow it with `--allow-latest`".to_owned(),
             Self::Registry(source) => source.next_step(),
-            Self::UnknownLayer { .. } => {
+            Self::Busy(_) => "try again when fewer artifacts are being loaded".to_owned(),
+            Self::UnknownLayer { .. } | Self::Ambiguous { .. } => {
                 "refer to something that was pushed by `wash push`, or to an image with one wasm file".to_owned()
             }
             Self::Image(_) => {

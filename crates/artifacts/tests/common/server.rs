@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -52,6 +53,11 @@ pub enum Content {
     Chunked(Bytes),
     /// The same again and again, for ever.
     Endless(Bytes),
+    /// Announced as a whole, and a byte of it every so often.
+    Drips {
+        bytes: Bytes,
+        every: Duration,
+    },
     /// Nothing, ever.
     Hangs,
 }
@@ -193,6 +199,15 @@ fn respond(answer: Answer) -> Response<Body> {
         Content::Chunked(bytes) => BodyExt::boxed_unsync(StreamBody::new(frames(vec![Ok(bytes)]))),
         Content::Endless(bytes) => {
             BodyExt::boxed_unsync(StreamBody::new(stream::repeat(bytes).map(|piece| Ok(Frame::data(piece)))))
+        }
+        Content::Drips { bytes, every } => {
+            response = response.header("content-length", bytes.len());
+            let drops = stream::unfold((bytes, tokio::time::interval(every)), |(mut rest, mut pace)| async move {
+                pace.tick().await;
+                let drop = (!rest.is_empty()).then(|| rest.split_to(1))?;
+                Some((Ok(Frame::data(drop)), (rest, pace)))
+            });
+            BodyExt::boxed_unsync(StreamBody::new(drops))
         }
         Content::Hangs => Full::new(Bytes::new()).map_err(|never| match never {}).boxed_unsync(),
     };

@@ -1,10 +1,12 @@
 //! Reading an archive somebody else made, within bounds.
 //!
-//! Binaries are hashed while they stream by, and kept only when wanted. Invariant: at most [`Limits::unpacked_bytes`]
-//! are taken out of the compressed stream, however it was made.
+//! Binaries are hashed while they stream by, and kept only when wanted, in memory or in a stream of the caller's. Claims
+//! that come first, as every writer puts them, are judged before anything behind them is unpacked. Invariants: at most
+//! [`Limits::unpacked_bytes`] are taken out of the compressed stream, however it was made, and at most
+//! [`MAX_UNSIGNED_BYTES`] before there are claims that hold; no error quotes an archive whose claims do not hold.
 
 use std::collections::BTreeMap;
-use std::io::{self, Cursor, Read};
+use std::io::{self, Cursor, Read, Write};
 
 use data_encoding::HEXUPPER;
 use flate2::read::GzDecoder;
@@ -12,22 +14,22 @@ use sha2::{Digest, Sha256};
 use tar::EntryType;
 
 use super::{Archive, ArchiveError, check_target_name};
+use crate::id::AccountId;
 use crate::jwt::{MAX_TOKEN, excerpt};
+use crate::members::{Member, MembersError, walk};
 use crate::metadata::ProviderMetadata;
-use crate::token::Claims;
+use crate::token::{Claims, TokenError};
+
+pub use crate::members::Limits;
 
 const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
-/// Room made for a binary on the word of its header. Larger ones make more as they come.
-const MAX_RESERVED: usize = 32 * 1024 * 1024;
-
-/// How much of an archive is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes after decompression, tar headers included.
-    pub unpacked_bytes: u64,
-    /// Entries of the archive.
-    pub entries: usize,
-}
+/// Largest binary of one target, bytes.
+pub const MAX_BINARY: u64 = 256 << 20;
+/// How far into an archive its claims may be, bytes after decompression.
+pub const MAX_UNSIGNED_BYTES: u64 = 64 << 20;
+/// Room made for a binary on the word of its header, which is within the bounds. Larger ones make more as they come.
+const MAX_RESERVED: u64 = 32 << 20;
+const CHUNK: usize = 64 << 10;
 
 impl Default for Limits {
     /// One GiB and 64 entries: twice the targets anybody builds for, at sizes of real providers.
@@ -49,7 +51,7 @@ pub fn read(archive: &[u8]) -> Result<Archive, ArchiveError> {
 /// # Errors
 /// As [`read`].
 pub fn read_with(archive: &[u8], limits: Limits) -> Result<Archive, ArchiveError> {
-    unpack(archive, limits, None)
+    read_from(archive, limits)
 }
 
 /// As [`read_with`], but takes the archive as a stream, so that its packed form is never in memory as a whole.
@@ -57,7 +59,7 @@ pub fn read_with(archive: &[u8], limits: Limits) -> Result<Archive, ArchiveError
 /// # Errors
 /// As [`read`]; an error of the stream is [`ArchiveError::Unreadable`].
 pub fn read_from(stream: impl Read, limits: Limits) -> Result<Archive, ArchiveError> {
-    unpack(stream, limits, None)
+    unpack(stream, limits, Content::keeping(Keep::All))
 }
 
 /// As [`read_with`], but keeps only the binary for `target`; those for other targets are checked and dropped. For running
@@ -66,7 +68,7 @@ pub fn read_from(stream: impl Read, limits: Limits) -> Result<Archive, ArchiveEr
 /// # Errors
 /// As [`read`], and [`ArchiveError::NoSuchTarget`] when there is no binary for `target`.
 pub fn read_target(archive: &[u8], target: &str, limits: Limits) -> Result<Archive, ArchiveError> {
-    unpack(archive, limits, Some(target))
+    read_target_from(archive, target, limits)
 }
 
 /// As [`read_target`], from a stream.
@@ -74,136 +76,218 @@ pub fn read_target(archive: &[u8], target: &str, limits: Limits) -> Result<Archi
 /// # Errors
 /// As [`read_target`]; an error of the stream is [`ArchiveError::Unreadable`].
 pub fn read_target_from(stream: impl Read, target: &str, limits: Limits) -> Result<Archive, ArchiveError> {
-    unpack(stream, limits, Some(target))
+    unpack(stream, limits, Content::keeping(Keep::Only(target)))
 }
 
-fn unpack(mut stream: impl Read, limits: Limits, only: Option<&str>) -> Result<Archive, ArchiveError> {
-    let mut start = Vec::with_capacity(GZIP_MAGIC.len());
-    stream.by_ref().take(GZIP_MAGIC.len() as u64).read_to_end(&mut start).map_err(ArchiveError::Unreadable)?;
-    let is_gzipped = start == GZIP_MAGIC;
-    let whole = Uninterrupted(Cursor::new(start).chain(stream));
-    let content = if is_gzipped {
-        Content::read(GzDecoder::new(whole), limits, only)
-    } else {
-        Content::read(whole, limits, only)
-    }?;
-    content.check(only)
+/// Checks an archive and keeps none of its binaries, only their targets: takes little memory, whatever the archive holds.
+///
+/// # Errors
+/// As [`read_from`].
+pub fn check_from(stream: impl Read, limits: Limits) -> Result<(Archive, Vec<String>), ArchiveError> {
+    let mut content = Content::keeping(Keep::Nothing);
+    content.walk(stream, limits)?;
+    let targets = content.hashes.keys().cloned().collect();
+    Ok((content.finish()?, targets))
 }
 
-/// What the entries hold, before the claims are believed.
-#[derive(Default)]
-struct Content {
-    token: Option<Vec<u8>>,
+/// As [`check_from`], but writes the binary for `target` to `out` while it streams by. `is_trusted` is asked about the
+/// issuer as soon as the claims hold, so that nothing of a stranger is unpacked whose claims come first. What was written
+/// counts only when this succeeds.
+///
+/// # Errors
+/// As [`read_target_from`]; [`ArchiveError::UntrustedIssuer`]; [`ArchiveError::Unwritable`] for an error of `out`.
+pub fn extract_target(
+    stream: impl Read,
+    target: &str,
+    limits: Limits,
+    is_trusted: &dyn Fn(&AccountId) -> bool,
+    out: &mut dyn Write,
+) -> Result<Archive, ArchiveError> {
+    let content = Content { is_trusted, ..Content::keeping(Keep::Into(target, out)) };
+    unpack(stream, limits, content)
+}
+
+fn unpack(stream: impl Read, limits: Limits, mut content: Content<'_>) -> Result<Archive, ArchiveError> {
+    content.walk(stream, limits)?;
+    content.finish()
+}
+
+/// Which binaries are kept, and where.
+enum Keep<'a> {
+    All,
+    Only(&'a str),
+    Into(&'a str, &'a mut dyn Write),
+    Nothing,
+}
+
+impl Keep<'_> {
+    /// The target that must be there.
+    fn target(&self) -> Option<&str> {
+        match self {
+            Self::Only(target) | Self::Into(target, _) => Some(target),
+            Self::All | Self::Nothing => None,
+        }
+    }
+
+    fn in_memory(&self, target: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(only) => *only == target,
+            Self::Into(..) | Self::Nothing => false,
+        }
+    }
+}
+
+/// What the entries hold.
+struct Content<'a> {
+    keep: Keep<'a>,
+    is_trusted: &'a dyn Fn(&AccountId) -> bool,
+    /// The token, and the claims in it, which hold.
+    signed: Option<(String, Claims<ProviderMetadata>)>,
     hashes: BTreeMap<String, String>,
     kept: BTreeMap<String, Vec<u8>>,
+    chunk: Vec<u8>,
 }
 
-impl Content {
-    fn read(stream: impl Read, limits: Limits, only: Option<&str>) -> Result<Self, ArchiveError> {
-        let too_large = ArchiveError::TooLarge { limit: limits.unpacked_bytes };
-        let mut bounded = Bounded { stream, left: limits.unpacked_bytes, exceeded: false };
-        let result = Self::read_entries(&mut bounded, limits, only);
-        // Running into the bound shows up as some error of the tar format; this is the reason behind it.
-        if bounded.exceeded { Err(too_large) } else { result }
+impl<'a> Content<'a> {
+    fn keeping(keep: Keep<'a>) -> Self {
+        let (hashes, kept) = Default::default();
+        Self { keep, is_trusted: &|_| true, signed: None, hashes, kept, chunk: vec![0; CHUNK] }
     }
 
-    fn read_entries(stream: impl Read, limits: Limits, only: Option<&str>) -> Result<Self, ArchiveError> {
-        let mut content = Self::default();
-        let mut tar = tar::Archive::new(stream);
-        for (index, entry) in tar.entries().map_err(ArchiveError::Unreadable)?.enumerate() {
-            if index >= limits.entries {
-                return Err(ArchiveError::TooManyEntries { limit: limits.entries });
-            }
-            content.take(entry.map_err(ArchiveError::Unreadable)?, only)?;
-        }
-        Ok(content)
+    /// Takes in all entries.
+    fn walk(&mut self, mut stream: impl Read, limits: Limits) -> Result<(), ArchiveError> {
+        let mut start = Vec::with_capacity(GZIP_MAGIC.len());
+        stream.by_ref().take(GZIP_MAGIC.len() as u64).read_to_end(&mut start).map_err(ArchiveError::Unreadable)?;
+        let is_gzipped = start == GZIP_MAGIC;
+        let whole = Uninterrupted(Cursor::new(start).chain(stream));
+        let visit = |member: Member<'_>| self.take(member);
+        if is_gzipped { walk(GzDecoder::new(whole), limits, visit) } else { walk(whole, limits, visit) }.map(drop)
     }
 
-    fn take(&mut self, mut entry: tar::Entry<'_, impl Read>, only: Option<&str>) -> Result<(), ArchiveError> {
-        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-        let stem = stem(&name)?;
-        match entry.header().entry_type() {
+    fn take(&mut self, member: Member<'_>) -> Result<(), ArchiveError> {
+        let entry = member.number;
+        let path = String::from_utf8_lossy(&member.path).into_owned();
+        let stem = stem(&path).ok_or(ArchiveError::BadEntry { entry })?;
+        match member.kind {
             EntryType::Regular | EntryType::Continuous => {}
             EntryType::Directory => return Ok(()),
-            EntryType::GNUSparse => return Err(ArchiveError::Sparse { name: excerpt(&name) }),
-            _ => return Err(ArchiveError::NotAFile { name: excerpt(&name) }),
+            _ => return Err(ArchiveError::NotAFile { entry }),
         }
-
         if stem == "claims" {
-            if self.token.is_some() {
-                return Err(ArchiveError::Duplicate { name: "claims".to_owned() });
-            }
-            let mut token = Vec::new();
-            entry.take(MAX_TOKEN as u64 + 1).read_to_end(&mut token).map_err(ArchiveError::Unreadable)?;
-            self.token = Some(token);
-            return Ok(());
+            return self.take_claims(member);
         }
-
-        check_target_name(stem)?;
+        check_target_name(stem).map_err(|_| ArchiveError::BadEntry { entry })?;
         if self.hashes.contains_key(stem) {
-            return Err(ArchiveError::Duplicate { name: stem.to_owned() });
+            return Err(ArchiveError::Duplicate { entry });
         }
-        let keep = only.is_none_or(|only| only == stem);
-        let (hash, binary) = hash_entry(&mut entry, keep).map_err(ArchiveError::Unreadable)?;
-        self.hashes.insert(stem.to_owned(), hash);
-        if keep {
-            self.kept.insert(stem.to_owned(), binary);
+        self.take_binary(stem, member)
+    }
+
+    fn take_claims(&mut self, member: Member<'_>) -> Result<(), ArchiveError> {
+        if self.signed.is_some() {
+            return Err(ArchiveError::Duplicate { entry: member.number });
         }
+        let mut token = Vec::new();
+        member.content.take(MAX_TOKEN as u64 + 1).read_to_end(&mut token).map_err(ArchiveError::Unreadable)?;
+        let token = String::from_utf8(token).map_err(|_| ArchiveError::ClaimsNotText)?;
+        let claims = Claims::<ProviderMetadata>::verify_signature(&token)?;
+        if claims.metadata.is_none() {
+            return Err(TokenError::NoMetadata.into());
+        }
+        if let Ok(issuer) = AccountId::try_from(claims.issuer)
+            && !(self.is_trusted)(&issuer)
+        {
+            return Err(ArchiveError::UntrustedIssuer { subject: excerpt(&claims.subject), issuer: Box::new(issuer) });
+        }
+        self.signed = Some((token, claims));
         Ok(())
     }
 
-    fn check(self, only: Option<&str>) -> Result<Archive, ArchiveError> {
-        let token = String::from_utf8(self.token.ok_or(ArchiveError::Unsigned)?);
-        let token = token.map_err(|_| ArchiveError::ClaimsNotText)?;
-        let claims = Claims::<ProviderMetadata>::verify_signature(&token)?;
-        let archive = Archive::assemble(token, claims, self.kept)?;
+    fn take_binary(&mut self, target: &str, member: Member<'_>) -> Result<(), ArchiveError> {
+        if member.size > MAX_BINARY {
+            return Err(ArchiveError::TooLarge { limit: MAX_BINARY });
+        }
+        match &self.signed {
+            Some(_) => drop(self.signed_hash(target)?),
+            None if member.offset.saturating_add(member.size) > MAX_UNSIGNED_BYTES => {
+                return Err(ArchiveError::ClaimsTooLate { limit: MAX_UNSIGNED_BYTES });
+            }
+            None => {}
+        }
+        let keeps = self.keep.in_memory(target);
+        let room = if keeps { member.size.min(MAX_RESERVED) } else { 0 };
+        let mut binary = Vec::with_capacity(usize::try_from(room).unwrap_or(0));
+        let sink: Option<&mut dyn Write> = match &mut self.keep {
+            Keep::Into(only, out) if *only == target => Some(&mut **out),
+            _ if keeps => Some(&mut binary),
+            _ => None,
+        };
+        let hash = hash_entry(member, &mut self.chunk, sink)?;
+        self.hashes.insert(target.to_owned(), hash);
+        if keeps {
+            self.kept.insert(target.to_owned(), binary);
+        }
+        if self.signed.is_some() { self.check_hash(target) } else { Ok(()) }
+    }
+
+    fn signed_hash(&self, target: &str) -> Result<&str, ArchiveError> {
+        let metadata = self.signed.as_ref().and_then(|(_, claims)| claims.metadata.as_ref());
+        let signed = metadata.and_then(|metadata| metadata.target_hashes.get(target));
+        signed.map(String::as_str).ok_or_else(|| ArchiveError::Unlisted { target: target.to_owned() })
+    }
+
+    fn check_hash(&self, target: &str) -> Result<(), ArchiveError> {
+        let (signed, found) = (self.signed_hash(target)?, &self.hashes[target]);
+        if signed == found {
+            return Ok(());
+        }
+        let (target, found) = (target.to_owned(), found.clone());
+        Err(ArchiveError::HashMismatch { target, signed: excerpt(signed), found })
+    }
+
+    fn finish(mut self) -> Result<Archive, ArchiveError> {
+        let (token, claims) = self.signed.clone().ok_or(ArchiveError::Unsigned)?;
+        let archive = Archive::assemble(token, claims, std::mem::take(&mut self.kept))?;
         if self.hashes.is_empty() {
             return Err(ArchiveError::NoTargets);
         }
-        if let Some(target) = only.filter(|only| !self.hashes.contains_key(*only)) {
-            let available = self.hashes.into_keys().collect();
+        if let Some(target) = self.keep.target().filter(|target| !self.hashes.contains_key(*target)) {
+            let available = self.hashes.keys().cloned().collect();
             return Err(ArchiveError::NoSuchTarget { target: target.to_owned(), available });
         }
-        for (target, found) in self.hashes {
-            let Some(signed) = archive.metadata().target_hashes.get(&target) else {
-                return Err(ArchiveError::Unlisted { target });
-            };
-            if *signed != found {
-                return Err(ArchiveError::HashMismatch { target, signed: excerpt(signed), found });
-            }
-        }
+        // Those that came before the claims were not compared yet.
+        self.hashes.keys().try_for_each(|target| self.check_hash(target))?;
         Ok(archive)
     }
 }
 
-/// The last part of the path up to its last dot. Paths that leave the archive are refused.
-fn stem(path: &str) -> Result<&str, ArchiveError> {
-    let bad_name = || ArchiveError::BadName { name: excerpt(path) };
+/// The last part of the path up to its last dot. Paths that leave the archive have none.
+fn stem(path: &str) -> Option<&str> {
     if path.starts_with('/') || path.contains(['\\', '\0']) || path.split('/').any(|part| part == "..") {
-        return Err(bad_name());
+        return None;
     }
     let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-    Ok(name.rsplit_once('.').filter(|(stem, _)| !stem.is_empty()).map_or(name, |(stem, _)| stem))
+    Some(name.rsplit_once('.').filter(|(stem, _)| !stem.is_empty()).map_or(name, |(stem, _)| stem))
 }
 
-/// Hashes an entry, and keeps it if wanted. Its size is what the header says, so room is made at once, within reason.
-fn hash_entry(stream: &mut tar::Entry<'_, impl Read>, keep: bool) -> io::Result<(String, Vec<u8>)> {
+/// Hashes the content of a member, and passes it on if wanted.
+fn hash_entry(member: Member<'_>, chunk: &mut [u8], mut sink: Option<&mut dyn Write>) -> Result<String, ArchiveError> {
     let mut hasher = Sha256::new();
-    let mut binary = Vec::new();
-    if keep {
-        binary.reserve_exact(usize::try_from(stream.size()).unwrap_or(usize::MAX).min(MAX_RESERVED));
-    }
-    let mut chunk = vec![0u8; 64 * 1024];
-    loop {
-        let count = stream.read(&mut chunk)?;
+    let mut left = member.size;
+    while left > 0 {
+        let count = member.content.read(chunk).map_err(ArchiveError::Unreadable)?;
         if count == 0 {
-            return Ok((HEXUPPER.encode(&hasher.finalize()), binary));
+            let reason = format!("it ends in the middle of entry {}", member.number);
+            return Err(ArchiveError::Unreadable(io::Error::new(io::ErrorKind::UnexpectedEof, reason)));
         }
+        left = left.saturating_sub(count as u64);
         hasher.update(&chunk[..count]);
-        if keep {
-            binary.extend_from_slice(&chunk[..count]);
+        if let Some(sink) = &mut sink {
+            sink.write_all(&chunk[..count]).map_err(ArchiveError::Unwritable)?;
         }
     }
+    Ok(HEXUPPER.encode(&hasher.finalize()))
 }
 
 /// Reads again where a signal interrupted: not every reader of a format does.
@@ -220,24 +304,13 @@ impl<R: Read> Read for Uninterrupted<R> {
     }
 }
 
-/// Stops a stream at its bound, and remembers that it had more.
-struct Bounded<R> {
-    stream: R,
-    left: u64,
-    exceeded: bool,
-}
-
-impl<R: Read> Read for Bounded<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.left == 0 && !buffer.is_empty() {
-            // At the bound exactly is still within it.
-            let more = self.stream.read(&mut [0])? > 0;
-            self.exceeded = more;
-            return if more { Err(io::Error::other("bound reached")) } else { Ok(0) };
+impl From<MembersError> for ArchiveError {
+    fn from(error: MembersError) -> Self {
+        match error {
+            MembersError::Unreadable(source) => Self::Unreadable(source),
+            MembersError::TooLarge { limit } => Self::TooLarge { limit },
+            MembersError::TooMany { limit } => Self::TooManyEntries { limit },
+            MembersError::Sparse { number } => Self::Sparse { entry: number },
         }
-        let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        let count = self.stream.read(&mut buffer[..most])?;
-        self.left -= count as u64;
-        Ok(count)
     }
 }

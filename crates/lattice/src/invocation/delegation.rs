@@ -32,17 +32,22 @@ const MAX_KNOWN: usize = 1024;
 pub struct Mark(pub [u8; 32]);
 
 impl Mark {
-    /// Whether an executable has it.
-    #[must_use]
-    pub fn is_in(&self, executable: &[u8]) -> bool {
-        let (mut at, length) = (0, self.0.len());
-        while let Some(piece) = executable.get(at..at + length) {
-            if piece == self.0 {
-                return true;
+    /// Whether an executable, read from its beginning, has it.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn is_in(&self, executable: impl Read) -> io::Result<bool> {
+        let (first, second) = self.0.split_at(16);
+        let mut executable = BufReader::with_capacity(1 << 16, executable);
+        let (mut piece, mut begins) = ([0; 16], false);
+        loop {
+            match executable.read_exact(&mut piece) {
+                Ok(()) if begins && piece == second => return Ok(true),
+                Ok(()) => begins = piece == first,
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+                Err(error) => return Err(error),
             }
-            at += 16;
         }
-        false
     }
 }
 
@@ -218,10 +223,11 @@ mod tests {
     #[test]
     fn the_mark_is_found_at_any_multiple_of_sixteen() {
         let mut executable = vec![7; 4096];
-        assert!(!OWN_KEY_MARK.is_in(&executable));
+        let is_in = |executable: &[u8]| OWN_KEY_MARK.is_in(executable).expect("bytes can be read");
+        assert!(!is_in(&executable));
         executable[4064..].copy_from_slice(&OWN_KEY_MARK.0);
-        assert!(OWN_KEY_MARK.is_in(&executable));
-        assert!(!OWN_KEY_MARK.is_in(&executable[..4090]));
+        assert!(is_in(&executable));
+        assert!(!is_in(&executable[..4090]));
         assert_eq!(std::ptr::from_ref(&OWN_KEY_MARK) as usize % 16, 0);
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{
     ffi::OsStr,
-    fs,
     path::{Path, PathBuf},
 };
 
@@ -13,7 +12,7 @@ use super::{ActorClaimsArgs, imports};
 use crate::{
     context::Context,
     failure::{Failure, OrFail, Result},
-    files, keystore,
+    files, given_file, keystore,
     output::Output,
     signing::{DEFAULT_REVISION, DEFAULT_VERSION, KeyArgs, ValidityArgs, now},
 };
@@ -49,7 +48,7 @@ pub struct SignArgs {
 /// The file is no WebAssembly, a key is missing or of the wrong kind, or the result cannot be written.
 pub fn run(args: &SignArgs, context: &Context) -> Result<Output> {
     let shown = args.wasm.display();
-    let binary = fs::read(&args.wasm).while_doing(|| format!("cannot read `{shown}`"))?;
+    let binary = given_file::read_artifact(&args.wasm)?;
     // Before any key is made: a file that cannot be signed leaves nothing behind.
     wasm::canonicalize(&binary).while_doing(|| format!("cannot sign `{shown}`"))?;
     let stem = match (stem(&args.wasm), &args.name) {

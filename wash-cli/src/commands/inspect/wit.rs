@@ -1,5 +1,6 @@
 //! `wash inspect --wit`: the world of a component, as text.
 
+use artifacts::Format;
 use wit_component::WitPrinter;
 
 use crate::{
@@ -7,16 +8,17 @@ use crate::{
     output::Output,
 };
 
-/// The first bytes of a component: its magic number and the layer it is on.
-fn is_component(bytes: &[u8]) -> bool {
-    bytes.starts_with(b"\0asm") && bytes.get(6..8) == Some(&[1, 0])
+/// Why there is nothing to show of a file that is something else.
+pub(super) fn none(shown: &str, found: &str) -> Failure {
+    Failure::new(format!("`{shown}` has no WIT world: it is {found}, not a component"))
+        .hint("leave out `--wit` to see the claims")
 }
 
 /// Renders what a component imports and exports.
 pub(super) fn show(shown: &str, bytes: &[u8]) -> Result<Output> {
-    if !is_component(bytes) {
-        return Err(Failure::new(format!("`{shown}` has no WIT world: it is not a component"))
-            .hint("modules and provider archives have none; leave out `--wit` to see the claims"));
+    let found = Format::of(bytes);
+    if found != Format::Component {
+        return Err(none(shown, &found.to_string()));
     }
     let doing = || format!("cannot read the world of `{shown}`");
     // `{:#}` is how these errors show their causes.
