@@ -10,8 +10,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use claims::{AccountId, ActorId, ClusterId, HostId, KeyPair, TokenError};
+use claims::{AccountId, ActorId, ClusterId, HostId, KeyPair, ProviderId, TokenError};
 use lattice::{
+    LinkName,
     event::EventData,
     invocation::{Entity, Invocation},
     stored_claims::StoredClaims,
@@ -28,7 +29,9 @@ use crate::{
     artifacts::Artifacts,
     broker::Broker,
     config::HostConfig,
+    control::Line,
     events::Events,
+    lifecycle::Starts,
     metrics::Metrics,
     peers::Peers,
     policy::Policy,
@@ -39,6 +42,7 @@ use crate::{
     state::{
         replica::{Bucket, Replica},
         revocations::Trust,
+        scale::Annotations,
     },
     store::{Store, StoreError, Tables},
     wanted::Wanted,
@@ -126,7 +130,11 @@ pub struct Core {
     /// Sessions with other hosts, where there are any to be had.
     pub sessions: Option<Arc<Sessions>>,
     /// Commands about one actor or provider, in order.
-    pub commands: Sequencer<String>,
+    pub commands: Sequencer<Line>,
+    /// Starts of actors that are under way.
+    pub starts: Starts<ActorId, Annotations>,
+    /// Starts of providers that are under way.
+    pub provider_starts: Starts<ProviderId, LinkName>,
     /// Every task that must have ended before the host has.
     pub tasks: TaskTracker,
     /// Asks the host to stop.

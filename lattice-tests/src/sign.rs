@@ -125,6 +125,15 @@ impl Signer {
     #[must_use]
     pub fn provider(&self, program: &[u8], contract: &str) -> Signed<ProviderId> {
         let subject = KeyPair::generate(KeyKind::Service).public();
+        self.provider_as(subject.try_into().expect("a provider key"), program, contract)
+    }
+
+    /// The same for a provider that there is, in the place of the archive it had.
+    ///
+    /// # Panics
+    /// When it cannot be signed or written.
+    #[must_use]
+    pub fn provider_as(&self, subject: ProviderId, program: &[u8], contract: &str) -> Signed<ProviderId> {
         let metadata = ProviderMetadata {
             name: Some("a provider process".to_owned()),
             capid: contract.to_owned(),

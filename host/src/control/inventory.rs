@@ -47,7 +47,7 @@ pub fn inventory(core: &Core) -> HostInventory {
         version: VERSION.to_owned(),
         uptime_human: uptime_human(seconds),
         uptime_seconds: seconds,
-        actors: core.actors.all().iter().map(|actor| actor.describe()).collect(),
+        actors: core.actors.describe(),
         providers: core.providers.all().iter().map(|provider| provider.describe()).collect(),
         sessions: core.has_sessions().then_some(session::VERSION),
     }

@@ -144,6 +144,20 @@ impl RunningProvider {
         self.served.subscribe().wait_for(is_served).await.ok();
     }
 
+    /// Whether it serves this very link now.
+    #[must_use]
+    pub fn has_taken(&self, link: &Link) -> bool {
+        self.served.borrow().get(&link.actor_id).is_some_and(|served| served.as_ref() == link)
+    }
+
+    /// Which of its processes runs, counted from the first.
+    fn process_number(&self) -> u64 {
+        match &self.home {
+            Home::Embedded(_) => 0,
+            Home::Process(process) => process.number(),
+        }
+    }
+
     async fn woken(&self) {
         self.wake.notified().await;
     }
@@ -244,10 +258,6 @@ impl Providers {
 
     fn insert(&self, provider: Arc<RunningProvider>) {
         self.running.insert((provider.spec.id, provider.spec.link_name.clone()), provider);
-    }
-
-    fn remove(&self, id: &ProviderId, link_name: &LinkName) -> Option<Arc<RunningProvider>> {
-        self.running.remove(&(*id, link_name.clone())).map(|(_, provider)| provider)
     }
 
     /// Removes this very provider; whether it was there still.

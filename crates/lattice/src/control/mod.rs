@@ -44,7 +44,10 @@ pub use self::{
     stop_host::StopHost,
     stop_provider::StopProvider,
     update_actor::UpdateActor,
-    why::{ActorState, AskWhy, FailureRecord, ForbiddenSubject, NatsState, PolicyState, ProviderState, WhyReply},
+    why::{
+        ActorState, AskOffer, AskWhy, FailureKind, FailureRecord, ForbiddenSubject, NatsState, Offer, PolicyState,
+        ProviderState, WhyReply,
+    },
 };
 
 /// Notes on a workload, compared by equality (protocol section 8.3).

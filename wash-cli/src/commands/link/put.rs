@@ -1,7 +1,7 @@
 //! `wash link put`: stores a link and finds out whether the provider serves it.
 //!
 //! The lattice accepts a link whether or not anybody can serve it. What the user wants to know is the latter, so this
-//! waits for the word of every host that runs the provider now.
+//! waits for the word of every host that runs the provider now. A link that one of them serves is served.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -66,7 +66,7 @@ pub async fn run(args: &PutArgs, context: &Context) -> Result<Output> {
     control.put_link(&link).await.while_doing(|| "the link was not accepted".to_owned())?;
 
     let serving = hosts_serving(&lattice, &link).await?;
-    let mut outcome = Outcome { waiting: serving.reporting.clone(), applied: Vec::new() };
+    let mut outcome = Outcome { waiting: serving.reporting.clone(), applied: Vec::new(), refused: Vec::new() };
     let patience = lattice.connection.patience(USUAL_PATIENCE);
     let deadline = Instant::now() + if was_there { patience.min(PATIENCE_FOR_NEWS) } else { patience };
     let complete = outcome.collect(&mut events, &link, deadline, was_there).await?;
@@ -111,6 +111,8 @@ async fn hosts_serving(lattice: &Lattice<'_>, link: &Link) -> Result<Serving> {
 struct Outcome {
     waiting: BTreeSet<HostId>,
     applied: Vec<HostId>,
+    /// Hosts that do not serve it, with the reason.
+    refused: Vec<(HostId, String)>,
 }
 
 impl Outcome {
@@ -141,10 +143,10 @@ impl Outcome {
                 {
                     self.applied.push(applied.host_id);
                 }
-                EventData::LinkdefFailed(failed) if is_about(&failed.link, link) => {
-                    return Err(Failure::new(failed.error)
-                        .while_doing(format!("host `{}` does not serve the link", failed.link.host_id))
-                        .hint(how_to_go_on(link)));
+                EventData::LinkdefFailed(failed)
+                    if is_about(&failed.link, link) && self.waiting.remove(&failed.link.host_id) =>
+                {
+                    self.refused.push((failed.link.host_id, failed.error));
                 }
                 EventData::HostStopped(_) => self.waiting.retain(|host| event.source != host.as_str()),
                 EventData::ProviderStopped(stopped) if stopped.public_key == link.provider_id => {
@@ -153,7 +155,12 @@ impl Outcome {
                 _ => {}
             }
         }
-        Ok(true)
+        match self.refused.first() {
+            Some((host, error)) if self.applied.is_empty() => Err(Failure::new(error.clone())
+                .while_doing(format!("host `{host}` does not serve the link"))
+                .hint(how_to_go_on(link))),
+            _ => Ok(true),
+        }
     }
 }
 
@@ -188,5 +195,6 @@ fn describe(link: &Link, serving: &Serving, outcome: &Outcome, complete: bool) -
         ([], _) => "the host that runs the provider does not say whether it serves the link".to_owned(),
         (applied, _) => format!("served on host {}", hosts(applied)),
     };
-    format!("{linked}\n  {state}")
+    let elsewhere = outcome.refused.iter().map(|(host, error)| format!("\n  not served on host `{host}`: {error}"));
+    format!("{linked}\n  {state}{}", elsewhere.collect::<String>())
 }
