@@ -1,9 +1,12 @@
 //! Actors that run on this host.
 //!
-//! One entry per actor: its compiled code, its claims, and one instance per annotation set (protocol section 8.3).
-//! Invariant: an entry has at least one instance, and its guest's bound is the sum of theirs.
+//! Per actor a few *versions*, mostly one: a reference, its loaded code and limits, shared by the annotation sets that
+//! run from it (protocol section 8.3). The table of them is in `table`. Invariant: a version in the table has at least one
+//! annotation set, and its guest's bound is the sum of theirs.
 
 mod call;
+mod coming;
+mod table;
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +18,6 @@ use std::{
 
 use claims::ActorId;
 use contracts::CallError;
-use dashmap::DashMap;
 use lattice::{
     control::{ActorDescription, ActorInstance},
     event::ActorClaims,
@@ -23,6 +25,10 @@ use lattice::{
 use runtime::{Guest, Limit, LimitSettings, Outbound};
 use tokio_util::sync::CancellationToken;
 
+pub use self::{
+    coming::{Grace, close_later},
+    table::{Actors, Left},
+};
 use crate::{
     metrics::ActorCalls,
     state::{
@@ -48,7 +54,7 @@ impl Barred {
     }
 }
 
-/// One actor.
+/// One version of an actor.
 pub struct RunningActor {
     /// Its key.
     pub id: ActorId,
@@ -64,7 +70,7 @@ pub struct RunningActor {
     pub outbound: Arc<dyn Outbound>,
     /// Whether it is revoked.
     pub barred: Barred,
-    /// Its calls, counted; shared with its way out.
+    /// The calls of the actor, counted; shared by its versions and their ways out.
     pub calls: Arc<ActorCalls>,
     /// The limits its start set.
     pub limits: LimitSettings,
@@ -114,9 +120,15 @@ impl RunningActor {
         self.barred.0.store(true, Ordering::Relaxed);
     }
 
-    /// Ends when the actor no longer takes calls from the lattice. One that replaces another shares it.
+    /// Ends when the actor no longer takes calls from the lattice; shared by its versions.
     pub fn serving(&self) -> &CancellationToken {
         self.serving.get_or_init(CancellationToken::new)
+    }
+
+    /// Whether it is loaded from these very bytes, under this reference.
+    #[must_use]
+    pub fn is_from(&self, image_ref: &str, artifact: &Provenance) -> bool {
+        self.image_ref == image_ref && self.provenance.digests == artifact.digests
     }
 
     /// The maximum of an annotation set.
@@ -145,14 +157,23 @@ impl RunningActor {
         total
     }
 
-    /// Takes over from the actor it replaces: its annotation sets, and its place in the queue group. To be called
-    /// before anybody can ask whether it serves.
-    pub fn succeed(&self, old: &Self) {
-        let instances = old.instances();
-        let total = scale::total(&instances);
-        *self.lock() = instances;
-        self.bound(total);
-        self.serving.set(old.serving().clone()).ok();
+    /// Takes an annotation set over from another version, as it is. What the other one has left in total.
+    pub fn take_over(&self, old: &Self, annotations: &Annotations) -> u32 {
+        if let Some(instance) = old.lock().get(annotations).cloned() {
+            let mut instances = self.lock();
+            instances.insert(annotations.clone(), instance);
+            self.bound(scale::total(&instances));
+        }
+        old.set(annotations, 0)
+    }
+
+    /// Gives an annotation set back that was taken over.
+    pub fn give_back(&self, old: &Self, annotations: &Annotations) {
+        old.take_over(self, annotations);
+    }
+
+    fn takes_calls_at(&self, place: &CancellationToken) {
+        self.serving.set(place.clone()).ok();
     }
 
     /// However many are asked for, its limits hold.
@@ -202,54 +223,5 @@ impl RunningActor {
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Annotations, Instance>> {
         self.instances.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-}
-
-/// The table.
-#[derive(Default)]
-pub struct Actors {
-    running: DashMap<ActorId, Arc<RunningActor>>,
-    changing: DashMap<ActorId, Arc<tokio::sync::Mutex<()>>>,
-}
-
-impl Actors {
-    /// A running actor.
-    #[must_use]
-    pub fn get(&self, id: &ActorId) -> Option<Arc<RunningActor>> {
-        self.running.get(id).map(|entry| entry.clone())
-    }
-
-    /// The actor that runs from a reference.
-    #[must_use]
-    pub fn by_reference(&self, image_ref: &str) -> Option<Arc<RunningActor>> {
-        self.running.iter().find(|entry| entry.image_ref == image_ref).map(|entry| entry.value().clone())
-    }
-
-    /// Everything that runs, in a stable order.
-    #[must_use]
-    pub fn all(&self) -> Vec<Arc<RunningActor>> {
-        let mut all: Vec<_> = self.running.iter().map(|entry| entry.value().clone()).collect();
-        all.sort_by_key(|actor| actor.id);
-        all
-    }
-
-    /// Adds or replaces an actor.
-    pub fn insert(&self, actor: Arc<RunningActor>) {
-        self.running.insert(actor.id, actor);
-    }
-
-    /// Removes an actor; calls in flight keep it until they end.
-    pub fn remove(&self, id: &ActorId) -> Option<Arc<RunningActor>> {
-        let removed = self.running.remove(id).map(|(_, actor)| actor);
-        if let Some(actor) = &removed {
-            actor.serving().cancel();
-        }
-        removed
-    }
-
-    /// Held while an actor is changed, so that changes of one actor do not cross.
-    pub async fn change(&self, id: &ActorId) -> tokio::sync::OwnedMutexGuard<()> {
-        let lock = self.changing.entry(*id).or_default().clone();
-        lock.lock_owned().await
     }
 }

@@ -10,9 +10,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use claims::{AccountId, ActorId, ClusterId, HostId, KeyPair, PublicKey, TokenError};
+use claims::{AccountId, ActorId, ClusterId, HostId, KeyPair, ProviderId, PublicKey, TokenError};
 use lattice::{
     LatticeId,
+    LinkName,
     event::EventData,
     invocation::{Entity, Invocation},
     member::{MEMBER_HEADER, Word},
@@ -30,8 +31,10 @@ use crate::{
     artifacts::Artifacts,
     broker::Broker,
     config::HostConfig,
+    control::Line,
     events::Events,
     heartbeat::Intake,
+    lifecycle::Starts,
     metrics::Metrics,
     peers::Peers,
     policy::Policy,
@@ -42,6 +45,7 @@ use crate::{
     state::{
         replica::{Bucket, Replica},
         revocations::Trust,
+        scale::Annotations,
     },
     store::{Standing, Store, StoreError, Tables},
     wanted::Wanted,
@@ -147,7 +151,11 @@ pub struct Core {
     /// Sessions with other hosts, where there are any to be had.
     pub sessions: Option<Arc<Sessions>>,
     /// Commands about one actor or provider, in order.
-    pub commands: Sequencer<String>,
+    pub commands: Sequencer<Line>,
+    /// Starts of actors that are under way.
+    pub starts: Starts<ActorId, Annotations>,
+    /// Starts of providers that are under way.
+    pub provider_starts: Starts<ProviderId, LinkName>,
     /// Every task that must have ended before the host has.
     pub tasks: TaskTracker,
     /// Asks the host to stop.

@@ -1,227 +1,210 @@
 //! Starting, scaling, stopping and updating actors (protocol section 8.3).
 //!
 //! What takes long (fetch, compile) happens before an actor is taken hold of, so that a stop never waits for it; what
-//! ran before a failed step keeps running. Whatever takes effect is compared with the revocation lists once more
-//! afterwards: a list that came in between finds it, or is found. Invariant: every accepted command ends in an event
-//! that carries the reference as the client wrote it.
+//! ran before a failed step keeps running. A stop changes what is wanted first and then acts, so that nothing starts
+//! again what it did not find. Whatever takes effect is compared with the revocation lists once more afterwards: a list
+//! that came in between finds it, or is found. Invariant: every accepted command ends in an event that carries the
+//! reference as the client wrote it.
 
 mod error;
+mod find;
 mod limits;
 mod load;
 mod report;
+mod starts;
+mod stop;
 
 use std::{sync::Arc, time::Instant};
 
 use claims::ActorId;
-use lattice::{
-    control::{ScaleActor, StopActor, UpdateActor},
-    event::ActorClaims,
-};
+use lattice::control::{ScaleActor, UpdateActor};
 use runtime::LimitSettings;
 
-pub use self::error::ActorError;
-use self::load::{Verified, check_not_revoked, fetch_verified, load, shown_claims};
+pub use self::{
+    error::ActorError,
+    starts::{Start, Starts},
+    stop::{revoke, stop},
+};
+use self::{
+    find::Found,
+    load::{check_not_revoked, fetch_verified, load},
+};
 use crate::{
-    actors::RunningActor,
-    artifacts::{ArtifactRef, Kind, Location},
+    actors::{Left, RunningActor},
+    artifacts::ArtifactRef,
     breaches,
     core::Core,
     metrics::StartStep,
     policy,
     reason::reason,
     rpc,
-    state::{
-        revocations::{Named, Provenance},
-        scale::{Annotations, Decision, covers, decide},
-    },
+    state::scale::{Annotations, Decision, Runs, covers, decide},
 };
 
-/// Applies a scale command and tells the lattice how it went.
+/// A start of an actor that is under way; a stop may be about some annotation sets only.
+pub type ActorStart = Start<ActorId, Annotations>;
+
+type Failed = (Option<ActorId>, ActorError);
+
+/// Applies a scale command and tells the lattice how it went. `start` is there when the command is to run something.
 ///
 /// # Errors
 /// What the lattice was told, for whoever may try again.
-pub async fn scale(core: Arc<Core>, command: ScaleActor) -> Result<(), ActorError> {
-    let (id, error) = match try_scale(&core, &command).await {
+pub async fn scale(core: Arc<Core>, command: ScaleActor, start: Option<ActorStart>) -> Result<(), ActorError> {
+    let outcome = match &start {
+        Some(start) => try_scale(&core, &command, start).await,
+        None => stop::by_reference(&core, &command).await.map_err(|error| (None, error)),
+    };
+    let (id, error) = match outcome {
         Ok(()) => return Ok(()),
         Err(failure) => failure,
     };
+    let id = id.or(error.actor());
     tracing::warn!(error = &error as &dyn std::error::Error, code = error.code(), reference = %command.actor_ref, "cannot scale actor");
     if matches!(error, ActorError::Revoked { .. }) {
-        core.wanted.change(|wanted| wanted.forget_actor(command.actor_ref.trim())).await;
+        core.wanted.change(|wanted| wanted.forget_actor(command.actor_ref.trim(), id)).await;
     }
-    core.failures.not_started(command.actor_ref.trim(), id.or(error.actor()), error.code(), &reason(&error));
-    report::failed(&core, id, &command, &reason(&error));
+    core.failures.not_started(command.actor_ref.trim(), id, error.code(), &reason(&error));
+    report::failed(&core, id, &command, &error);
     Err(error)
 }
 
-async fn try_scale(core: &Arc<Core>, command: &ScaleActor) -> Result<(), (Option<ActorId>, ActorError)> {
+async fn try_scale(core: &Arc<Core>, command: &ScaleActor, start: &ActorStart) -> Result<(), Failed> {
     let began = Instant::now();
     let reference = ArtifactRef::parse(&command.actor_ref).map_err(|error| (None, error.into()))?;
     let limits = limits::asked(core, command).map_err(|error| (None, error))?;
-    let mut verified = None;
-    let id = match core.actors.by_reference(reference.as_str()) {
-        Some(running) => {
-            let raised = running.max_of(&command.annotations).unwrap_or(0) <= command.max_instances;
-            if raised && command.max_instances > 0 {
-                check_unchanged(core, &reference, &running).await.map_err(|error| (Some(running.id), error))?;
-                permit(core, running.id, &running.provenance).await?;
-            }
-            running.id
-        }
-        None => {
-            let fetched = fetch_verified(core, &reference).await.map_err(|error| (None, error))?;
-            let id = fetched.signed.id;
-            if command.max_instances > 0 {
-                permit(core, id, &fetched.provenance).await?;
-            }
-            verified = Some(fetched);
-            id
-        }
-    };
-    let _guard = core.actors.change(&id).await;
-    if let Some(limits) = &limits
-        && command.max_instances > 0
-    {
-        limits::put(core, &reference, id, limits).await.map_err(|error| (Some(id), error))?;
+    let found = find::to_run(core, command, &reference).await.map_err(|error| (None, error))?;
+    let id = found.id();
+    start.is_about(id);
+    let known = |error| (Some(id), error);
+    let current = core.actors.of_set(&id, &command.annotations).and_then(|actor| actor.max_of(&command.annotations));
+    if current.unwrap_or(0) <= command.max_instances {
+        policy::may_start_actor(core, &id, found.issuer()).await.map_err(|error| known(error.into()))?;
     }
-    let starts = verified.is_some() && command.max_instances > 0;
-    apply_scale(core, command, &reference, id, verified, limits.unwrap_or_default())
-        .await
-        .map_err(|error| (Some(id), error))?;
-    if starts {
+    let fetched = matches!(found, Found::Fetched(_));
+    let _guard = core.actors.change(&id).await;
+    if start.is_stopped(&id, |stopped| covers(&command.annotations, stopped)) {
+        return Err(known(ActorError::StoppedMeanwhile { reference: reference.as_str().to_owned() }));
+    }
+    let started = apply(core, command, &reference, found, limits).await.map_err(known)?;
+    core.failures.started(reference.as_str());
+    if started && fetched {
         core.metrics.started(StartStep::Total, began);
     }
     Ok(())
 }
 
-async fn permit(core: &Core, id: ActorId, artifact: &Provenance) -> Result<(), (Option<ActorId>, ActorError)> {
-    policy::may_start_actor(core, &id, artifact.issuer).await.map_err(|error| (Some(id), error.into()))
-}
-
-/// Whoever starts a file that was built again since must not get the old one without a word.
-async fn check_unchanged(core: &Core, reference: &ArtifactRef, running: &RunningActor) -> Result<(), ActorError> {
-    if !matches!(reference.location(), Location::File(_)) {
-        return Ok(());
-    }
-    // A file that is gone, or may no longer be read, does not keep what runs from running.
-    let Ok(now) = core.artifacts.fetch(reference, Kind::Actor).await else { return Ok(()) };
-    if now.digests == running.provenance.digests {
-        return Ok(());
-    }
-    Err(ActorError::FileChanged { reference: reference.as_str().to_owned(), actor: running.id })
-}
-
-async fn apply_scale(
+/// Whether the annotation set did not run before. The caller holds the actor.
+async fn apply(
     core: &Arc<Core>,
     command: &ScaleActor,
     reference: &ArtifactRef,
-    id: ActorId,
-    verified: Option<Verified>,
-    limits: LimitSettings,
-) -> Result<(), ActorError> {
-    let running = core.actors.get(&id);
-    let current = running.as_ref().and_then(|actor| actor.max_of(&command.annotations));
-    let running_ref = running.as_ref().map(|actor| actor.image_ref.as_str());
-    match decide(running_ref, current, reference.as_str(), command.max_instances) {
-        Decision::OtherReference => {
-            Err(ActorError::OtherReference { running: running_ref.unwrap_or_default().to_owned() })
+    found: Found,
+    limits: Option<LimitSettings>,
+) -> Result<bool, ActorError> {
+    let (id, annotations, max) = (found.id(), &command.annotations, command.max_instances);
+    let running = core.actors.of_set(&id, annotations);
+    let runs = running.as_ref().map(|actor| Runs {
+        reference: &actor.image_ref,
+        max: actor.max_of(annotations).unwrap_or(0),
+        current: found.is_code_of(actor),
+    });
+    let decision = decide(runs, reference.as_str(), max);
+    match (running, decision) {
+        (Some(actor), Decision::OtherReference) => Err(ActorError::OtherReference {
+            actor: id,
+            running: actor.image_ref.clone(),
+            wanted: reference.as_str().to_owned(),
+        }),
+        (Some(_), Decision::OtherCode) => {
+            Err(ActorError::FileChanged { reference: reference.as_str().to_owned(), actor: id })
         }
-        Decision::Unchanged => {
-            let shown = match (&running, &verified) {
-                (Some(actor), _) => actor.shown.clone(),
-                (None, Some(verified)) => shown_claims(&verified.signed),
-                (None, None) => ActorClaims::default(),
+        (Some(actor), decision) => {
+            let actor = match &limits {
+                Some(limits) => limits::put(core, actor, command, limits).await?,
+                None => actor,
             };
-            report::obeyed(core, id, shown, command);
-            Ok(())
+            change(core, actor, command, &decision).await;
+            Ok(false)
         }
-        Decision::Raise { added } => {
-            let actor = match (running, verified) {
-                (Some(actor), _) => actor,
-                (None, Some(verified)) => load(core, reference, verified, limits).await?,
-                // It ran when the command came and was stopped since: fetch it again.
-                (None, None) => load(core, reference, fetch_verified(core, reference).await?, limits).await?,
-            };
-            raise(core, actor, command, added).await
-        }
-        Decision::Lower { removed, remaining } => {
-            if let Some(actor) = running {
-                core.wanted
-                    .change(|wanted| wanted.scale(&actor.image_ref, &command.annotations, remaining, &actor.limits))
-                    .await;
-                lower(core, &actor, &command.annotations, removed, remaining);
-            }
-            Ok(())
+        (None, _) => {
+            let actor = code(core, reference, found, limits).await?;
+            start_set(core, &actor, command).await?;
+            Ok(true)
         }
     }
 }
 
-async fn raise(core: &Arc<Core>, actor: Arc<RunningActor>, command: &ScaleActor, added: u32) -> Result<(), ActorError> {
-    let is_new = core.actors.get(&actor.id).is_none();
+/// The code for an annotation set that does not run: a version that is loaded already, or another one.
+async fn code(
+    core: &Arc<Core>,
+    reference: &ArtifactRef,
+    found: Found,
+    limits: Option<LimitSettings>,
+) -> Result<Arc<RunningActor>, ActorError> {
+    let loaded = |artifact| core.actors.loaded(&found.id(), reference.as_str(), artifact, limits.as_ref());
+    let verified = match &found {
+        Found::Running(actor) => loaded(&actor.provenance),
+        Found::Fetched(verified) => loaded(&verified.provenance),
+    };
+    match (verified, found) {
+        (Some(loaded), _) => Ok(loaded),
+        (None, Found::Fetched(verified)) => load(core, reference, verified, limits.unwrap_or_default()).await,
+        // It ran when the command came and was stopped since, or is to run with other limits: fetch it again.
+        (None, Found::Running(actor)) => {
+            let verified = fetch_verified(core, reference).await?;
+            if verified.signed.id != actor.id {
+                let (found, expected) = (Box::new(verified.signed.id), Box::new(actor.id));
+                return Err(ActorError::OtherActor { reference: reference.as_str().to_owned(), found, expected });
+            }
+            load(core, reference, verified, limits.unwrap_or_default()).await
+        }
+    }
+}
+
+/// Starts an annotation set of a version.
+async fn start_set(core: &Arc<Core>, actor: &Arc<RunningActor>, command: &ScaleActor) -> Result<(), ActorError> {
+    let is_new = !core.actors.holds(actor);
     actor.set(&command.annotations, command.max_instances);
     if is_new {
-        core.actors.insert(actor.clone());
+        let has_no_place = core.actors.insert(actor);
         if let Err(revoked) = check_not_revoked(core, &actor.image_ref, &actor.provenance) {
-            core.actors.remove(&actor.id);
+            if let Left::Vacant(vacancy) = core.actors.remove(actor) {
+                core.actors.close(&actor.id, vacancy);
+            }
             return Err(revoked);
         }
-        rpc::serve_actor(core, &actor);
+        if has_no_place {
+            rpc::serve_actor(core, actor);
+        }
     }
-    core.wanted
-        .change(|wanted| wanted.scale(&actor.image_ref, &command.annotations, command.max_instances, &actor.limits))
-        .await;
-    tracing::info!(actor = %actor.id, reference = %actor.image_ref, max_instances = command.max_instances, "actor scaled");
-    report::started(core, &actor, &command.annotations, added);
+    changed(core, actor, command, command.max_instances).await;
+    report::started(core, actor, &command.annotations, command.max_instances);
     report::obeyed(core, actor.id, actor.shown.clone(), command);
     Ok(())
 }
 
-/// Lowers one annotation set, removing the actor with its last one.
-fn lower(core: &Core, actor: &RunningActor, annotations: &Annotations, removed: u32, remaining: u32) {
-    if actor.set(annotations, remaining) == 0 {
-        core.actors.remove(&actor.id);
-        breaches::tell(core, actor);
+/// Gives an annotation set that runs another maximum, if it has another one.
+async fn change(core: &Arc<Core>, actor: Arc<RunningActor>, command: &ScaleActor, decision: &Decision) {
+    actor.set(&command.annotations, command.max_instances);
+    changed(core, &actor, command, command.max_instances).await;
+    match *decision {
+        Decision::Raise { added } => report::started(core, &actor, &command.annotations, added),
+        Decision::Lower { removed, remaining } => {
+            report::stopped(core, &actor, &command.annotations, removed, remaining);
+        }
+        Decision::Unchanged | Decision::OtherReference | Decision::OtherCode => {}
     }
-    tracing::info!(actor = %actor.id, max_instances = remaining, "actor scaled");
-    report::stopped(core, actor, annotations, removed, remaining);
-    report::scaled(core, actor, annotations, remaining);
+    report::obeyed(core, actor.id, actor.shown.clone(), command);
 }
 
-/// Stops the annotation sets that carry all given annotations. Events precede the answer.
-///
-/// # Errors
-/// The sentences of the protocol (section 3.3, `sa`).
-pub async fn stop(core: &Core, command: StopActor) -> Result<(), String> {
-    let _guard = core.actors.change(&command.actor_id).await;
-    let actor = core.actors.get(&command.actor_id).ok_or("actor is not running on this host")?;
-    let matching: Vec<_> = actor.instances().into_iter().filter(|(set, _)| covers(set, &command.annotations)).collect();
-    if matching.is_empty() {
-        return Err("no actors with matching annotations found to stop".to_owned());
-    }
-    for (annotations, instance) in matching {
-        core.wanted.change(|wanted| wanted.scale(&actor.image_ref, &annotations, 0, &actor.limits)).await;
-        lower(core, &actor, &annotations, instance.max_instances, 0);
-    }
-    Ok(())
+async fn changed(core: &Core, actor: &RunningActor, command: &ScaleActor, max: u32) {
+    let (reference, annotations) = (&actor.image_ref, &command.annotations);
+    core.wanted.change(|wanted| wanted.scale(actor.id, reference, annotations, max, &actor.limits)).await;
+    tracing::info!(actor = %actor.id, %reference, max_instances = max, "actor scaled");
 }
 
-/// Stops an actor that a revocation list names. From the first moment its calls are refused, and calls to it. Whether
-/// it was this that stopped it: somebody else may have been faster.
-pub async fn revoke(core: &Core, actor: &Arc<RunningActor>, named: &Named) -> bool {
-    actor.bar();
-    let _guard = core.actors.change(&actor.id).await;
-    if !core.actors.get(&actor.id).is_some_and(|running| Arc::ptr_eq(&running, actor)) {
-        return false;
-    }
-    core.wanted.change(|wanted| wanted.forget_actor(&actor.image_ref)).await;
-    tracing::warn!(actor = %actor.id, reference = %actor.image_ref, reason = %named, signer = %named.signer, "actor revoked");
-    for (annotations, instance) in actor.instances() {
-        lower(core, actor, &annotations, instance.max_instances, 0);
-    }
-    true
-}
-
-/// Replaces a running actor by another version of itself; the old one serves until the new one can.
+/// Replaces one annotation set of a running actor by another version; the old one serves until the new one can.
 ///
 /// # Errors
 /// A sentence for the operator; the old version keeps running.
@@ -230,29 +213,48 @@ pub async fn update(core: &Arc<Core>, command: UpdateActor) -> Result<(), String
 }
 
 async fn try_update(core: &Arc<Core>, command: &UpdateActor) -> Result<(), ActorError> {
+    let (id, annotations) = (command.actor_id, &command.annotations);
     let runs = || {
-        let old = core.actors.get(&command.actor_id).ok_or(ActorError::NotRunning)?;
-        let max = old.max_of(&command.annotations).ok_or(ActorError::NoSuchInstance)?;
-        Ok::<_, ActorError>((old, max))
+        if core.actors.versions(&id).is_empty() {
+            return Err(ActorError::NotRunning);
+        }
+        let old = core.actors.of_set(&id, annotations).ok_or(ActorError::NoSuchInstance)?;
+        let max = old.max_of(annotations).ok_or(ActorError::NoSuchInstance)?;
+        Ok((old, max))
     };
     let (old, _) = runs()?; // before anything is fetched
     let new = replacement(core, command, old.limits.clone()).await?;
-    let _guard = core.actors.change(&command.actor_id).await;
+    let _guard = core.actors.change(&id).await;
     let (old, max) = runs()?;
-    replace(core, &old, &new)?;
-    core.wanted.change(|wanted| wanted.update(&old.image_ref, &new.image_ref)).await;
+    if !Arc::ptr_eq(&old, &new) {
+        replace(core, &old, &new, annotations)?;
+    }
+    core.wanted.change(|wanted| wanted.scale(id, &new.image_ref, annotations, max, &new.limits)).await;
     tracing::info!(actor = %new.id, from = %old.image_ref, to = %new.image_ref, "actor updated");
+    core.failures.started(&new.image_ref);
     report::updated(core, &old, &new, command, max);
     Ok(())
 }
 
-/// Puts one load of an actor in another's place, also in the queue group. Calls under way end where they began.
-fn replace(core: &Core, old: &Arc<RunningActor>, new: &Arc<RunningActor>) -> Result<(), ActorError> {
-    new.succeed(old);
-    core.actors.insert(new.clone());
-    if let Err(revoked) = check_not_revoked(core, &new.image_ref, &new.provenance) {
-        core.actors.insert(old.clone());
-        return Err(revoked);
+/// Lets an annotation set run from another version. Calls under way end where they began.
+fn replace(
+    core: &Core,
+    old: &Arc<RunningActor>,
+    new: &Arc<RunningActor>,
+    annotations: &Annotations,
+) -> Result<(), ActorError> {
+    let is_new = !core.actors.holds(new);
+    let left = new.take_over(old, annotations);
+    if is_new {
+        core.actors.insert(new);
+        if let Err(revoked) = check_not_revoked(core, &new.image_ref, &new.provenance) {
+            new.give_back(old, annotations);
+            core.actors.remove(new);
+            return Err(revoked);
+        }
+    }
+    if left == 0 {
+        core.actors.remove(old);
     }
     breaches::tell(core, old);
     Ok(())
@@ -272,5 +274,8 @@ async fn replacement(
         return Err(ActorError::OtherActor { reference, found, expected });
     }
     policy::may_start_actor(core, &found, verified.provenance.issuer).await?;
-    load(core, &reference, verified, limits).await
+    match core.actors.loaded(&found, reference.as_str(), &verified.provenance, Some(&limits)) {
+        Some(loaded) => Ok(loaded),
+        None => load(core, &reference, verified, limits).await,
+    }
 }

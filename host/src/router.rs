@@ -36,14 +36,22 @@ use crate::{
 pub struct ActorOutbound {
     core: Weak<Core>,
     actor: ActorId,
+    /// What the claims of this very code name: a call keeps them, whatever runs under the id by now.
+    grants: Arc<[String]>,
     barred: Barred,
     calls: Arc<ActorCalls>,
 }
 
 impl ActorOutbound {
-    /// The way out for `actor`, closed once it is barred.
-    pub fn new(core: &Arc<Core>, actor: ActorId, barred: Barred, calls: Arc<ActorCalls>) -> Arc<Self> {
-        Arc::new(Self { core: Arc::downgrade(core), actor, barred, calls })
+    /// The way out for code of `actor` whose claims name `grants`, closed once it is barred.
+    pub fn new(
+        core: &Arc<Core>,
+        actor: ActorId,
+        grants: Arc<[String]>,
+        barred: Barred,
+        calls: Arc<ActorCalls>,
+    ) -> Arc<Self> {
+        Arc::new(Self { core: Arc::downgrade(core), actor, grants, barred, calls })
     }
 }
 
@@ -52,13 +60,15 @@ impl Outbound for ActorOutbound {
     async fn call(&self, mut call: OutboundCall) -> Result<Bytes, CallError> {
         let core = self.core.upgrade().ok_or_else(stopping)?;
         self.barred.check(&self.actor)?;
-        let failed = |peer, error: &CallError| core.failures.called(&self.actor, peer, error);
-        let route = resolve(&core, &self.actor, &call.target);
+        let route = self.resolve(&core, &call.target);
         let route = route.and_then(|route| call.trace.descend().map(|()| route)).inspect_err(|error| {
-            self.calls.made.refused(contract_of(&call.target), &call.operation, error);
-            failed(Peer::asked_for(&call.target), error);
+            let contract = contract_of(&call.target);
+            self.calls.made.refused(contract, &call.operation, error);
+            let (_, operation) = self.calls.made.words(contract, &call.operation);
+            core.failures.called(&self.actor, Peer::asked_for(&call.target), operation, error);
         })?;
         let measured = self.calls.made.begin(route.contract(), &call.operation);
+        let operation = measured.operation();
         let span = self.calls.tracer.span(&call.operation, Kind::Client, &mut call.trace);
         let span = span
             .with("lattice.hop", || "outgoing")
@@ -67,7 +77,11 @@ impl Outbound for ActorOutbound {
         let outcome = self.follow(&core, &route, call).await;
         measured.end(&outcome);
         span.end(&outcome);
-        outcome.inspect_err(|error| failed(route.peer(), error))
+        match &outcome {
+            Ok(_) => core.failures.worked(&self.actor, || route.peer(), operation),
+            Err(error) => core.failures.called(&self.actor, route.peer(), operation, error),
+        }
+        outcome
     }
 
     async fn config(&self) -> Result<BTreeMap<String, Vec<u8>>, CallError> {
@@ -124,34 +138,37 @@ fn contract_of(target: &OutboundTarget) -> &str {
     }
 }
 
-/// Who is meant, and whether the caller may (protocol section 5.3).
-fn resolve(core: &Core, caller: &ActorId, target: &OutboundTarget) -> Result<Route, CallError> {
-    match target {
-        OutboundTarget::Link { contract, link_name } => linked(core, caller, contract, link_name),
-        OutboundTarget::Actor { name } => actor_named(core, name).map(Route::Actor),
-        OutboundTarget::Unresolved { binding, namespace } => {
-            let link_name = if binding.is_empty() { "default" } else { binding };
-            if core.tables().links.find(caller, namespace, link_name).is_some() {
-                return linked(core, caller, namespace, link_name);
-            }
-            match actor_named(core, namespace) {
-                Ok(actor) => Ok(Route::Actor(actor)),
-                Err(_) if namespace.contains(':') => linked(core, caller, namespace, link_name),
-                Err(error) => Err(error),
+impl ActorOutbound {
+    /// Who is meant, and whether the caller may (protocol section 5.3).
+    fn resolve(&self, core: &Core, target: &OutboundTarget) -> Result<Route, CallError> {
+        match target {
+            OutboundTarget::Link { contract, link_name } => self.linked(core, contract, link_name),
+            OutboundTarget::Actor { name } => actor_named(core, name).map(Route::Actor),
+            OutboundTarget::Unresolved { binding, namespace } => {
+                let link_name = if binding.is_empty() { "default" } else { binding };
+                if core.tables().links.find(&self.actor, namespace, link_name).is_some() {
+                    return self.linked(core, namespace, link_name);
+                }
+                match actor_named(core, namespace) {
+                    Ok(actor) => Ok(Route::Actor(actor)),
+                    Err(_) if namespace.contains(':') => self.linked(core, namespace, link_name),
+                    Err(error) => Err(error),
+                }
             }
         }
     }
-}
 
-fn linked(core: &Core, caller: &ActorId, contract: &str, link_name: &str) -> Result<Route, CallError> {
-    if !core.actors.get(caller).is_some_and(|actor| actor.grants(contract)) {
-        return Err(CallError::NotGranted { caller: caller.to_string(), contract: contract.to_owned() });
+    fn linked(&self, core: &Core, contract: &str, link_name: &str) -> Result<Route, CallError> {
+        let caller = &self.actor;
+        if !self.grants.iter().any(|granted| granted == contract) {
+            return Err(CallError::NotGranted { caller: caller.to_string(), contract: contract.to_owned() });
+        }
+        core.tables().links.find(caller, contract, link_name).map(Route::Provider).ok_or_else(|| CallError::NotLinked {
+            actor: caller.to_string(),
+            contract: contract.to_owned(),
+            link_name: link_name.to_owned(),
+        })
     }
-    core.tables().links.find(caller, contract, link_name).map(Route::Provider).ok_or_else(|| CallError::NotLinked {
-        actor: caller.to_string(),
-        contract: contract.to_owned(),
-        link_name: link_name.to_owned(),
-    })
 }
 
 fn actor_named(core: &Core, name: &str) -> Result<ActorId, CallError> {
@@ -170,7 +187,10 @@ impl Core {
     ) -> Result<Bytes, CallError> {
         let OutboundCall { operation, payload, deadline, trace, .. } = call;
         // Boxed: the ways over the lattice are large and rare, and would be moved with every local call.
-        let Some(actor) = self.actors.get(&target) else {
+        let Some(actor) = self.actors.for_call(&target, contract) else {
+            if let Some(actor) = Box::pin(self.coming_here(&target, contract, deadline)).await? {
+                return actor.call(contract, &operation, payload, deadline, trace).await;
+            }
             return Box::pin(self.call_elsewhere(origin(), target, operation, payload, deadline, trace)).await;
         };
         if !self.has_sessions() {
@@ -297,11 +317,8 @@ impl Core {
 impl Core {
     /// Whether an actor's signed claims grant a contract; what runs here is known exactly, others by lattice state.
     pub(crate) fn check_grant(&self, actor: &ActorId, contract: &str) -> Result<(), CallError> {
-        let granted = match self.actors.get(actor) {
-            Some(running) => running.grants(contract),
-            None => !self.tables().claims.lacks(actor, contract),
-        };
-        if granted {
+        let granted = self.actors.grants(actor, contract);
+        if granted.unwrap_or_else(|| !self.tables().claims.lacks(actor, contract)) {
             return Ok(());
         }
         Err(CallError::NotGranted { caller: actor.to_string(), contract: contract.to_owned() })

@@ -65,7 +65,11 @@ impl Inbound {
         headers: &http::HeaderMap,
         body: Bytes,
     ) -> Option<(Bytes, Option<String>)> {
-        let actor = core.actors.get(actor)?;
+        let soon = core.default_deadline();
+        let actor = match core.actors.for_call(actor, BETWEEN_ACTORS) {
+            Some(actor) => actor,
+            None => core.coming_here(actor, BETWEEN_ACTORS, soon).await.ok().flatten()?,
+        };
         let (id, outcome) = match Invocation::decode_within(&body, MAX_SOCKET_BODY) {
             Ok(invocation) => {
                 let left = headers.get(DEADLINE_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -103,8 +107,10 @@ impl Inbound {
         verified.check_body(&invocation.msg).map_err(|error| unauthorized(error.to_string()))?;
         let noted = self.replays.note(&verified, &invocation.encoded_claims, unix_now());
         core.tell_taken(&actor.id, noted.map_err(|error| unauthorized(error.to_string()))?);
+        let words = actor.calls.arrived.words(contract_of(&invocation.origin), &invocation.operation);
         let outcome = run(core, actor, invocation, deadline).await;
-        outcome.inspect_err(|error| core.failures.called(&actor.id, Peer::Caller, error))
+        remember(core, actor, words, outcome.as_ref().err());
+        outcome
     }
 }
 
@@ -124,19 +130,21 @@ async fn answer(core: Arc<Core>, actor: Arc<RunningActor>, message: Message) {
     let trusted = &core.identity.trusted_issuers;
     let accepted = responder.accept(&message, unix_now(), trusted, &core.inbound.replays).await;
     drop(message);
-    let (reply_to, outcome) = match accepted {
+    let (reply_to, words, outcome) = match accepted {
         Ok(incoming) => {
             incoming.noted.iter().for_each(|noted| core.tell_taken(&actor.id, *noted));
+            let (origin, operation) = (&incoming.invocation.origin, &incoming.invocation.operation);
+            let words = actor.calls.arrived.words(contract_of(origin), operation);
             let deadline = incoming.deadline.unwrap_or_else(|| core.default_deadline());
-            (incoming.reply_to, run_or_pass_on(&core, &actor, incoming.invocation, deadline).await)
+            (incoming.reply_to, words, run_or_pass_on(&core, &actor, incoming.invocation, deadline).await)
         }
         Err(rejected) => {
             actor.calls.arrived.refused(UNVERIFIED, UNVERIFIED, &rejected.error);
-            (rejected.reply_to, Err(rejected.error))
+            (rejected.reply_to, (UNVERIFIED, UNVERIFIED), Err(rejected.error))
         }
     };
+    remember(&core, &actor, words, outcome.as_ref().err());
     if let Err(error) = &outcome {
-        core.failures.called(&actor.id, Peer::Caller, error);
         tracing::debug!(actor = %actor.id, code = error.code(), %error, "call failed");
     }
     if let Err(error) = responder.respond(&reply_to, outcome).await {
@@ -153,18 +161,31 @@ async fn run_or_pass_on(
     deadline: Instant,
 ) -> Result<Bytes, CallError> {
     check_target(actor, &invocation)?;
+    let contract = contract_of(&invocation.origin);
+    let running = core.actors.for_call(&actor.id, contract);
+    let mut actor = running.as_deref().unwrap_or(actor);
     admit(core, actor, &invocation.origin, &invocation.operation, deadline).await?;
+    let next;
     let Invocation { origin, operation, msg, trace_context, .. } = invocation;
     let (wire, trace) = (&trace_context, TraceContext::new(trace_context.clone()));
     let call = CallParts { origin: &origin, target: &actor.id, operation: &operation, trace: wire, payload: &msg };
-    if actor.serving().is_cancelled() {
+    if running.is_none() || actor.serving().is_cancelled() {
         actor.barred.check(&actor.id)?;
         if let Some(elsewhere) = Box::pin(core.spill(&call, deadline)).await {
             return elsewhere;
         }
-        // Without another host the actor is what it was told to be: stopped.
-        if core.peers.route(&actor.id).is_none() {
-            return Err(CallError::NotRunning { target: actor.id.to_string() });
+        next = Box::pin(core.actors.coming(&actor.id, contract_of(&origin), deadline)).await?;
+        match &next {
+            // It has stopped, and another version of it has started since.
+            Some(version) if running.is_none() => {
+                actor = version;
+                admit(core, actor, &origin, &operation, deadline).await?;
+            }
+            // Without another host the actor is what it was told to be: stopped.
+            _ if core.peers.route(&actor.id).is_none() => {
+                return Err(CallError::NotRunning { target: actor.id.to_string() });
+            }
+            _ => {}
         }
     }
     let outcome = carry_out(core, actor, &origin, &operation, msg.clone(), deadline, trace).await;
@@ -179,18 +200,30 @@ async fn run_or_pass_on(
 /// # Errors
 /// [`CallError`].
 pub async fn serve_session_call(core: &Core, call: CallEntry, deadline: Instant) -> Result<Bytes, (bool, CallError)> {
-    let actor = core.actors.get(&call.target).filter(|actor| !actor.serving().is_cancelled());
+    let actor = core.actors.for_call(&call.target, contract_of(&call.origin));
+    let actor = actor.filter(|actor| !actor.serving().is_cancelled());
     let absent = || (false, CallError::NotRunning { target: call.target.to_string() });
     let actor = actor.ok_or_else(absent)?;
-    let failed = |error: &CallError| core.failures.called(&actor.id, Peer::Caller, error);
+    let words = actor.calls.arrived.words(contract_of(&call.origin), &call.operation);
+    let failed = |error: &CallError| remember(core, &actor, words, Some(error));
     let admitted = admit(core, &actor, &call.origin, &call.operation, deadline).await;
     admitted.inspect_err(failed).map_err(|error| (false, error))?;
     let CallEntry { origin, operation, payload, trace, .. } = call;
     let outcome = carry_out(core, &actor, &origin, &operation, payload, deadline, TraceContext::new(trace)).await;
-    outcome.inspect_err(failed).map_err(|error| {
+    remember(core, &actor, words, outcome.as_ref().err());
+    outcome.map_err(|error| {
         let stopped = matches!(&error, CallError::NotRunning { target } if target == actor.id.as_str());
         (!actor.is_full(&error) && !stopped, error)
     })
+}
+
+/// What became of a call over the lattice, for whoever asks why.
+fn remember(core: &Core, actor: &RunningActor, (contract, operation): (&str, &str), failed: Option<&CallError>) {
+    let peer = || Peer::caller(Some(contract).filter(|contract| *contract != BETWEEN_ACTORS));
+    match failed {
+        None => core.failures.worked(&actor.id, peer, operation),
+        Some(error) => core.failures.called(&actor.id, peer(), operation, error),
+    }
 }
 
 async fn run(core: &Core, actor: &RunningActor, invocation: Invocation, deadline: Instant) -> Result<Bytes, CallError> {

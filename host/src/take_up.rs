@@ -1,7 +1,8 @@
 //! A restarted host takes up what it ran. Each outcome is an event, as if an operator had asked.
 //!
 //! A start that fails for a reason that passes (a registry that is away, a disk that is not mounted yet) is tried again,
-//! later and later, for as long as it is wanted. Invariant: what an operator does meanwhile is never undone.
+//! later and later, for as long as it is wanted, which is looked at when its turn has come. Invariant: what an operator
+//! does meanwhile is never undone.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,8 +16,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Queues every start, in the order of the commands that brought them; repetitions run on their own.
 pub async fn begin(core: &Arc<Core>) {
     let workload = core.wanted.workload().await;
-    for command in workload.providers {
-        let first = control::queue_provider(core, command.clone());
+    for command in workload.providers.into_iter().map(|entry| entry.command) {
+        let first = control::queue_provider_again(core, command.clone());
         core.taking_up.queued();
         let core = core.clone();
         core.tasks.clone().spawn(async move {
@@ -27,8 +28,8 @@ pub async fn begin(core: &Arc<Core>) {
             }
         });
     }
-    for command in workload.actors {
-        let first = control::queue_scale(core, command.clone());
+    for command in workload.actors.into_iter().map(|entry| entry.command) {
+        let first = control::queue_again(core, command.clone());
         core.taking_up.queued();
         let core = core.clone();
         core.tasks.clone().spawn(async move {
@@ -44,10 +45,7 @@ pub async fn begin(core: &Arc<Core>) {
 async fn provider_again(core: &Arc<Core>, command: StartProvider) {
     let mut wait = FIRST_WAIT;
     while pause(core, &mut wait, &command.provider_ref).await {
-        if !core.wanted.workload().await.wants_provider(&command) {
-            return;
-        }
-        match control::queue_provider(core, command.clone()).await {
+        match control::queue_provider_again(core, command.clone()).await {
             Ok(Err(error)) if error.may_pass() => {}
             _ => return,
         }
@@ -57,10 +55,7 @@ async fn provider_again(core: &Arc<Core>, command: StartProvider) {
 async fn actor_again(core: &Arc<Core>, command: ScaleActor) {
     let mut wait = FIRST_WAIT;
     while pause(core, &mut wait, &command.actor_ref).await {
-        if !core.wanted.workload().await.wants_actor(&command) {
-            return;
-        }
-        match control::queue_scale(core, command.clone()).await {
+        match control::queue_again(core, command.clone()).await {
             Ok(Err(error)) if error.may_pass() => {}
             _ => return,
         }

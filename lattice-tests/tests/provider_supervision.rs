@@ -23,7 +23,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 struct Script {
     signed: Signed<ProviderId>,
     dir: tempfile::TempDir,
-    _signer: Signer,
+    signer: Signer,
 }
 
 impl Script {
@@ -31,7 +31,7 @@ impl Script {
         let (dir, signer) = (tempfile::tempdir().expect("a directory"), Signer::default());
         let store = binary("wash-keyvalue-redb");
         let script = format!("#!/bin/sh\ndir={}\nstore={}\n{text}\n", dir.path().display(), store.display());
-        Self { signed: signer.provider(script.as_bytes(), KEYVALUE), dir, _signer: signer }
+        Self { signed: signer.provider(script.as_bytes(), KEYVALUE), dir, signer }
     }
 
     /// The store on disk, which dies at its start while the file `broken` is there.
@@ -97,6 +97,56 @@ async fn one_that_exits_at_once_has_not_started_and_its_last_words_say_why() {
     let error = operator.start_provider(&host, &script.signed.reference()).await.expect_err("it does not start");
     assert!(error.contains("exit status: 3") && error.contains("`the disk is gone`"), "{error}");
     assert!(operator.inventory(&host).await.providers.is_empty());
+}
+
+/// A deployment manager notes where a provider is when it is told of its start; what it hears before, it cannot place.
+#[tokio::test(flavor = "multi_thread")]
+async fn its_start_is_told_before_its_health_also_after_a_restart() {
+    let Some(lattice) = TestLattice::start(["a"]).await else { return };
+    let (operator, host, script) = (lattice.operator().await, lattice.id("a"), Script::store());
+    let mut events = operator.events().await;
+    let id = operator.start_provider(&host, &script.signed.reference()).await.expect("it starts");
+    let (mut told, mut passed) = (Vec::new(), 0);
+    while passed < 2 {
+        let event = events.next().await.expect("told");
+        let name = event.data.name().to_owned();
+        match &event.data {
+            EventData::ProviderStarted(started) if started.public_key == id => told.push(name),
+            EventData::ProviderStopped(stopped) if stopped.public_key == id => told.push(name),
+            EventData::HealthCheckPassed(check) if check.public_key == id => {
+                told.push(name);
+                passed += 1;
+                if passed == 1 {
+                    kill(script.pid("pid"));
+                }
+            }
+            EventData::HealthCheckFailed(check) | EventData::HealthCheckStatus(check) if check.public_key == id => {
+                assert_ne!(told.last().map(String::as_str), Some("provider_stopped"), "of one that has ended: {name}");
+            }
+            _ => {}
+        }
+    }
+    let once = ["provider_started", "health_check_passed"];
+    assert_eq!(told, [&once[..], &["provider_stopped"], &once[..]].concat());
+    operator.stop_provider(&host, &id).await.expect("it stops at once, however lately it was started");
+    assert!(operator.inventory(&host).await.providers.is_empty());
+}
+
+/// The archive under the reference is another one by now: whoever starts it again is told so.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_that_was_built_again_is_not_taken_for_what_runs() {
+    let Some(lattice) = TestLattice::start(["a"]).await else { return };
+    let (operator, host) = (lattice.operator().await, lattice.id("a"));
+    let script = Script::store();
+    let (id, reference) = (script.signed.id, script.signed.reference());
+    operator.start_provider(&host, &reference).await.expect("it starts");
+    let again = operator.start_provider(&host, &reference).await.expect_err("it runs");
+    assert!(again.contains("is already running under link name `default`"), "{again}");
+    let signer = &script.signer;
+    assert_eq!(signer.provider_as(id, b"#!/bin/sh\nexit 1\n", KEYVALUE).path, script.signed.path, "built in its place");
+    let other = operator.start_provider(&host, &reference).await.expect_err("another one runs");
+    assert!(other.contains("which is not what") && other.contains("wash stop provider"), "{other}");
+    assert_eq!(operator.inventory(&host).await.providers.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -368,3 +368,66 @@ async fn a_missing_nats_permission() {
     let found = cause_by(&["--ctl-host", &visitor], &["actor", echo.as_str()]).await;
     assert_eq!(found, "nats_permission_missing", "of whoever asks");
 }
+
+/// A trouble that is over is history, not a verdict.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadline_that_was_too_short_once_is_history() {
+    let (world, address) = World::serving(&[]).await;
+    let (operator, echo) = (&world.host.operator, world.echo.id);
+    let question = ["link", echo.as_str(), HTTPSERVER];
+    let text = address.to_string();
+    let link = |timeout: &'static str| {
+        let values = [("address", text.clone()), ("timeout_ms", timeout.to_owned())];
+        async move {
+            let values: Vec<_> = values.iter().map(|(key, value)| (*key, value.as_str())).collect();
+            operator.link(&echo, &world.provider, &values).await.expect("the link is taken");
+        }
+    };
+    link("1").await;
+    eventually("a call that takes too long", || async {
+        try_get(address, "/").await.map_err(|error| error.clone())?;
+        let found = world.cause(&question).await;
+        if found == "deadline_too_short" { Ok(()) } else { Err(found) }
+    })
+    .await;
+    link("60000").await;
+    get(address, "/").await;
+    assert_eq!(world.cause(&question).await, "nothing");
+    let socket = world.host.socket();
+    let (_, answer) = ask(&["--socket", socket.to_str().expect("a path")], &question).await;
+    let remarks = answer["remarks"].to_string();
+    assert!(remarks.contains("the same worked later"), "it is told as history: {remarks}");
+    assert!(!answer.to_string().contains("log of that host says more"), "{answer}");
+}
+
+/// Two hosts of one machine run the HTTP server: one has the address, and that is enough.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_one_host_serves_is_not_a_refused_link() {
+    let Some(lattice) = TestLattice::start(["a", "b"]).await else { return };
+    let (operator, signer) = (lattice.operator().await, Signer::default());
+    let echo = operator.start_actor(&lattice.id("a"), &signer.actor(Actor::Echo).reference()).await.expect("it starts");
+    let mut provider = None;
+    for name in ["a", "b"] {
+        provider = Some(operator.start_provider(&lattice.id(name), PROVIDER).await.expect("it starts"));
+    }
+    let (provider, address) = (provider.expect("a provider"), free_address());
+    let mut events = operator.events().await;
+    let link = http_link(&echo, &provider, &[("address", &address.to_string())]);
+    operator.control.put_link(&link).await.expect("it is put");
+    let (mut served, mut refused) = (None, None);
+    while served.is_none() || refused.is_none() {
+        match events.next().await.expect("told").data {
+            lattice::event::EventData::LinkdefApplied(applied) => served = Some(applied.host_id),
+            lattice::event::EventData::LinkdefFailed(failed) => refused = Some(failed.link.host_id),
+            _ => {}
+        }
+    }
+    let nats = lattice.nats.address();
+    let (ip, port) = (nats.ip().to_string(), nats.port().to_string());
+    let way = ["--ctl-host", ip.as_str(), "--ctl-port", port.as_str()];
+    let question = ["link", echo.as_str(), HTTPSERVER];
+    assert_eq!(cause_by(&way, &question).await, "nothing");
+    // The one that was refused loses its provider: what it said of the link is over.
+    operator.stop_provider(&refused.expect("refused"), &provider).await.expect("it stops");
+    assert_eq!(cause_by(&way, &question).await, "nothing");
+}

@@ -66,6 +66,16 @@ fn either<'a>(first: &'a str, second: &'a str) -> &'a str {
     if first.is_empty() { second } else { first }
 }
 
+/// How many instances of a reference a host runs without notes, if it says.
+pub async fn running_as(control: &ControlClient, host: &HostId, reference: &str) -> Option<u32> {
+    let inventory = control.inventory(host).await.ok()?;
+    let mut instances = inventory.actors.iter().flat_map(|actor| {
+        actor.instances.iter().map(|instance| (instance.image_ref.as_ref().or(actor.image_ref.as_ref()), instance))
+    });
+    let found = instances.find(|(from, one)| from.is_some_and(|from| from == reference) && one.annotations.is_empty());
+    found.map(|(_, instance)| instance.max_instances)
+}
+
 /// Looks whether the host runs the reference with that many instances now.
 pub async fn as_running(control: &ControlClient, scaling: &Scaling<'_>) -> Option<Scaled> {
     let inventory = control.inventory(&scaling.host).await.ok()?;

@@ -1,14 +1,16 @@
-//! Choosing the host for something new: the one that was named, or by labels and an auction.
+//! Choosing the host for something new: the one that was named, or by labels and an offer.
 //!
-//! Hosts are asked first, so that an impossible wish fails at once and says why. Invariant: a host is only chosen when
-//! its labels satisfy every constraint, whatever it bids.
+//! Hosts are asked first, so that an impossible wish fails at once and says why. Each host of ours is asked whether it
+//! takes it, and answers either way; those of others are asked by auction, where whoever declines is silent. Invariant: a
+//! host is only chosen when its labels satisfy every constraint, whatever it bids.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use claims::HostId;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use lattice::{
     LinkName,
-    control::{AuctionActor, AuctionProvider, HostSummary},
+    control::{AskOffer, AskWhy, AuctionActor, AuctionProvider, HostSummary, ProviderDescription},
 };
 
 use crate::{
@@ -38,6 +40,16 @@ impl Workload {
         match self {
             Self::Actor { reference } | Self::Provider { reference, .. } => reference,
         }
+    }
+
+    /// As a host of ours is asked whether it takes it.
+    pub fn question(&self, constraints: &BTreeMap<String, String>) -> AskOffer {
+        let (reference, constraints) = (self.reference().to_owned(), constraints.clone());
+        let provider = match self {
+            Self::Actor { .. } => None,
+            Self::Provider { link_name, .. } => Some(link_name.clone()),
+        };
+        AskOffer { reference, provider, constraints }
     }
 }
 
@@ -80,14 +92,82 @@ pub async fn choose(
         return Ok(chosen(id, &hosts));
     }
     let able: Vec<&HostSummary> = hosts.iter().filter(|host| satisfies(host, constraints)).collect();
-    match able.as_slice() {
-        [] => Err(no_host_has_labels(constraints, &hosts)),
-        [only] => Ok(chosen(only.id, &hosts)),
-        several => {
-            let winner = auction(lattice, several, constraints, workload, auction_time).await?;
-            Ok(chosen(winner, &hosts))
+    if able.is_empty() {
+        return Err(no_host_has_labels(constraints, &hosts));
+    }
+    if let [only] = able.as_slice() {
+        return Ok(chosen(only.id, &hosts));
+    }
+    if let Some(running) = running_on(lattice, &able, workload).await {
+        return Ok(chosen(running, &hosts));
+    }
+    let winner = match offers(lattice, &able, constraints, workload).await {
+        Offers::From(winner) => winner,
+        Offers::None { declined, silent } if silent.is_empty() => return Err(nobody_takes(workload, &declined)),
+        Offers::None { silent, .. } => auction(lattice, &silent, constraints, workload, auction_time).await?,
+    };
+    Ok(chosen(winner, &hosts))
+}
+
+/// The host that runs this provider already, under this link name: starting it a second time is not what was meant.
+async fn running_on(lattice: &Lattice<'_>, able: &[&HostSummary], workload: &Workload) -> Option<HostId> {
+    let Workload::Provider { reference, link_name } = workload else { return None };
+    let same = |provider: &ProviderDescription| {
+        provider.image_ref.as_deref() == Some(reference) && provider.link_name == *link_name
+    };
+    let inventories = lattice.inventories(able.iter().map(|host| host.id)).await;
+    inventories.iter().find(|inventory| inventory.providers.iter().any(same)).map(|inventory| inventory.host_id)
+}
+
+/// What hosts say that were asked one by one.
+enum Offers<'h> {
+    /// This one takes it; the others need not be waited for.
+    From(HostId),
+    /// None takes it.
+    None {
+        /// Why not, by host.
+        declined: Vec<(&'h HostSummary, String)>,
+        /// Those that do not answer such questions.
+        silent: Vec<&'h HostSummary>,
+    },
+}
+
+async fn offers<'h>(
+    lattice: &Lattice<'_>,
+    able: &[&'h HostSummary],
+    constraints: &BTreeMap<String, String>,
+    workload: &Workload,
+) -> Offers<'h> {
+    let question = AskWhy { offer: Some(workload.question(constraints)), ..AskWhy::default() };
+    let asked = able.iter().map(|host| {
+        let question = &question;
+        async move { (*host, lattice.control(&host.id).why(&host.id, question).await) }
+    });
+    let (mut declined, mut silent) = (Vec::new(), Vec::new());
+    let mut answers: FuturesUnordered<_> = asked.collect();
+    while let Some((host, answer)) = answers.next().await {
+        match answer.ok().and_then(|reply| reply.offer) {
+            Some(offer) if offer.accepts => return Offers::From(host.id),
+            Some(offer) => declined.push((host, offer.reason.unwrap_or_else(|| "it gives no reason".to_owned()))),
+            None => silent.push(host),
         }
     }
+    declined.sort_by(|(a, _), (b, _)| a.friendly_name.cmp(&b.friendly_name));
+    Offers::None { declined, silent }
+}
+
+fn nobody_takes(workload: &Workload, declined: &[(&HostSummary, String)]) -> Failure {
+    let mut reasons: Vec<&str> = declined.iter().map(|(_, reason)| reason.as_str()).collect();
+    reasons.dedup();
+    let why = match reasons.as_slice() {
+        [all] => format!("each of {} says: {all}", declined.len()),
+        _ => {
+            let each = declined.iter().map(|(host, reason)| format!("`{}`: {reason}", host.friendly_name));
+            each.collect::<Vec<_>>().join("; ")
+        }
+    };
+    Failure::new(format!("no host takes `{}`: {why}", workload.reference()))
+        .hint("`wash why place` shows what stands in the way of each host")
 }
 
 fn chosen(id: HostId, hosts: &[HostSummary]) -> Chosen {
@@ -99,7 +179,7 @@ fn satisfies(host: &HostSummary, constraints: &BTreeMap<String, String>) -> bool
     constraints.iter().all(|(key, value)| host.labels.get(key) == Some(value))
 }
 
-/// The first host that bids wins. Hosts of the 0.82 line bid without looking at constraints; their bids count only when
+/// Of hosts that are not asked one by one, the first that bids wins. Hosts of the 0.82 line bid without looking at constraints; their bids count only when
 /// their labels fit.
 async fn auction(
     lattice: &Lattice<'_>,
@@ -140,9 +220,9 @@ async fn auction(
     };
     winner.ok_or_else(|| {
         Failure::new(format!(
-            "none of {} hosts offered to run `{}` within {} ms",
-            able.len(),
+            "no host takes `{}`: none of {} that give no reasons offered to run it within {} ms",
             workload.reference(),
+            able.len(),
             time.as_millis()
         ))
         .hint("a host does not offer what it runs already or cannot run; name one with `--host-id` to see its reason")

@@ -117,6 +117,7 @@ fn samples() -> Vec<EventData> {
                 actor_ref: image_ref.clone(),
                 max_instances: 7,
                 error: "no".to_owned(),
+                code: None,
             }),
             EventKind::ProviderStarted => EventData::ProviderStarted(ProviderStarted {
                 host_id,
@@ -132,6 +133,7 @@ fn samples() -> Vec<EventData> {
                 provider_ref: image_ref.clone(),
                 link_name: link_name.clone(),
                 error: "no".to_owned(),
+                code: None,
             }),
             EventKind::ProviderStopped => EventData::ProviderStopped(ProviderStopped {
                 host_id,

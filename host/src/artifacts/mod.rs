@@ -171,10 +171,25 @@ impl Artifacts {
         self.unpacking.run(bytes, work).await
     }
 
-    /// Whether a registry reference is one, and allowed here.
-    #[must_use]
-    pub fn may_fetch(&self, reference: &str) -> bool {
-        Reference::parse(reference, None).is_ok_and(|parsed| self.options.allow_latest || !parsed.is_latest())
+    /// Refuses what can never be fetched here, without asking anybody.
+    ///
+    /// # Errors
+    /// [`FetchError`], as [`Self::fetch`] would have it.
+    pub fn check(&self, reference: &ArtifactRef) -> Result<(), FetchError> {
+        let written = || reference.as_str().to_owned();
+        match reference.location() {
+            Location::File(_) if !self.allow_files => Err(FetchError::FilesNotAllowed { reference: written() }),
+            Location::File(_) | Location::Builtin(_) => Ok(()),
+            Location::Registry(text) => {
+                let parsed = Reference::parse(text, None)
+                    .map_err(|source| FetchError::NotAReference { reference: written(), source })?;
+                if parsed.is_latest() && !self.options.allow_latest {
+                    let source = Box::new(artifacts::FetchError::Latest { reference: parsed.to_string() });
+                    return Err(FetchError::Registry { reference: written(), source });
+                }
+                Ok(())
+            }
+        }
     }
 
     /// Uses these credentials from now on; registries that are not named keep theirs.

@@ -48,7 +48,7 @@ pub fn inventory(core: &Core) -> HostInventory {
         version: VERSION.to_owned(),
         uptime_human: uptime_human(seconds),
         uptime_seconds: seconds,
-        actors: core.actors.all().iter().map(|actor| actor.describe()).collect(),
+        actors: core.actors.describe(),
         providers: core.providers.all().iter().map(|provider| provider.describe()).collect(),
         sessions: core.has_sessions().then_some(session::VERSION),
         left_out: 0,

@@ -28,7 +28,7 @@ use lattice::{
 pub use self::{
     inventory::{VERSION, inventory, summary},
     labels::LABELS_FACT,
-    lifecycle::{queue_provider, queue_scale},
+    lifecycle::{Line, queue_again, queue_provider_again},
     serve::{serve, subscribe},
 };
 use crate::core::Core;

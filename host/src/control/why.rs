@@ -3,16 +3,20 @@
 //! Looks and asks (the provider how it feels, the policy whether it would permit) and judges nothing. Invariant: ends
 //! within a second or two, whatever does not answer.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use claims::{ActorId, PublicKey};
 use contracts::mask;
-use lattice::control::{
-    Ack, ActorState, AskWhy, ForbiddenSubject, NatsProblem, NatsState, PolicyState, ProviderState, WhyReply, decode,
-    encode,
+use lattice::{
+    Link,
+    control::{
+        Ack, ActorState, AskWhy, ForbiddenSubject, NatsProblem, NatsState, PolicyState, ProviderState, WhyReply, decode,
+        encode,
+    },
 };
 
+use super::auction;
 use crate::{
     core::Core,
     policy,
@@ -37,14 +41,16 @@ pub async fn answer(core: &Core, body: &Bytes) -> Vec<u8> {
 async fn look(core: &Core, question: &AskWhy) -> WhyReply {
     let provider = linked_provider(core, question);
     let reference = question.reference.as_deref().map(str::trim);
-    let provider_id = provider.as_ref().map(|running| running.spec.id);
+    let provider_id = provider.as_ref().map(|(running, _)| running.spec.id);
     let failures = core.failures.about(question.actor.as_ref(), |peer| match peer {
         Peer::Start(started) => reference == Some(started),
         Peer::Provider { id, .. } => provider_id.as_ref() == Some(id),
         _ => false,
     });
-    let (provider, policy) =
-        tokio::join!(async { Some(feels(core, provider.as_deref()?).await) }, permits(core, question),);
+    let (provider, policy) = tokio::join!(
+        async { Some(feels(core, &provider.as_ref()?.0, &provider.as_ref()?.1).await) },
+        permits(core, question),
+    );
     WhyReply {
         nats: nats(core),
         actor: question.actor.as_ref().map(|actor| actor_state(core, actor)),
@@ -52,6 +58,7 @@ async fn look(core: &Core, question: &AskWhy) -> WhyReply {
         provider,
         policy,
         failures,
+        offer: question.offer.as_ref().map(|asked| auction::offer(core, asked)),
         rpc_timeout_ms: u64::try_from(core.config.rpc_timeout.as_millis()).ok(),
         ..WhyReply::new(core.identity.host_id)
     }
@@ -80,19 +87,24 @@ fn nats(core: &Core) -> NatsState {
 }
 
 fn actor_state(core: &Core, id: &ActorId) -> ActorState {
-    let running = core.actors.get(id);
-    let known = running.as_ref().map(|actor| actor.provenance.clone());
-    let known = known.or_else(|| Some(by_claims(core, id.public_key())));
+    let versions = core.actors.versions(id);
+    let mut known: Vec<_> = versions.iter().map(|actor| actor.provenance.clone()).collect();
+    if known.is_empty() {
+        known.push(by_claims(core, id.public_key()));
+    }
     let issuer = core.tables().claims.issuer(&id.public_key());
+    let maxima = versions.iter().flat_map(|actor| actor.instances().into_values());
+    let granted: BTreeSet<&String> = versions.iter().flat_map(|actor| &actor.shown.caps).collect();
     ActorState {
-        running: running.is_some(),
-        in_use: running.as_ref().map_or(0, |actor| actor.guest.running()),
-        max_instances: running.as_ref().map_or(0, |actor| {
-            actor.instances().values().fold(0, |sum: u32, instance| sum.saturating_add(instance.max_instances))
-        }),
-        revoked: known.and_then(|artifact| core.tables().revocations().find(&artifact)).map(|named| named.to_string()),
+        running: !versions.is_empty(),
+        in_use: versions.iter().map(|actor| actor.guest.running()).sum(),
+        max_instances: maxima.fold(0, |sum: u32, instance| sum.saturating_add(instance.max_instances)),
+        revoked: known
+            .iter()
+            .find_map(|artifact| core.tables().revocations().find(artifact))
+            .map(|named| named.to_string()),
         issuer_trusted: issuer.map(|issuer| core.trusts(&issuer)),
-        contracts: running.map(|actor| actor.shown.caps.clone()),
+        contracts: (!versions.is_empty()).then(|| granted.into_iter().cloned().collect()),
     }
 }
 
@@ -102,14 +114,14 @@ fn by_claims(core: &Core, subject: PublicKey) -> Provenance {
     Provenance { issuer, subject, digests: Vec::new() }
 }
 
-fn linked_provider(core: &Core, question: &AskWhy) -> Option<std::sync::Arc<RunningProvider>> {
+fn linked_provider(core: &Core, question: &AskWhy) -> Option<(Arc<RunningProvider>, Arc<Link>)> {
     let link_name = question.link_name.clone().unwrap_or_default();
     let link =
         core.tables().links.find(question.actor.as_ref()?, question.contract.as_ref()?.as_str(), link_name.as_str())?;
-    core.providers.get(&link.provider_id, &link.link_name)
+    Some((core.providers.get(&link.provider_id, &link.link_name)?, link))
 }
 
-async fn feels(core: &Core, provider: &RunningProvider) -> ProviderState {
+async fn feels(core: &Core, provider: &RunningProvider, link: &Link) -> ProviderState {
     let up = provider.check_reachable().is_ok();
     let health = match up {
         true => tokio::time::timeout(HEALTH_WITHIN, health::ask(core, provider)).await.ok().flatten(),
@@ -122,6 +134,7 @@ async fn feels(core: &Core, provider: &RunningProvider) -> ProviderState {
         up,
         healthy: health.as_ref().map(|health| health.healthy),
         message: health.and_then(|health| health.message).map(|message| mask::text(&message).into_owned()),
+        serves: Some(provider.has_taken(link)),
     }
 }
 

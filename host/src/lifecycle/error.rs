@@ -63,12 +63,18 @@ pub enum ActorError {
         source: Box<LimitError>,
     },
     /// Another version runs; only an update may replace it.
-    #[error("actor is already running with a different image reference `{running}`; use `wash update actor`")]
+    #[error(
+        "actor is already running with a different image reference `{running}`; `wash update actor {actor} {wanted}` puts this one in its place"
+    )]
     OtherReference {
+        /// The actor.
+        actor: ActorId,
         /// The reference that runs.
         running: String,
+        /// The reference that was to run, as the client wrote it.
+        wanted: String,
     },
-    /// The file is not the one that runs.
+    /// What is under the reference is not what runs.
     #[error(
         "`{reference}` has changed since it was started; `wash update actor {actor} {reference}` runs what it is now"
     )]
@@ -77,6 +83,12 @@ pub enum ActorError {
         reference: String,
         /// The actor that runs from it.
         actor: ActorId,
+    },
+    /// A stop came while it was on its way.
+    #[error("`{reference}` was stopped before it ran")]
+    StoppedMeanwhile {
+        /// As the client wrote it.
+        reference: String,
     },
     /// Not the actor that was to be updated.
     #[error("`{reference}` holds actor `{found}`, not `{expected}`")]
@@ -117,6 +129,7 @@ impl ActorError {
             Self::Limits { .. } => "limits_refused",
             Self::OtherReference { .. } => "other_reference",
             Self::FileChanged { .. } => "file_changed",
+            Self::StoppedMeanwhile { .. } => "stopped_meanwhile",
             Self::OtherActor { .. } => "other_actor",
             Self::NotRunning => "not_running",
             Self::NoSuchInstance => "no_such_instance",
@@ -129,7 +142,9 @@ impl ActorError {
     #[must_use]
     pub fn actor(&self) -> Option<ActorId> {
         match self {
-            Self::UntrustedIssuer { actor, .. } => Some(*actor),
+            Self::UntrustedIssuer { actor, .. }
+            | Self::OtherReference { actor, .. }
+            | Self::FileChanged { actor, .. } => Some(*actor),
             Self::Owner(NotTheOwner::Other { subject, .. }) => (*subject).try_into().ok(),
             Self::Revoked { named, .. } => named.revoked.to_string().parse().ok(),
             _ => None,

@@ -1,11 +1,10 @@
 //! Limits that a start asks for: refused above what the host allows, put into effect for what runs already.
 //!
 //! Limits are part of a load, so other limits mean another load of the same bytes, in the place of the first. Invariant:
-//! an actor runs with one set of limits, whichever annotation set its last start was about.
+//! the limits of an annotation set are those of the last start that named some for it.
 
 use std::sync::Arc;
 
-use claims::ActorId;
 use lattice::control::ScaleActor;
 use runtime::{LimitError, LimitSettings};
 
@@ -14,7 +13,7 @@ use super::{
     load::{fetch_verified, load},
     replace,
 };
-use crate::{artifacts::ArtifactRef, core::Core};
+use crate::{actors::RunningActor, artifacts::ArtifactRef, core::Core};
 
 /// What a command asks for; none leaves what is.
 pub(super) fn asked(core: &Core, command: &ScaleActor) -> Result<Option<LimitSettings>, ActorError> {
@@ -28,25 +27,27 @@ pub(super) fn asked(core: &Core, command: &ScaleActor) -> Result<Option<LimitSet
     Ok(Some(limits))
 }
 
-/// Gives a running actor other limits. The caller holds the actor.
+/// Gives an annotation set of a running actor other limits: what it runs from then on. The caller holds the actor.
 pub(super) async fn put(
     core: &Arc<Core>,
-    reference: &ArtifactRef,
-    id: ActorId,
+    old: Arc<RunningActor>,
+    command: &ScaleActor,
     limits: &LimitSettings,
-) -> Result<(), ActorError> {
-    let Some(old) = core.actors.get(&id) else { return Ok(()) };
-    if old.limits == *limits || old.image_ref != reference.as_str() {
-        return Ok(());
+) -> Result<Arc<RunningActor>, ActorError> {
+    if old.limits == *limits {
+        return Ok(old);
     }
-    let verified = fetch_verified(core, reference).await?;
-    let new = load(core, reference, verified, limits.clone()).await?;
-    if new.id != id {
-        let (found, expected) = (Box::new(new.id), Box::new(id));
-        return Err(ActorError::OtherActor { reference: reference.as_str().to_owned(), found, expected });
+    let reference = ArtifactRef::parse(&old.image_ref)?;
+    let verified = fetch_verified(core, &reference).await?;
+    if verified.signed.id != old.id {
+        let (found, expected) = (Box::new(verified.signed.id), Box::new(old.id));
+        return Err(ActorError::OtherActor { reference: old.image_ref.clone(), found, expected });
     }
-    replace(core, &old, &new)?;
-    core.wanted.change(|wanted| wanted.limit(&new.image_ref, limits)).await;
-    tracing::info!(actor = %id, reference = %new.image_ref, limits = ?limits.to_texts(), "actor has other limits");
-    Ok(())
+    let new = match core.actors.loaded(&old.id, &old.image_ref, &verified.provenance, Some(limits)) {
+        Some(loaded) => loaded,
+        None => load(core, &reference, verified, limits.clone()).await?,
+    };
+    replace(core, &old, &new, &command.annotations)?;
+    tracing::info!(actor = %new.id, reference = %new.image_ref, limits = ?limits.to_texts(), "actor has other limits");
+    Ok(new)
 }

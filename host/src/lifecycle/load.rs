@@ -17,7 +17,7 @@ use crate::{
     actors::{Barred, RunningActor},
     artifacts::{ArtifactRef, Kind},
     core::{Core, unix_now},
-    metrics::{ActorCalls, StartStep},
+    metrics::StartStep,
     providers::links,
     router::ActorOutbound,
     state::revocations::Provenance,
@@ -97,8 +97,8 @@ pub(super) async fn load(
     core.store_claims(StoredClaims::Actor(StoredActor::new(signed.id, signed.issuer, &signed.claims))).await?;
     links::given(core, &signed.id).await;
     let barred = Barred::default();
-    let calls = Arc::new(ActorCalls::new(core.tracer.clone()));
-    let outbound = ActorOutbound::new(core, signed.id, barred.clone(), calls.clone());
+    let calls = core.actors.calls_of(&signed.id, &core.tracer);
+    let outbound = ActorOutbound::new(core, signed.id, shown.caps.clone().into(), barred.clone(), calls.clone());
     let image_ref = reference.as_str().to_owned();
     let mut actor = RunningActor::new(signed.id, shown, image_ref, provenance, guest, outbound, barred, calls);
     actor.limits = limits;

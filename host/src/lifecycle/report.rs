@@ -7,7 +7,8 @@ use lattice::{
     event::{ActorClaims, ActorScaleFailed, ActorScaled, ActorsStartFailed, ActorsStarted, ActorsStopped, EventData},
 };
 
-use crate::{actors::RunningActor, core::Core, state::scale::Annotations};
+use super::ActorError;
+use crate::{actors::RunningActor, core::Core, reason::reason, state::scale::Annotations};
 
 /// Instances were added.
 pub(super) fn started(core: &Core, actor: &RunningActor, annotations: &Annotations, count: u32) {
@@ -65,14 +66,15 @@ pub(super) fn updated(core: &Core, old: &RunningActor, new: &RunningActor, comma
 }
 
 /// A scale command failed.
-pub(super) fn failed(core: &Core, id: Option<ActorId>, command: &ScaleActor, error: &str) {
+pub(super) fn failed(core: &Core, id: Option<ActorId>, command: &ScaleActor, error: &ActorError) {
+    let (code, error) = (Some(error.code().to_owned()), reason(error));
     core.emit(EventData::ActorsStartFailed(ActorsStartFailed {
         public_key: id,
         image_ref: command.actor_ref.clone(),
         actor_ref: command.actor_ref.clone(),
         annotations: command.annotations.clone(),
         host_id: core.identity.host_id,
-        error: error.to_owned(),
+        error: error.clone(),
     }));
     core.emit(EventData::ActorScaleFailed(ActorScaleFailed {
         public_key: id,
@@ -81,6 +83,7 @@ pub(super) fn failed(core: &Core, id: Option<ActorId>, command: &ScaleActor, err
         image_ref: command.actor_ref.clone(),
         actor_ref: command.actor_ref.clone(),
         max_instances: command.max_instances,
-        error: error.to_owned(),
+        error,
+        code,
     }));
 }

@@ -113,6 +113,12 @@ impl CallMeter {
         self.row(contract, operation).count(outcome(error));
     }
 
+    /// What a call is counted under: its contract and operation, or [`OTHER`] for both.
+    pub fn words(&self, contract: &str, operation: &str) -> (&str, &str) {
+        let row = self.row(contract, operation);
+        (&row.contract, &row.operation)
+    }
+
     /// Everything counted so far.
     #[must_use]
     pub fn counted(&self) -> Vec<Counted<'_>> {
@@ -156,7 +162,13 @@ impl Row {
     }
 }
 
-impl Measured<'_> {
+impl<'a> Measured<'a> {
+    /// Its operation, or [`OTHER`].
+    #[must_use]
+    pub fn operation(&self) -> &'a str {
+        &self.row.operation
+    }
+
     /// The call ended.
     pub fn end<T>(mut self, result: &Result<T, CallError>) {
         self.outcome = result.as_ref().map_or_else(outcome, |_| OK);

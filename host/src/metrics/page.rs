@@ -3,9 +3,12 @@
 //! Reads live state; nothing is stored for the page. Invariant: what no longer runs is not on it.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant, SystemTime},
 };
+
+use claims::ActorId;
 
 use super::{
     ActorCalls, CallMeter, STATUS_CLASSES, StartStep,
@@ -18,7 +21,7 @@ use crate::{actors::RunningActor, broker::Connection, control::VERSION, core::Co
 pub fn render(core: &Core, synced: bool) -> String {
     let mut page = Page::default();
     host(&mut page, core, synced);
-    let actors = core.actors.all();
+    let actors = core.actors.grouped();
     actor_state(&mut page, &actors);
     calls(&mut page, &actors, &ARRIVED);
     calls(&mut page, &actors, &MADE);
@@ -114,15 +117,20 @@ fn host(page: &mut Page, core: &Core, synced: bool) {
     of_connections(page.counter("lattice_nats_reconnects_total", "How often it came back."), Connection::reconnects);
 }
 
-fn actor_state(page: &mut Page, actors: &[Arc<RunningActor>]) {
+/// Actors with their versions.
+type Running = BTreeMap<ActorId, Vec<Arc<RunningActor>>>;
+
+fn actor_state(page: &mut Page, actors: &Running) {
     let mut info = page.gauge("lattice_actor_info", "An actor that runs here; always 1.");
-    for actor in actors {
-        let (name, reference) = (&actor.shown.name, &actor.image_ref);
-        info.value(&[("actor", actor.id.as_str()), ("name", name), ("image_ref", reference)], 1);
+    for (id, versions) in actors {
+        let named: BTreeSet<_> = versions.iter().map(|actor| (&actor.shown.name, &actor.image_ref)).collect();
+        for (name, reference) in named {
+            info.value(&[("actor", id.as_str()), ("name", name), ("image_ref", reference)], 1);
+        }
     }
     let of_actors = |mut family: Family<'_>, value: fn(&RunningActor) -> u64| {
-        for actor in actors {
-            family.value(&[("actor", actor.id.as_str())], value(actor));
+        for (id, versions) in actors {
+            family.value(&[("actor", id.as_str())], versions.iter().map(|actor| value(actor)).sum::<u64>());
         }
     };
     of_actors(page.gauge("lattice_actor_instances", "Its calls that hold an instance now."), |actor| {
@@ -132,23 +140,31 @@ fn actor_state(page: &mut Page, actors: &[Arc<RunningActor>]) {
     of_actors(page.gauge("lattice_actor_queued_calls", "Its calls that wait for an instance."), |actor| {
         actor.guest.queued() as u64
     });
-    of_actors(page.gauge("lattice_actor_code_in_memory", "Whether its compiled code is in memory."), |actor| {
-        actor.guest.has_code_in_memory().into()
-    });
+    let mut code = page.gauge("lattice_actor_code_in_memory", "Whether its compiled code is in memory.");
+    for (id, versions) in actors {
+        let any = versions.iter().any(|actor| actor.guest.has_code_in_memory());
+        code.value(&[("actor", id.as_str())], u64::from(any));
+    }
     let mut breaches = page.counter("lattice_limit_breaches_total", "Calls of an actor that broke a limit.");
-    for actor in actors {
-        for (limit, count) in actor.guest.breaches() {
-            breaches.value(&[("actor", actor.id.as_str()), ("limit", &limit.to_string())], count);
+    for (id, versions) in actors {
+        let mut counts = BTreeMap::new();
+        for (limit, count) in versions.iter().flat_map(|actor| actor.guest.breaches()) {
+            *counts.entry(limit).or_insert(0) += count;
+        }
+        for (limit, count) in counts {
+            breaches.value(&[("actor", id.as_str()), ("limit", &limit.to_string())], count);
         }
     }
 }
 
-fn calls(page: &mut Page, actors: &[Arc<RunningActor>], direction: &Direction) {
+/// The versions of an actor share what is counted of its calls.
+fn calls(page: &mut Page, actors: &Running, direction: &Direction) {
+    let actors = || actors.iter().filter_map(|(id, versions)| Some((id, versions.first()?)));
     let mut family = page.counter(direction.calls.0, direction.calls.1);
-    for actor in actors {
+    for (id, actor) in actors() {
         for row in (direction.meter)(&actor.calls).counted() {
             let labels = [
-                ("actor", actor.id.as_str()),
+                ("actor", id.as_str()),
                 ("contract", row.contract),
                 ("operation", row.operation),
                 ("outcome", row.outcome),
@@ -157,10 +173,10 @@ fn calls(page: &mut Page, actors: &[Arc<RunningActor>], direction: &Direction) {
         }
     }
     let mut family = page.histogram(direction.duration.0, direction.duration.1);
-    for actor in actors {
+    for (id, actor) in actors() {
         let snapshot = (direction.meter)(&actor.calls).duration.snapshot();
         if snapshot.count > 0 {
-            family.distribution(&[("actor", actor.id.as_str())], &snapshot);
+            family.distribution(&[("actor", id.as_str())], &snapshot);
         }
     }
 }

@@ -48,7 +48,7 @@ pub async fn may_start_provider(
 /// [`CallError`].
 pub async fn may_call(core: &Core, caller: &ActorId, target: &ActorId, deadline: Instant) -> Result<(), CallError> {
     let Some(policy) = &core.policy else { return Ok(()) };
-    if core.actors.get(target).is_none() {
+    if !core.actors.has_place(target) {
         return Ok(());
     }
     ask(core, policy, Party::actor(core, caller), Party::actor(core, target), deadline).await
@@ -69,7 +69,7 @@ pub async fn may_call_over(core: &Core, link: &Link, deadline: Instant) -> Resul
 /// [`CallError`].
 pub async fn may_serve(core: &Core, link: &Link, deadline: Instant) -> Result<(), CallError> {
     let Some(policy) = &core.policy else { return Ok(()) };
-    if core.actors.get(&link.actor_id).is_none() {
+    if !core.actors.has_place(&link.actor_id) {
         return Ok(());
     }
     ask(core, policy, linked_provider(core, link), Party::actor(core, &link.actor_id), deadline).await

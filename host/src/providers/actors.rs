@@ -62,8 +62,9 @@ impl ActorHandle for EmbeddedActors {
         trace: TraceContext,
     ) -> Result<Bytes, CallError> {
         let core = self.core.upgrade().ok_or_else(stopping)?;
-        let call = self.call_linked(&core, actor, operation, payload, deadline, trace);
-        call.await.inspect_err(|error| core.failures.called(actor, self.peer(), error))
+        let outcome = self.call_linked(&core, actor, operation, payload, deadline, trace).await;
+        self.remember(&core, actor, operation, &outcome);
+        outcome
     }
 
     async fn handle_http(
@@ -78,13 +79,21 @@ impl ActorHandle for EmbeddedActors {
         let outcome = self.hand_over(&core, actor, request, max_body, deadline).await;
         span.end_http(&outcome);
         core.metrics.responded(outcome.as_ref().ok().map(http::Response::status));
-        outcome.inspect_err(|error| core.failures.called(actor, self.peer(), error))
+        self.remember(&core, actor, httpserver::HANDLE_REQUEST, &outcome);
+        outcome
     }
 }
 
 impl EmbeddedActors {
     fn peer(&self) -> Peer {
         Peer::Provider { id: self.id, link_name: self.link_name.to_string() }
+    }
+
+    fn remember<T>(&self, core: &Core, actor: &ActorId, operation: &str, outcome: &Result<T, CallError>) {
+        match outcome {
+            Ok(_) => core.failures.worked(actor, || self.peer(), operation),
+            Err(error) => core.failures.called(actor, self.peer(), operation, error),
+        }
     }
 
     async fn call_linked(
@@ -117,7 +126,12 @@ impl EmbeddedActors {
         let trace = http_message::trace(request.headers());
         // A request is a stream and cannot be sent twice: whether there is room is asked before.
         let room = |local: &Arc<RunningActor>| !(local.guest.is_full() && core.runs_elsewhere(actor));
-        if let Some(local) = core.actors.get(actor).filter(room) {
+        let contract = link.contract_id.as_str();
+        let local = match core.actors.for_call(actor, contract) {
+            None => Box::pin(core.coming_here(actor, contract, deadline)).await?,
+            running => running,
+        };
+        if let Some(local) = local.filter(room) {
             return local.handle_http(request, max_body, deadline, trace).await;
         }
         let origin = Entity::provider(&self.id, &self.link_name, &link.contract_id);

@@ -27,6 +27,26 @@ pub enum StartProviderError {
         /// The link name.
         link_name: String,
     },
+    /// Another archive of the same provider runs.
+    #[error(
+        "provider `{id}` runs under link name `{link_name}` on this host from `{running}`, which is not what `{wanted}` holds now; stop it with `wash stop provider`, then start it again"
+    )]
+    OtherRuns {
+        /// The provider.
+        id: ProviderId,
+        /// The link name.
+        link_name: String,
+        /// The reference that runs.
+        running: String,
+        /// The reference that was to run.
+        wanted: String,
+    },
+    /// A stop came while it was on its way.
+    #[error("`{reference}` was stopped before it ran")]
+    StoppedMeanwhile {
+        /// As written.
+        reference: String,
+    },
     /// Its issuer is not trusted with native code.
     #[error(transparent)]
     UntrustedIssuer(#[from] UntrustedNative),
@@ -78,6 +98,8 @@ impl StartProviderError {
             Self::Fetch(error) => error.code(),
             Self::Archive(_) => "archive_refused",
             Self::AlreadyRunning { .. } => "already_running",
+            Self::OtherRuns { .. } => "other_runs",
+            Self::StoppedMeanwhile { .. } => "stopped_meanwhile",
             Self::UntrustedIssuer(_) => "untrusted_issuer",
             Self::Owner(error) => error.code(),
             Self::Revoked { .. } => "revoked",

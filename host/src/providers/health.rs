@@ -44,7 +44,12 @@ pub async fn watch(core: Weak<Core>, provider: Arc<RunningProvider>) {
         }
         let Some(core) = core.upgrade() else { return };
         let every = core.config.health_interval;
+        let asked = provider.process_number();
         let answer = ask(&core, &provider).await;
+        // Of a process that has ended since nothing is told: its successor was not asked.
+        if provider.stop_token().is_cancelled() || provider.process_number() != asked {
+            continue;
+        }
         let young = matches!(&provider.home, Home::Process(process) if process.is_young());
         missed = if answer.is_some() || young { 0 } else { missed + 1 };
         judge(&core, &provider, answer.as_ref(), missed);
@@ -110,7 +115,11 @@ pub fn record(core: &Core, provider: &RunningProvider, health: &Health) {
     let spec = &provider.spec;
     let check =
         HealthCheck { public_key: spec.id, link_name: spec.link_name.clone(), contract_id: spec.contract.clone() };
-    core.emit(match (health.healthy, provider.set_healthy(health.healthy)) {
+    let changed = provider.set_healthy(health.healthy);
+    if health.healthy {
+        core.failures.provider_well(&spec.id, &spec.link_name);
+    }
+    core.emit(match (health.healthy, changed) {
         (true, true) => EventData::HealthCheckPassed(check),
         (false, true) => EventData::HealthCheckFailed(check),
         (_, false) => EventData::HealthCheckStatus(check),

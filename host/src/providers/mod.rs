@@ -172,6 +172,20 @@ impl RunningProvider {
         self.given.subscribe().wait_for(|all| all.contains_key(actor)).await.ok();
     }
 
+    /// Whether it serves this very link now.
+    #[must_use]
+    pub fn has_taken(&self, link: &Link) -> bool {
+        self.served.borrow().get(&link.actor_id).is_some_and(|served| served.as_ref() == link)
+    }
+
+    /// Which of its processes runs, counted from the first.
+    fn process_number(&self) -> u64 {
+        match &self.home {
+            Home::Embedded(_) => 0,
+            Home::Process(process) => process.number(),
+        }
+    }
+
     async fn woken(&self) {
         self.wake.notified().await;
     }
@@ -275,10 +289,6 @@ impl Providers {
 
     fn insert(&self, provider: Arc<RunningProvider>) {
         self.running.insert((provider.spec.id, provider.spec.link_name.clone()), provider);
-    }
-
-    fn remove(&self, id: &ProviderId, link_name: &LinkName) -> Option<Arc<RunningProvider>> {
-        self.running.remove(&(*id, link_name.clone())).map(|(_, provider)| provider)
     }
 
     /// Removes this very provider; whether it was there still.

@@ -50,6 +50,8 @@ struct Condition {
     up: bool,
     /// When it was started.
     since: Option<Instant>,
+    /// How often it was started.
+    launches: u64,
     /// How often in a row it ended soon after its start.
     ends: u32,
     /// How it ended last.
@@ -98,6 +100,12 @@ impl Process {
     #[must_use]
     pub fn is_young(&self) -> bool {
         self.condition.borrow().since.is_some_and(|since| since.elapsed() < super::start::FIRST_ANSWER_WITHIN)
+    }
+
+    /// Which child runs, counted from the first.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.condition.borrow().launches
     }
 
     /// How the child ended, for operators, if it has since it was started or last ran well.
@@ -189,7 +197,11 @@ impl Supervisor {
         } else {
             tracing::warn!(provider = %spec.id, link_name = %spec.link_name, %reason, "provider process ended");
         }
-        self.core.failures.provider_ended(spec.id, &spec.link_name, &reason);
+        self.core.failures.provider_ended(&spec.id, &spec.link_name, &reason);
+        // What comes next is another process, of which nobody knows yet how it feels.
+        if let Some(provider) = self.core.providers.get(&spec.id, &spec.link_name) {
+            provider.set_healthy(false);
+        }
         self.core.emit(EventData::ProviderStopped(ProviderStopped {
             host_id: self.core.identity.host_id,
             public_key: spec.id,
@@ -215,10 +227,11 @@ impl Supervisor {
             }
             match self.launch().await {
                 Ok(child) => {
+                    // Before anybody hears how it feels.
+                    self.core.emit(super::start::started(&self.core, &self.spec));
                     if let Some(provider) = &provider {
                         provider.suspect();
                     }
-                    self.core.emit(super::start::started(&self.core, &self.spec));
                     self.core.providers.wake(&self.spec.id, &self.spec.link_name);
                     return Some(child);
                 }
@@ -254,6 +267,7 @@ impl Supervisor {
         self.condition.send_modify(|condition| {
             condition.up = true;
             condition.since = Some(Instant::now());
+            condition.launches += 1;
         });
         Ok(Running { child, words })
     }

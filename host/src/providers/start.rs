@@ -7,12 +7,12 @@ use std::{sync::Arc, time::Duration};
 
 use claims::{AccountId, ProviderId};
 use lattice::{
-    ContractId,
+    ContractId, LinkName,
     control::{StartProvider, StopProvider},
     event::{EventData, ProviderClaims, ProviderStartFailed, ProviderStarted, ProviderStopped},
     stored_claims::{StoredClaims, StoredProvider},
 };
-use provider_sdk::{Builtin, Start};
+use provider_sdk::{Builtin, Health, Start};
 use uuid::Uuid;
 
 use super::{
@@ -22,6 +22,7 @@ use super::{
 use crate::{
     artifacts::{ArtifactRef, FetchError, Fetched, Kind, Location, Watched},
     core::{Core, unix_now},
+    lifecycle::Start as UnderWay,
     policy,
     reason::reason,
     revocations::own_issuer,
@@ -33,16 +34,24 @@ use crate::{
 pub const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(10);
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
+/// A start of a provider that is under way.
+pub type ProviderStart = UnderWay<ProviderId, LinkName>;
+
 /// Starts a provider and tells the lattice how that went.
 ///
 /// # Errors
 /// What the lattice was told, for whoever may try again.
-pub async fn start(core: Arc<Core>, command: StartProvider) -> Result<(), StartProviderError> {
+pub async fn start(
+    core: Arc<Core>,
+    command: StartProvider,
+    under_way: ProviderStart,
+) -> Result<(), StartProviderError> {
     let (reference, link_name) = (command.provider_ref.clone(), command.link_name.clone());
-    let error = match try_start(&core, command.clone()).await {
+    let error = match try_start(&core, command.clone(), &under_way).await {
         Ok(provider) => {
-            core.wanted.change(|workload| workload.start(command)).await;
             let spec = &provider.spec;
+            core.wanted.change(|workload| workload.start(spec.id, command)).await;
+            core.failures.started(reference.trim());
             tracing::info!(provider = %spec.id, link_name = %spec.link_name, reference = %spec.image_ref, "provider started");
             return Ok(());
         }
@@ -50,25 +59,33 @@ pub async fn start(core: Arc<Core>, command: StartProvider) -> Result<(), StartP
     };
     tracing::warn!(error = &error as &dyn std::error::Error, %reference, "cannot start provider");
     if matches!(error, StartProviderError::Revoked { .. }) {
-        core.wanted.change(|workload| workload.stop(&reference, &link_name)).await;
+        core.wanted.change(|workload| workload.stop(None, Some(&reference), &link_name)).await;
     }
-    core.failures.not_started(reference.trim(), None, error.code(), &reason(&error));
+    // What runs already, and was asked for again, is nothing that has failed.
+    if !matches!(error, StartProviderError::AlreadyRunning { .. }) {
+        core.failures.not_started(reference.trim(), None, error.code(), &reason(&error));
+    }
     core.emit(EventData::ProviderStartFailed(ProviderStartFailed {
         provider_ref: reference,
         link_name,
         error: reason(&error),
+        code: Some(error.code().to_owned()),
     }));
     Err(error)
 }
 
-async fn try_start(core: &Arc<Core>, command: StartProvider) -> Result<Arc<RunningProvider>, StartProviderError> {
+async fn try_start(
+    core: &Arc<Core>,
+    command: StartProvider,
+    under_way: &ProviderStart,
+) -> Result<Arc<RunningProvider>, StartProviderError> {
     let reference = ArtifactRef::parse(&command.provider_ref)?;
     match reference.location() {
         Location::Builtin(name) => {
             let builtin = find_builtin(core, name)?;
-            start_embedded(core, builtin, command).await
+            start_embedded(core, builtin, command, under_way).await
         }
-        _ => start_process(core, &reference, command).await,
+        _ => start_process(core, &reference, command, under_way).await,
     }
 }
 
@@ -87,9 +104,11 @@ async fn start_embedded(
     core: &Arc<Core>,
     builtin: Builtin,
     command: StartProvider,
+    under_way: &ProviderStart,
 ) -> Result<Arc<RunningProvider>, StartProviderError> {
     let descriptor = builtin.descriptor;
     let id = ProviderId::well_known(descriptor.name);
+    under_way.is_about(id);
     let contract = contract_id(descriptor.contract)?;
     let provenance = Provenance { issuer: own_issuer(&id.public_key()), subject: id.public_key(), digests: Vec::new() };
     check_not_revoked(core, &command.provider_ref, &provenance)?;
@@ -118,13 +137,14 @@ async fn start_embedded(
     };
     let provider = (builtin.start)(start).map_err(|error| StartProviderError::Failed { reason: error.to_string() })?;
     let stored = stored_claims(&spec, descriptor.version, own_issuer(&id.public_key()));
-    announce(core, RunningProvider::new(spec, Home::Embedded(provider)), stored).await
+    announce(core, RunningProvider::new(spec, Home::Embedded(provider)), stored, under_way).await
 }
 
 async fn start_process(
     core: &Arc<Core>,
     reference: &ArtifactRef,
     command: StartProvider,
+    under_way: &ProviderStart,
 ) -> Result<Arc<RunningProvider>, StartProviderError> {
     let Fetched { bytes, digests } = core.artifacts.fetch(reference, Kind::Provider).await?;
     let directory = core.config.state_dir.join("cache").join("providers");
@@ -134,6 +154,7 @@ async fn start_process(
     let verified = core.artifacts.unpack(bytes, verify).await?;
     let verified = verified.map_err(|error| StartProviderError::of_archive(core, error))?;
     let archive = verified.archive();
+    under_way.is_about(archive.id);
     let (issuer, subject) = (archive.issuer, archive.id.public_key());
     let digests = digests.into_iter().chain(archive.programs()).collect();
     let provenance = Provenance { issuer, subject, digests };
@@ -170,11 +191,19 @@ async fn start_process(
     let child = process::start(core, spec.clone(), unpacked.executable, stop.clone()).await;
     let child = child.map_err(|reason| StartProviderError::Failed { reason })?;
     let provider = RunningProvider::with_stop(spec, Home::Process(child), stop);
-    if let Err(error) = await_first_answer(core, &provider).await {
-        end(&provider).await;
-        return Err(error);
+    let answer = match await_first_answer(core, &provider).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            end(&provider).await;
+            return Err(error);
+        }
+    };
+    let provider = announce(core, provider, stored, under_way).await?;
+    // Whoever hears how it feels knows by then that it is there, and where.
+    if let Some(answer) = answer {
+        health::record(core, &provider, &answer);
     }
-    announce(core, provider, stored).await
+    Ok(provider)
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StartProviderError> {
@@ -184,7 +213,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 
 /// Waits for the first health answer; a process that ends before it, or never gives one, has not started. Without a broker
 /// there is nobody to answer, and the process is announced.
-async fn await_first_answer(core: &Core, provider: &RunningProvider) -> Result<(), StartProviderError> {
+async fn await_first_answer(core: &Core, provider: &RunningProvider) -> Result<Option<Health>, StartProviderError> {
     let failed = |reason: String| Err(StartProviderError::Failed { reason });
     let deadline = tokio::time::Instant::now() + FIRST_ANSWER_WITHIN;
     while tokio::time::Instant::now() < deadline {
@@ -194,8 +223,7 @@ async fn await_first_answer(core: &Core, provider: &RunningProvider) -> Result<(
             return failed(format!("the provider process ended before it answered, with {how}"));
         }
         if let Some(answer) = health::ask(core, provider).await {
-            health::record(core, provider, &answer);
-            return Ok(());
+            return Ok(Some(answer));
         }
         tokio::time::sleep(ASK_AGAIN_AFTER).await;
     }
@@ -203,7 +231,7 @@ async fn await_first_answer(core: &Core, provider: &RunningProvider) -> Result<(
         return failed(format!("the provider process did not answer a health check within {FIRST_ANSWER_WITHIN:?}"));
     }
     tracing::warn!(provider = %provider.spec.id, "provider runs but cannot be asked without NATS");
-    Ok(())
+    Ok(None)
 }
 
 /// Refuses what a revocation list names.
@@ -215,22 +243,32 @@ fn check_not_revoked(core: &Core, reference: &str, artifact: &Provenance) -> Res
 }
 
 fn refuse_second(core: &Core, spec: &ProviderSpec) -> Result<(), StartProviderError> {
-    match core.providers.get(&spec.id, &spec.link_name) {
-        Some(_) => Err(StartProviderError::AlreadyRunning { id: spec.id, link_name: spec.link_name.to_string() }),
-        None => Ok(()),
+    let Some(running) = core.providers.get(&spec.id, &spec.link_name) else { return Ok(()) };
+    let (id, link_name) = (spec.id, spec.link_name.to_string());
+    if running.spec.provenance.digests == spec.provenance.digests {
+        return Err(StartProviderError::AlreadyRunning { id, link_name });
     }
+    let (running, wanted) = (running.spec.image_ref.clone(), spec.image_ref.clone());
+    Err(StartProviderError::OtherRuns { id, link_name, running, wanted })
 }
 
 async fn announce(
     core: &Arc<Core>,
     provider: Arc<RunningProvider>,
     claims: StoredClaims,
+    under_way: &ProviderStart,
 ) -> Result<Arc<RunningProvider>, StartProviderError> {
     if let Err(error) = core.store_claims(claims).await {
         provider.stop_token().cancel();
         return Err(StartProviderError::Failed { reason: error.to_string() });
     }
     core.providers.insert(provider.clone());
+    // As below: a stop that came while it started was noted before, or finds it in the table.
+    if under_way.is_stopped(&provider.spec.id, |link_name| *link_name == provider.spec.link_name) {
+        core.providers.remove_this(&provider);
+        end(&provider).await;
+        return Err(StartProviderError::StoppedMeanwhile { reference: provider.spec.image_ref.clone() });
+    }
     // A list that came while it started finds it in the table now, or is found here.
     if let Err(revoked) = check_not_revoked(core, &provider.spec.image_ref, &provider.spec.provenance) {
         core.providers.remove_this(&provider);
@@ -266,13 +304,16 @@ pub fn started(core: &Core, spec: &ProviderSpec) -> EventData {
 /// # Errors
 /// The sentence of the protocol when the provider runs under other link names only.
 pub async fn stop(core: &Arc<Core>, command: StopProvider) -> Result<(), String> {
-    let Some(provider) = core.providers.remove(&command.provider_id, &command.link_name) else {
+    let running = core.providers.get(&command.provider_id, &command.link_name);
+    let reference = running.as_ref().map(|provider| provider.spec.image_ref.as_str());
+    core.wanted.change(|workload| workload.stop(Some(&command.provider_id), reference, &command.link_name)).await;
+    let Some(provider) = running.filter(|provider| core.providers.remove_this(provider)) else {
         let elsewhere = core.providers.all().iter().any(|provider| provider.spec.id == command.provider_id);
         return if elsewhere { Err("provider with that link name is not running".to_owned()) } else { Ok(()) };
     };
     end(&provider).await;
     let spec = &provider.spec;
-    core.wanted.change(|workload| workload.stop(&spec.image_ref, &spec.link_name)).await;
+    core.failures.provider_gone(&spec.id, &spec.link_name);
     tracing::info!(provider = %spec.id, link_name = %spec.link_name, "provider stopped");
     core.emit(stopped(core, spec, "stop"));
     Ok(())
@@ -285,7 +326,8 @@ pub async fn revoke(core: &Core, provider: &Arc<RunningProvider>, named: &Named)
         return false;
     }
     let spec = &provider.spec;
-    core.wanted.change(|workload| workload.stop(&spec.image_ref, &spec.link_name)).await;
+    core.wanted.change(|workload| workload.stop(Some(&spec.id), Some(&spec.image_ref), &spec.link_name)).await;
+    core.failures.provider_gone(&spec.id, &spec.link_name);
     tracing::warn!(provider = %spec.id, link_name = %spec.link_name, reason = %named, signer = %named.signer, "provider revoked");
     end(provider).await;
     core.emit(stopped(core, spec, "revoked"));

@@ -1,7 +1,7 @@
 //! What a scale command means for one actor on one host (protocol section 8.3). Pure.
 //!
-//! Per actor there is one entry per distinct annotation set; each has its own maximum. Where 0.82 stays silent or
-//! runs another module than the one asked for, we answer: every accepted command ends in an event.
+//! Per actor there is one entry per distinct annotation set; each has its own maximum, reference and code. Where 0.82 stays
+//! silent or runs another module than the one asked for, we answer: every accepted command ends in an event.
 
 use std::collections::BTreeMap;
 
@@ -34,23 +34,39 @@ pub enum Decision {
         /// The new maximum.
         remaining: u32,
     },
-    /// Another reference of the same actor is running; an update is needed.
+    /// This set runs from another reference; an update is needed.
     OtherReference,
+    /// This set runs what was under the reference before; an update is needed.
+    OtherCode,
 }
 
-/// Decides for one annotation set. `running_ref` is the reference the actor runs from, none when it does not run.
+/// What an annotation set runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Runs<'a> {
+    /// The reference.
+    pub reference: &'a str,
+    /// Its maximum.
+    pub max: u32,
+    /// Whether it is what the reference leads to now.
+    pub current: bool,
+}
+
+/// Decides for one annotation set; `runs` is none when it does not run.
 #[must_use]
-pub fn decide(running_ref: Option<&str>, current: Option<u32>, wanted_ref: &str, max: u32) -> Decision {
-    let current = current.unwrap_or(0);
-    if max == current {
-        return Decision::Unchanged;
+pub fn decide(runs: Option<Runs<'_>>, wanted_ref: &str, max: u32) -> Decision {
+    let Some(runs) = runs else {
+        return if max == 0 { Decision::Unchanged } else { Decision::Raise { added: max } };
+    };
+    if max > 0 && runs.reference != wanted_ref {
+        return Decision::OtherReference;
     }
-    if max < current {
-        return Decision::Lower { removed: current - max, remaining: max };
+    if max < runs.max {
+        return Decision::Lower { removed: runs.max - max, remaining: max };
     }
-    match running_ref {
-        Some(running) if running != wanted_ref => Decision::OtherReference,
-        _ => Decision::Raise { added: max - current },
+    match runs.current {
+        false => Decision::OtherCode,
+        true if max == runs.max => Decision::Unchanged,
+        true => Decision::Raise { added: max - runs.max },
     }
 }
 
@@ -72,20 +88,26 @@ mod tests {
 
     #[test]
     fn the_table_of_the_protocol() {
+        let runs = |reference, max| Some(Runs { reference, max, current: true });
+        let changed = |max| Some(Runs { reference: "r", max, current: false });
         let cases = [
-            (None, None, 0, Decision::Unchanged),
-            (None, None, 3, Decision::Raise { added: 3 }),
-            (Some("r"), None, 2, Decision::Raise { added: 2 }),
-            (Some("r"), Some(2), 2, Decision::Unchanged),
-            (Some("r"), Some(2), 5, Decision::Raise { added: 3 }),
-            (Some("r"), Some(7), 2, Decision::Lower { removed: 5, remaining: 2 }),
-            (Some("r"), Some(7), 0, Decision::Lower { removed: 7, remaining: 0 }),
-            (Some("old"), Some(1), 2, Decision::OtherReference),
-            (Some("old"), Some(2), 1, Decision::Lower { removed: 1, remaining: 1 }),
-            (Some("old"), None, 1, Decision::OtherReference),
+            (None, 0, Decision::Unchanged),
+            (None, 3, Decision::Raise { added: 3 }),
+            (runs("r", 2), 2, Decision::Unchanged),
+            (runs("r", 2), 5, Decision::Raise { added: 3 }),
+            (runs("r", 7), 2, Decision::Lower { removed: 5, remaining: 2 }),
+            (runs("r", 7), 0, Decision::Lower { removed: 7, remaining: 0 }),
+            (runs("old", 1), 2, Decision::OtherReference),
+            (runs("old", 2), 2, Decision::OtherReference),
+            (runs("old", 2), 1, Decision::OtherReference),
+            (runs("old", 2), 0, Decision::Lower { removed: 2, remaining: 0 }),
+            (changed(2), 2, Decision::OtherCode),
+            (changed(2), 5, Decision::OtherCode),
+            (changed(2), 1, Decision::Lower { removed: 1, remaining: 1 }),
+            (changed(2), 0, Decision::Lower { removed: 2, remaining: 0 }),
         ];
-        for (running, current, max, expected) in cases {
-            assert_eq!(decide(running, current, "r", max), expected, "{running:?} {current:?} -> {max}");
+        for (running, max, expected) in cases {
+            assert_eq!(decide(running, "r", max), expected, "{running:?} -> {max}");
         }
     }
 

@@ -1,9 +1,11 @@
 //! What failed on this host lately, for whoever asks why (`wash why`).
 //!
 //! A bounded memory: per actor the last failure of each way it calls or is called, and per reference the last failed
-//! start. Written when something fails and never otherwise. Invariant: neither a guest that invents names nor a client
-//! that starts nonsense makes it grow beyond its bounds, or pushes out what other actors left.
+//! start. A failure is *open* until the same thing works, or nobody wants it any more; then it is history, and is kept as
+//! such. Written when something fails; a call that works looks at one counter. Invariant: neither a guest that invents
+//! names nor a client that starts nonsense makes it grow beyond its bounds, or pushes out what other actors left.
 
+mod open;
 mod peer;
 
 use std::{
@@ -15,6 +17,7 @@ use claims::{ActorId, ProviderId};
 use contracts::CallError;
 use lattice::{LinkName, control::FailureRecord, event::EventData};
 
+use self::open::{Open, OpenWays};
 pub use self::peer::Peer;
 use crate::core::unix_now;
 
@@ -27,10 +30,16 @@ const MOST_STARTS: usize = 128;
 /// Longest text that is kept, in characters.
 const MOST_TEXT: usize = 1024;
 
+/// Code of a link that a provider did not take.
+const LINK_REFUSED: &str = "link_refused";
+/// Code of a provider whose process ended by itself.
+const PROVIDER_DEAD: &str = "provider_dead";
+
 /// The memory.
 #[derive(Default)]
 pub struct Failures {
     kept: Mutex<Kept>,
+    open: OpenWays,
 }
 
 #[derive(Default)]
@@ -48,33 +57,120 @@ struct Recent {
 
 struct Failure {
     peer: Peer,
+    operation: String,
     actor: Option<ActorId>,
+    /// The provider that refused it, of a link.
+    refused_by: Option<ProviderId>,
     record: FailureRecord,
+    /// While nothing is known to be well again.
+    open: Option<Open>,
+}
+
+impl Failure {
+    fn new(peer: Peer, operation: &str, code: &str, message: &str) -> Self {
+        let record = FailureRecord {
+            what: peer.to_string(),
+            code: short(code),
+            message: short(message),
+            at: unix_now(),
+            times: 1,
+            kind: Some(peer.kind()),
+            operation: (!operation.is_empty()).then(|| short(operation)),
+            over_at: None,
+            contract: peer.contract().map(str::to_owned),
+            link_name: peer.link_name().map(str::to_owned),
+            peer: peer.key(),
+        };
+        Self { peer, operation: short(operation), actor: None, refused_by: None, record, open: None }
+    }
+
+    /// What failed is not so any more.
+    fn is_over(&mut self) {
+        self.open = None;
+        self.record.over_at.get_or_insert_with(unix_now);
+    }
 }
 
 impl Failures {
     /// A call of an actor, or to it, failed.
-    pub fn called(&self, actor: &ActorId, peer: Peer, error: &CallError) {
-        self.of_actor(actor, peer, error.code(), &error.to_string());
+    pub fn called(&self, actor: &ActorId, peer: Peer, operation: &str, error: &CallError) {
+        let open = self.open.open(actor, &peer, operation);
+        let failure = Failure { open: Some(open), ..Failure::new(peer, operation, error.code(), &error.to_string()) };
+        self.of_actor(actor, failure);
+    }
+
+    /// The same call worked.
+    pub fn worked(&self, actor: &ActorId, peer: impl FnOnce() -> Peer, operation: &str) {
+        if self.open.is_none() {
+            return;
+        }
+        let peer = peer();
+        if self.open.may_have(actor, &peer, operation) {
+            self.over_of(actor, |failure| failure.peer == peer && failure.operation == operation);
+        }
+    }
+
+    /// An actor stopped on this host: what it called and got says nothing any more.
+    pub fn stopped(&self, actor: &ActorId) {
+        self.over_of(actor, |failure| failure.open.is_some() && !matches!(failure.peer, Peer::Provider { .. }));
     }
 
     /// An actor or provider did not start.
     pub fn not_started(&self, reference: &str, actor: Option<ActorId>, code: &str, reason: &str) {
-        let failure = Failure { actor, ..failure(Peer::Start(short(reference)), code, reason) };
+        let failure = Failure { actor, ..Failure::new(Peer::Start(short(reference)), "", code, reason) };
         remember(&mut self.lock().starts, failure, MOST_STARTS);
     }
 
-    /// Something this host tells the lattice, in case it is a failure.
+    /// It started.
+    pub fn started(&self, reference: &str) {
+        self.start_over(|failure| failure.peer == Peer::Start(short(reference)));
+    }
+
+    /// It is not to start any more.
+    pub fn given_up(&self, reference: &str) {
+        self.started(reference);
+    }
+
+    /// The process of a provider ended by itself.
+    pub fn provider_ended(&self, id: &ProviderId, link_name: &LinkName, reason: &str) {
+        let peer = Peer::Provider { id: *id, link_name: link_name.to_string() };
+        remember(&mut self.lock().starts, Failure::new(peer, "", PROVIDER_DEAD, reason), MOST_STARTS);
+    }
+
+    /// A provider answers that it is well.
+    pub fn provider_well(&self, id: &ProviderId, link_name: &LinkName) {
+        self.start_over(|failure| failure.peer.is_provider(id, link_name));
+    }
+
+    /// A provider was stopped: nothing it did or refused is so any more.
+    pub fn provider_gone(&self, id: &ProviderId, link_name: &LinkName) {
+        self.provider_well(id, link_name);
+        let its = |failure: &Failure| {
+            let refused =
+                failure.refused_by.as_ref() == Some(id) && failure.peer.link_name() == Some(link_name.as_str());
+            refused || failure.peer.is_provider(id, link_name)
+        };
+        let mut kept = self.lock();
+        let all = kept.actors.values_mut().flat_map(|recent| &mut recent.failures);
+        all.filter(|failure| its(failure)).for_each(Failure::is_over);
+    }
+
+    /// Something this host tells the lattice, in case it is a failure of a link, or the end of one.
     pub fn told(&self, event: &EventData) {
         match event {
             EventData::LinkdefFailed(failed) => {
                 let link = &failed.link;
                 let peer = Peer::link(link.contract_id.as_str(), link.link_name.as_str());
-                self.of_actor(&link.actor_id, peer, "link_refused", &failed.error);
+                let failure = Failure::new(peer, "", LINK_REFUSED, &failed.error);
+                self.of_actor(&link.actor_id, Failure { refused_by: Some(link.provider_id), ..failure });
             }
-            EventData::LinkdefApplied(served) => {
-                let peer = Peer::link(served.contract_id.as_str(), served.link_name.as_str());
-                self.forget(&served.actor_id, &peer, "link_refused");
+            EventData::LinkdefApplied(link) => {
+                self.link_over(&link.actor_id, link.contract_id.as_str(), link.link_name.as_str());
+            }
+            // Put anew, it is taken or refused anew.
+            EventData::LinkdefSet(changed) | EventData::LinkdefDeleted(changed) => {
+                let link = &changed.link;
+                self.link_over(&link.actor_id, link.contract_id.as_str(), link.link_name.as_str());
             }
             _ => {}
         }
@@ -99,8 +195,7 @@ impl Failures {
         found
     }
 
-    fn of_actor(&self, actor: &ActorId, peer: Peer, code: &str, message: &str) {
-        let failure = failure(peer, code, message);
+    fn of_actor(&self, actor: &ActorId, failure: Failure) {
         let mut kept = self.lock();
         if !kept.actors.contains_key(actor) && kept.actors.len() >= MOST_ACTORS {
             let oldest = kept.actors.iter().min_by_key(|(_, recent)| recent.last).map(|(actor, _)| *actor);
@@ -111,11 +206,19 @@ impl Failures {
         remember(&mut recent.failures, failure, MOST_OF_ACTOR);
     }
 
-    /// What was refused is served now.
-    fn forget(&self, actor: &ActorId, peer: &Peer, code: &str) {
+    fn link_over(&self, actor: &ActorId, contract: &str, link_name: &str) {
+        let peer = Peer::link(contract, link_name);
+        self.over_of(actor, |failure| failure.peer == peer && failure.record.code == LINK_REFUSED);
+    }
+
+    fn over_of(&self, actor: &ActorId, what: impl Fn(&Failure) -> bool) {
         if let Some(recent) = self.lock().actors.get_mut(actor) {
-            recent.failures.retain(|failure| failure.peer != *peer || failure.record.code != code);
+            recent.failures.iter_mut().filter(|failure| what(failure)).for_each(Failure::is_over);
         }
+    }
+
+    fn start_over(&self, what: impl Fn(&Failure) -> bool) {
+        self.lock().starts.iter_mut().filter(|failure| what(failure)).for_each(Failure::is_over);
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
@@ -123,25 +226,16 @@ impl Failures {
     }
 }
 
-fn failure(peer: Peer, code: &str, message: &str) -> Failure {
-    let record = FailureRecord {
-        what: peer.to_string(),
-        code: short(code),
-        message: short(message),
-        at: unix_now(),
-        times: 1,
-        contract: peer.contract().map(str::to_owned),
-        link_name: peer.link_name().map(str::to_owned),
-        peer: peer.key(),
-    };
-    Failure { peer, actor: None, record }
-}
-
-/// One entry per way; a repetition counts.
+/// One entry per way, operation and whether it is a refused link; a repetition counts.
 fn remember(failures: &mut VecDeque<Failure>, mut failure: Failure, most: usize) {
-    if let Some(at) = failures.iter().position(|known| known.peer == failure.peer)
+    let same = |known: &Failure| {
+        let refused = |failure: &Failure| failure.record.code == LINK_REFUSED;
+        known.peer == failure.peer && known.operation == failure.operation && refused(known) == refused(&failure)
+    };
+    if let Some(at) = failures.iter().position(same)
         && let Some(before) = failures.remove(at)
         && before.record.code == failure.record.code
+        && before.record.over_at.is_none()
     {
         failure.record.times += before.record.times;
     }
@@ -154,62 +248,4 @@ fn short(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use claims::{KeyKind, KeyPair};
-
-    use super::*;
-
-    fn actor() -> ActorId {
-        KeyPair::generate(KeyKind::Module).public().try_into().expect("an actor")
-    }
-
-    fn link(name: &str) -> Peer {
-        Peer::Link { contract: "acme:x".to_owned(), link_name: name.to_owned() }
-    }
-
-    fn busy() -> CallError {
-        CallError::Busy { target: "M".to_owned(), limit: 1 }
-    }
-
-    #[test]
-    fn a_repetition_counts_and_the_latest_comes_first() {
-        let (failures, actor) = (Failures::default(), actor());
-        for _ in 0..3 {
-            failures.called(&actor, link("a"), &busy());
-        }
-        failures.not_started("file:///x", Some(actor), "untrusted_issuer", "no");
-        let found = failures.about(Some(&actor), |_| false);
-        assert_eq!(found.len(), 2);
-        assert!(
-            found.iter().any(|record| record.times == 3 && record.code == "busy" && record.what.contains("acme:x"))
-        );
-        assert!(failures.about(None, |peer| matches!(peer, Peer::Start(text) if text == "file:///x")).len() == 1);
-        assert!(failures.about(None, |_| false).is_empty());
-    }
-
-    #[test]
-    fn a_guest_that_invents_names_forgets_its_own_failures_only() {
-        let (failures, (quiet, loud)) = (Failures::default(), (actor(), actor()));
-        failures.called(&quiet, link("kept"), &busy());
-        for number in 0..10_000 {
-            failures.called(&loud, link(&number.to_string()), &busy());
-        }
-        assert_eq!(failures.about(Some(&loud), |_| false).len(), MOST_OF_ACTOR);
-        assert_eq!(failures.about(Some(&quiet), |_| false).len(), 1);
-    }
-
-    #[test]
-    fn actors_starts_and_texts_are_bounded() {
-        let failures = Failures::default();
-        let long = CallError::Reported { message: "x".repeat(1 << 20) };
-        for number in 0..MOST_ACTORS + 10 {
-            failures.called(&actor(), link("a"), &long);
-            failures.not_started(&number.to_string(), None, "fetch_failed", "no");
-        }
-        let kept = failures.lock();
-        assert_eq!((kept.actors.len(), kept.starts.len()), (MOST_ACTORS, MOST_STARTS));
-        assert!(
-            kept.actors.values().flat_map(|recent| &recent.failures).all(|one| one.record.message.len() <= MOST_TEXT)
-        );
-    }
-}
+mod tests;

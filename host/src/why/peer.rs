@@ -3,13 +3,14 @@
 use std::fmt;
 
 use claims::{ActorId, ProviderId};
+use lattice::{LinkName, control::FailureKind};
 use runtime::OutboundTarget;
 
 /// Longest name that is kept, in characters: a guest may call anything.
 const MOST_NAME: usize = 128;
 
 /// The other end of what failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Peer {
     /// A contract under a link name.
     Link {
@@ -21,7 +22,10 @@ pub enum Peer {
     /// An actor by its key or call alias.
     Actor(String),
     /// Whoever called it over the lattice.
-    Caller,
+    Caller {
+        /// The contract, where a provider called.
+        contract: Option<String>,
+    },
     /// A provider that called it, or that ended.
     Provider {
         /// The provider.
@@ -51,10 +55,16 @@ impl Peer {
         Self::Link { contract: cut(contract), link_name: cut(link_name) }
     }
 
-    /// The contract, of a link.
+    /// Whoever called over the lattice; a provider by its contract.
+    pub fn caller(contract: Option<&str>) -> Self {
+        Self::Caller { contract: contract.map(cut) }
+    }
+
+    /// The contract, of a link or of a provider that called.
     pub fn contract(&self) -> Option<&str> {
         match self {
             Self::Link { contract, .. } => Some(contract),
+            Self::Caller { contract } => contract.as_deref(),
             _ => None,
         }
     }
@@ -76,6 +86,21 @@ impl Peer {
         }
     }
 
+    /// What kind of thing it is that failed.
+    pub fn kind(&self) -> FailureKind {
+        match self {
+            Self::Link { .. } | Self::Actor(_) => FailureKind::Outgoing,
+            Self::Caller { .. } => FailureKind::Arrival,
+            Self::Provider { .. } => FailureKind::Provider,
+            Self::Start(_) => FailureKind::Start,
+        }
+    }
+
+    /// Whether it is this provider, under this link name.
+    pub fn is_provider(&self, provider: &ProviderId, name: &LinkName) -> bool {
+        matches!(self, Self::Provider { id, link_name } if id == provider && link_name == name.as_str())
+    }
+
     /// An actor.
     pub fn actor(id: &ActorId) -> Self {
         Self::Actor(id.to_string())
@@ -87,7 +112,10 @@ impl fmt::Display for Peer {
         match self {
             Self::Link { contract, link_name } => write!(f, "link `{link_name}` for `{contract}`"),
             Self::Actor(name) => write!(f, "call of actor `{name}`"),
-            Self::Caller => f.write_str("call that came over the lattice"),
+            Self::Caller { contract: Some(contract) } => {
+                write!(f, "call that a provider of `{contract}` made over the lattice")
+            }
+            Self::Caller { contract: None } => f.write_str("call that came over the lattice"),
             Self::Provider { id, link_name } => write!(f, "provider `{id}` under link name `{link_name}`"),
             Self::Start(reference) => write!(f, "start of `{reference}`"),
         }

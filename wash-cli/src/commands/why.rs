@@ -10,6 +10,8 @@ mod link;
 mod place;
 mod show;
 mod steps;
+#[cfg(test)]
+mod table;
 
 use std::path::Path;
 

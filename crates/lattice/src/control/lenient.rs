@@ -51,3 +51,13 @@ pub(super) fn small_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result
     let value = serde_json::Value::deserialize(deserializer)?;
     Ok(value.as_u64().and_then(|number| u8::try_from(number).ok()))
 }
+
+/// Anything that does not read counts as none, so that what a later version puts there is no error.
+pub(super) fn readable<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: serde::de::DeserializeOwned,
+{
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(T::deserialize(value).ok())
+}

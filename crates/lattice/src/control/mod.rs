@@ -49,8 +49,8 @@ pub use self::{
     stop_provider::StopProvider,
     update_actor::UpdateActor,
     why::{
-        ActorState, AskWhy, FailureRecord, ForbiddenSubject, NatsProblem, NatsState, PolicyState, ProviderState,
-        WhyReply,
+        ActorState, AskOffer, AskWhy, FailureKind, FailureRecord, ForbiddenSubject, NatsProblem, NatsState, Offer,
+        PolicyState, ProviderState, WhyReply,
     },
 };
 

@@ -7,7 +7,7 @@
 use claims::{ActorId, HostId, ProviderId};
 use serde::{Deserialize, Serialize};
 
-use super::{ControlRequest, lenient};
+use super::{Constraints, ControlRequest, lenient};
 use crate::{ContractId, LinkName};
 
 /// Request of `get.{host}.why`. What is left out is not looked into.
@@ -28,6 +28,35 @@ pub struct AskWhy {
     /// A reference that was to be started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
+    /// What the host might run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offer: Option<AskOffer>,
+}
+
+/// Whether a host would run something: an auction in which those that decline say why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskOffer {
+    /// The reference as the operator wrote it.
+    pub reference: String,
+    /// The link name, of a provider; none for an actor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<LinkName>,
+    /// Labels the host must have.
+    #[serde(default, deserialize_with = "lenient::null_is_default", skip_serializing_if = "Constraints::is_empty")]
+    pub constraints: Constraints,
+}
+
+/// Whether a host runs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// Whether it does.
+    pub accepts: bool,
+    /// Why not, as a stable word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Why not, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 impl ControlRequest for AskWhy {
@@ -60,6 +89,9 @@ pub struct WhyReply {
     /// How long a call may take on this host that says nothing itself, milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rpc_timeout_ms: Option<u64>,
+    /// Whether it would run what was asked about; none from a host that does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offer: Option<Offer>,
 }
 
 impl WhyReply {
@@ -75,6 +107,7 @@ impl WhyReply {
             policy: None,
             failures: Vec::new(),
             rpc_timeout_ms: None,
+            offer: None,
         }
     }
 }
@@ -165,6 +198,9 @@ pub struct ProviderState {
     /// Its words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// Whether it has taken the link asked about; none from a host that does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serves: Option<bool>,
 }
 
 /// What the policy says.
@@ -205,4 +241,27 @@ pub struct FailureRecord {
     /// How often, since it was first remembered.
     #[serde(default)]
     pub times: u64,
+    /// What kind of thing it was; none from a host that does not say, or says what we do not know.
+    #[serde(default, deserialize_with = "lenient::readable", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<FailureKind>,
+    /// The operation, of a call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<String>,
+    /// Since when it is known to be over, seconds since 1970: the same thing worked, or is wanted no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over_at: Option<u64>,
+}
+
+/// What kind of thing failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// A call that the actor made, or a link it would make calls over.
+    Outgoing,
+    /// A call that came over the lattice.
+    Arrival,
+    /// A call by a provider of that host, or the provider itself.
+    Provider,
+    /// A start.
+    Start,
 }

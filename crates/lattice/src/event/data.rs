@@ -232,6 +232,9 @@ pub struct ActorScaleFailed {
     /// Why.
     #[serde(default)]
     pub error: String,
+    /// Why, as a stable word. Ours; hosts of others do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
 }
 
 /// A provider was started.
@@ -270,6 +273,9 @@ pub struct ProviderStartFailed {
     /// Why.
     #[serde(default)]
     pub error: String,
+    /// Why, as a stable word. Ours; hosts of others do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
 }
 
 /// A provider ended.

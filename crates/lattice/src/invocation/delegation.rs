@@ -7,6 +7,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    io::{self, BufReader, Read},
     sync::{Arc, Mutex, PoisonError},
 };
 

@@ -1,7 +1,7 @@
 //! `wash link put`: stores a link and finds out whether the provider serves it.
 //!
 //! The lattice accepts a link whether or not anybody can serve it. What the user wants to know is the latter, so this
-//! waits for the word of every host that runs the provider now.
+//! waits for the word of every host that runs the provider now. A link that one of them serves is served.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -155,6 +155,8 @@ struct Outcome {
     sent: Vec<HostId>,
     /// Those which give it to their provider when the actor is known.
     later: Vec<HostId>,
+    /// Those whose provider does not serve it, with the reason.
+    refused: Vec<(HostId, String)>,
 }
 
 impl Outcome {
@@ -181,10 +183,10 @@ impl Outcome {
                 EventData::LinkdefWaiting(told) if is_about(&told, link) && self.waiting.remove(&told.host_id) => {
                     self.later.push(told.host_id);
                 }
-                EventData::LinkdefFailed(failed) if is_about(&failed.link, link) => {
-                    return Err(Failure::new(failed.error)
-                        .while_doing(format!("host `{}` does not serve the link", failed.link.host_id))
-                        .hint(how_to_go_on(link)));
+                EventData::LinkdefFailed(failed)
+                    if is_about(&failed.link, link) && self.waiting.remove(&failed.link.host_id) =>
+                {
+                    self.refused.push((failed.link.host_id, failed.error));
                 }
                 EventData::HostStopped(_) => self.waiting.retain(|host| event.source != host.as_str()),
                 EventData::ProviderStopped(stopped) if stopped.public_key == link.provider_id => {
@@ -193,7 +195,12 @@ impl Outcome {
                 _ => {}
             }
         }
-        Ok(())
+        match self.refused.first() {
+            Some((host, error)) if self.applied.is_empty() => Err(Failure::new(error.clone())
+                .while_doing(format!("host `{host}` does not serve the link"))
+                .hint(how_to_go_on(link))),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -233,5 +240,6 @@ fn describe(link: &Link, serving: &Serving, outcome: &Outcome, granted: Option<b
         }
         _ => "no host runs this provider yet; it gets the link when it starts".to_owned(),
     };
-    format!("{linked}\n  {state}")
+    let elsewhere = outcome.refused.iter().map(|(host, error)| format!("\n  not served on host `{host}`: {error}"));
+    format!("{linked}\n  {state}{}", elsewhere.collect::<String>())
 }

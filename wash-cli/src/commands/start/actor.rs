@@ -54,6 +54,7 @@ pub async fn run(args: &ActorArgs, context: &Context) -> Result<Output> {
             .await?;
 
     let control = lattice.control(&host.id);
+    let ran = actor_events::running_as(&control, &host.id, &reference).await;
     let mut watch = Watch::open(&control, lattice.connection.patience(USUAL_PATIENCE)).await?;
     let request = ScaleActor {
         actor_ref: reference.clone(),
@@ -76,6 +77,13 @@ pub async fn run(args: &ActorArgs, context: &Context) -> Result<Output> {
             .await
             .ok_or_else(|| timed_out(&format!("the start of `{reference}`"), &host.id, watch.patience()))?,
     };
-    let text = format!("Started {} on host {}", scaled.shown(), host.shown());
+    let text = match ran {
+        // What was asked for is what there was.
+        Some(max) if max == args.max_instances && args.limits.is_empty() => {
+            format!("{} runs already on host {}", scaled.shown(), host.shown())
+        }
+        Some(_) => format!("{} runs on host {}, as asked for now", scaled.shown(), host.shown()),
+        None => format!("Started {} on host {}", scaled.shown(), host.shown()),
+    };
     Ok(result.with_text(&text).with("actor_id", scaled.id.to_string()).with("result", text))
 }

@@ -8,7 +8,7 @@ use lattice::{
     LinkName,
     client::ControlClient,
     control::{ProviderDescription, StartProvider},
-    event::EventData,
+    event::{EventData, ProviderStarted},
 };
 
 use super::PlaceArgs;
@@ -17,7 +17,7 @@ use crate::{
     failure::{OrFail, Result},
     lattice_view::Lattice,
     output::Output,
-    placement::{self, Workload},
+    placement::{self, Chosen, Workload},
     reference,
     watch::{Verdict, Watch, timed_out},
 };
@@ -59,17 +59,6 @@ pub async fn run(args: &ProviderArgs, context: &Context) -> Result<Output> {
             .await?;
 
     let control = lattice.control(&host.id);
-    if let Some(running) = running_already(&control, &host.id, &reference, link_name).await? {
-        let text = format!("`{reference}` ({}) runs already on host {}", running.id, host.shown());
-        return Ok(Output::default()
-            .with_text(&text)
-            .with("provider_ref", reference)
-            .with("link_name", link_name.to_string())
-            .with("host_id", host.id.to_string())
-            .with("provider_id", running.id.to_string())
-            .with("contract_id", running.contract_id.to_string())
-            .with("result", text));
-    }
     let mut watch = Watch::open(&control, lattice.connection.patience(USUAL_PATIENCE)).await?;
     let request = StartProvider {
         provider_ref: reference.clone(),
@@ -91,7 +80,7 @@ pub async fn run(args: &ProviderArgs, context: &Context) -> Result<Output> {
         EventData::ProviderStarted(started)
             if started.host_id == host.id && started.image_ref == reference && started.link_name == *link_name =>
         {
-            Verdict::Done(started.clone())
+            Verdict::Done(Outcome::Started(Box::new(started.clone())))
         }
         // The failure names no host; the source of the event does.
         EventData::ProviderStartFailed(failed)
@@ -99,12 +88,26 @@ pub async fn run(args: &ProviderArgs, context: &Context) -> Result<Output> {
                 && failed.provider_ref == reference
                 && failed.link_name == *link_name =>
         {
-            Verdict::Failed(failed.error.clone())
+            if failed.code.as_deref() == Some(ALREADY_RUNNING) {
+                Verdict::Done(Outcome::RunsAlready)
+            } else {
+                Verdict::Failed(failed.error.clone())
+            }
         }
         _ => Verdict::Unrelated,
     });
-    let started =
-        started.await?.ok_or_else(|| timed_out(&format!("the start of `{reference}`"), &host.id, watch.patience()))?;
+    let started = match started.await? {
+        Some(Outcome::Started(started)) => started,
+        Some(Outcome::RunsAlready) => {
+            let running = running_already(&control, &host.id, &reference, link_name).await?;
+            return Ok(runs_already(result, &reference, running.as_ref(), &host));
+        }
+        // Hosts of the 0.82 line say nothing when it has run all along.
+        None => match running_already(&control, &host.id, &reference, link_name).await? {
+            Some(running) => return Ok(runs_already(result, &reference, Some(&running), &host)),
+            None => return Err(timed_out(&format!("the start of `{reference}`"), &host.id, watch.patience())),
+        },
+    };
     let name = if started.claims.name.is_empty() { reference.as_str() } else { started.claims.name.as_str() };
     let text = format!("Started `{name}` ({}) on host {}", started.public_key, host.shown());
     Ok(result
@@ -112,6 +115,25 @@ pub async fn run(args: &ProviderArgs, context: &Context) -> Result<Output> {
         .with("provider_id", started.public_key.to_string())
         .with("contract_id", started.contract_id.to_string())
         .with("result", text))
+}
+
+/// How a start ends that has not failed.
+enum Outcome {
+    Started(Box<ProviderStarted>),
+    RunsAlready,
+}
+
+/// Code of the host for a start of what runs, and is the same.
+const ALREADY_RUNNING: &str = "already_running";
+
+fn runs_already(result: Output, reference: &str, running: Option<&ProviderDescription>, host: &Chosen) -> Output {
+    let id = running.map(|running| format!(" ({})", running.id)).unwrap_or_default();
+    let text = format!("`{reference}`{id} runs already on host {}", host.shown());
+    result
+        .with_text(&text)
+        .with("provider_id", running.map(|running| running.id.to_string()))
+        .with("contract_id", running.map(|running| running.contract_id.to_string()))
+        .with("result", text)
 }
 
 /// What is asked for may be there: a restarted host takes up what it ran.

@@ -135,7 +135,14 @@ impl Code {
             Self::DeadlineTooShort => {
                 "give the call more time (`--rpc-timeout-ms` of the host, `timeout_ms` of the link), or find what is slow"
             }
-            Self::Other(_) => "read the message above; the log of that host says more",
+            Self::Other(code) => match code.as_str() {
+                "reported" => "this is what the actor or provider itself answers: act on its message",
+                "trap" => "correct the actor: the message says where its code failed",
+                "limit_exceeded" => "raise the limit with `wash start actor … --limit NAME=VALUE`, or use less",
+                "malformed" | "unsupported" => "use versions of both ends that agree on the contract",
+                "host_fault" => "this is a fault of that host: its log says more",
+                _ => "act on the message above, then ask again",
+            },
         }
     }
 }

@@ -1,7 +1,10 @@
 //! The link that a call goes over: whether it is there, and which one was meant if not.
 
 use claims::ActorId;
-use lattice::{ContractId, Link, LinkName, control::FailureRecord};
+use lattice::{
+    ContractId, Link, LinkName,
+    control::{FailureKind, FailureRecord},
+};
 
 use super::{
     cause::{Cause, Code},
@@ -31,9 +34,9 @@ impl Wanted<'_> {
         let of_link = failure.contract.as_deref() == Some(self.contract.as_str())
             && failure.link_name.as_deref() == Some(self.link_name.as_str());
         let of_provider = link.is_some_and(|link| failure.peer.as_deref() == Some(link.provider_id.as_str()));
-        // A call that came over the lattice does not say from whom; only a provider elsewhere calls like that.
+        // A call that came over the lattice says no more of the provider that made it.
         let from_elsewhere =
-            failure.contract.is_none() && failure.peer.is_none() && failure.what.starts_with("call that");
+            failure.kind == Some(FailureKind::Arrival) && failure.contract.as_deref() == Some(self.contract.as_str());
         of_link || of_provider || from_elsewhere
     }
 

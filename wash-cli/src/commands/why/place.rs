@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use lattice::control::{AskWhy, AuctionActor, AuctionProvider, HostSummary};
+use lattice::{
+    client::ControlError,
+    control::{AskWhy, AuctionActor, AuctionProvider, HostSummary},
+};
 
 use super::{
     PlaceArgs, Verdict,
@@ -11,16 +14,17 @@ use super::{
     facts::Facts,
     steps::failed_start,
 };
-use crate::{context::Context, lattice_view::Lattice, pairs, reference};
+use crate::{context::Context, lattice_view::Lattice, pairs, placement::Workload, reference};
 
 /// Answers the question.
 pub async fn run(args: &PlaceArgs, context: &Context) -> Verdict {
     let reference = reference::parse(&args.reference)?;
     let constraints = pairs::to_map(&args.constraints)?;
     let lattice = Lattice::reach(args.connection.resolve(context)?, context).await?;
-    let question = AskWhy { reference: Some(reference.clone()), ..AskWhy::default() };
+    let offer = Some(workload(args, &reference).question(&constraints));
+    let question = AskWhy { reference: Some(reference.clone()), offer, ..AskWhy::default() };
     let facts = Facts::gather(&lattice, &question).await?;
-    let offers = offers(&lattice, args, &reference, &constraints).await?;
+    let offers = offers(&lattice, &facts, args, &reference, &constraints).await?;
     let asked = if constraints.is_empty() { String::new() } else { format!(" where {}", shown(&constraints)) };
     let runs = runs_where(&facts, &reference, &constraints);
     Ok(Diagnosis::of(format!("placing `{reference}`{asked}"), &facts)
@@ -32,7 +36,10 @@ pub async fn run(args: &PlaceArgs, context: &Context) -> Verdict {
         .then("offer", |_| match (&runs, offers.as_slice()) {
             (Some(host), _) => Ok((State::Ok, format!("it runs on `{host}` already"))),
             (None, []) => {
-                let sentence = format!("no host that has the labels offers to run `{reference}`");
+                let mut sentence = format!("no host that has the labels offers to run `{reference}`");
+                for (host, reason) in declined(&facts, &constraints) {
+                    sentence.push_str(&format!("; `{host}`: {reason}"));
+                }
                 Err(Cause::usual(Code::NoHostOffers, sentence))
             }
             (None, hosts) => Ok((State::Ok, format!("offered by {}", hosts.join(", ")))),
@@ -72,17 +79,46 @@ fn runs_where(facts: &Facts, reference: &str, constraints: &BTreeMap<String, Str
     facts.inventories.iter().filter(able).find(runs).map(|inventory| facts.name(&inventory.host_id))
 }
 
-/// Names of the hosts that bid.
+fn workload(args: &PlaceArgs, reference: &str) -> Workload {
+    let reference = reference.to_owned();
+    if args.provider || reference.starts_with("builtin://") {
+        return Workload::Provider { reference, link_name: args.link_name.clone() };
+    }
+    Workload::Actor { reference }
+}
+
+/// Hosts that have the labels and do not take it, with their reasons.
+fn declined<'f>(
+    facts: &'f Facts,
+    constraints: &'f BTreeMap<String, String>,
+) -> impl Iterator<Item = (String, &'f str)> + 'f {
+    let able = |id| facts.hosts.iter().any(|host| host.id == id && satisfies(host, constraints));
+    let answers = facts.replies.iter().filter(move |reply| able(reply.host_id));
+    answers.filter_map(|reply| Some((facts.name(&reply.host_id), reply.offer.as_ref()?.reason.as_deref()?)))
+}
+
+/// Names of the hosts that would take it. Those that do not say are asked by auction.
 async fn offers(
     lattice: &Lattice<'_>,
+    facts: &Facts,
     args: &PlaceArgs,
     reference: &str,
     constraints: &BTreeMap<String, String>,
-) -> Result<Vec<String>, lattice::client::ControlError> {
+) -> Result<Vec<String>, ControlError> {
+    let accepts = |reply: &&lattice::control::WhyReply| reply.offer.as_ref().is_some_and(|offer| offer.accepts);
+    let taking: Vec<String> =
+        facts.replies.iter().filter(accepts).map(|reply| format!("`{}`", facts.name(&reply.host_id))).collect();
+    let all_said = facts
+        .hosts
+        .iter()
+        .all(|host| facts.replies.iter().any(|reply| reply.host_id == host.id && reply.offer.is_some()));
+    if !taking.is_empty() || all_said {
+        return Ok(taking);
+    }
     let control = &lattice.reached.control;
     let (constraints, reference) = (constraints.clone(), reference.to_owned());
-    if args.provider || reference.starts_with("builtin://") {
-        let auction = AuctionProvider { provider_ref: reference, link_name: args.link_name.clone(), constraints };
+    if let Workload::Provider { reference, link_name } = workload(args, &reference) {
+        let auction = AuctionProvider { provider_ref: reference, link_name, constraints };
         let bid = control.first_provider_bid(&auction).await?;
         return Ok(bid.map(|bid| format!("`{}`", bid.host_id)).into_iter().collect());
     }

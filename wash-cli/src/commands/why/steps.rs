@@ -5,7 +5,7 @@
 use claims::{ActorId, HostId};
 use lattice::{
     ContractId, LatticeId, Link,
-    control::{FailureRecord, UNBOUNDED},
+    control::{FailureKind, FailureRecord, UNBOUNDED},
     subject::{Role, events},
 };
 
@@ -28,7 +28,10 @@ const LOOKED_AT: &[&str] = &[
     "provider_dead",
     "untrusted_issuer",
     "revoked",
+    "unreachable",
 ];
+/// What a call ends with whose provider went away while it ran.
+const OF_A_RESTART: &[&str] = &["deadline_exceeded", "cancelled"];
 
 /// It holds.
 pub fn ok(text: impl Into<String>) -> Found {
@@ -179,7 +182,8 @@ pub fn runs(facts: &Facts, actor: &ActorId, callee: bool) -> Found {
 
 /// The last start that failed, of what was asked about.
 pub fn failed_start(facts: &Facts) -> Option<Cause> {
-    let (host, failure) = facts.failures().into_iter().find(|(_, failure)| failure.what.starts_with("start of "))?;
+    let is_open = |failure: &FailureRecord| failure.kind == Some(FailureKind::Start) && failure.over_at.is_none();
+    let (host, failure) = facts.failures().into_iter().find(|(_, failure)| is_open(failure))?;
     let code = Code::of_report(&failure.code, &failure.message);
     Some(Cause::usual(code, format!("host `{}` did not start it: {}", facts.name(host), failure.message)))
 }
@@ -282,30 +286,63 @@ pub fn room(facts: &Facts, actor: &ActorId) -> Found {
     ok(if shown.is_empty() { "unknown".to_owned() } else { shown.join(", ") })
 }
 
-/// Nothing failed lately that no other step looks at.
+/// Nothing fails that no other step looks at. What is over is told as history.
 pub fn last_error(facts: &Facts, about: impl Fn(&FailureRecord) -> bool, remarks: &mut Vec<String>) -> Found {
     let mut failures = facts.failures();
     failures.retain(|(_, failure)| about(failure) && !LOOKED_AT.contains(&failure.code.as_str()));
-    let Some((host, failure)) = failures.first() else { return ok("no failure is remembered") };
-    let ago = facts.now.saturating_sub(failure.at);
-    let sentence = format!(
-        "{} on host `{}` failed {ago} s ago{}: {}",
-        failure.what,
-        facts.name(host),
-        if failure.times > 1 { format!(", {} times in all", failure.times) } else { String::new() },
-        failure.message
-    );
-    if ago > RECENT_SECONDS {
-        remarks.push(sentence);
-        return ok("no recent failure");
-    }
+    let ago = |at: u64| facts.now.saturating_sub(at);
+    let is_now =
+        |(_, failure): &&(&HostId, &FailureRecord)| ago(failure.at) <= RECENT_SECONDS && over(facts, failure).is_none();
+    let Some((host, failure)) = failures.iter().find(is_now) else {
+        let Some((host, failure)) = failures.first() else { return ok("no failure is remembered") };
+        let since = over(facts, failure).map(|since| format!("; {since}")).unwrap_or_default();
+        remarks.push(format!("{}{since}", told(facts, host, failure)));
+        return ok("no failure that is not over");
+    };
     let code = Code::of_report(&failure.code, &failure.message);
     let timeout = facts.replies.iter().find(|reply| reply.host_id == **host).and_then(|reply| reply.rpc_timeout_ms);
     let next = match (&code, timeout) {
         (Code::DeadlineTooShort, Some(ms)) => format!("{} (now {ms} ms on that host)", code.usual_step()),
         _ => code.usual_step().to_owned(),
     };
-    Err(Cause::new(code, sentence, next))
+    Err(Cause::new(code, told(facts, host, failure), next))
+}
+
+/// A failure in a sentence.
+fn told(facts: &Facts, host: &HostId, failure: &FailureRecord) -> String {
+    format!(
+        "{}{} on host `{}` failed {} s ago{}: {}",
+        failure.what,
+        failure.operation.as_ref().map(|operation| format!(" (`{operation}`)")).unwrap_or_default(),
+        facts.name(host),
+        facts.now.saturating_sub(failure.at),
+        if failure.times > 1 { format!(", {} times in all", failure.times) } else { String::new() },
+        failure.message
+    )
+}
+
+/// Why a failure is not one any more: what its host knows, and what the other hosts say.
+fn over(facts: &Facts, failure: &FailureRecord) -> Option<String> {
+    if let Some(at) = failure.over_at {
+        let ago = facts.now.saturating_sub(at);
+        return Some(match failure.kind {
+            Some(FailureKind::Outgoing | FailureKind::Arrival | FailureKind::Provider) => {
+                format!("the same worked later, or ended, {ago} s ago")
+            }
+            Some(FailureKind::Start) | None => format!("that is over since {ago} s"),
+        });
+    }
+    let serves = facts
+        .replies
+        .iter()
+        .find(|reply| reply.provider.as_ref().is_some_and(|provider| provider.serves == Some(true)));
+    if let ("link_refused", Some(reply)) = (failure.code.as_str(), serves) {
+        return Some(format!("host `{}` serves the link", facts.name(&reply.host_id)));
+    }
+    let mut records = facts.replies.iter().flat_map(|reply| &reply.failures);
+    let restarted =
+        records.any(|other| other.code == "provider_dead" && other.over_at.is_some_and(|well| well >= failure.at));
+    (restarted && OF_A_RESTART.contains(&failure.code.as_str())).then(|| "its provider was restarted since".to_owned())
 }
 
 /// An actor as people call it.
@@ -340,6 +377,9 @@ mod tests {
             link_name: None,
             peer: None,
             times: 2,
+            kind: None,
+            operation: None,
+            over_at: None,
         };
         Facts {
             replies: vec![WhyReply { failures: vec![failure], ..WhyReply::new(host) }],

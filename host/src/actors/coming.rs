@@ -1,0 +1,148 @@
+//! Between the last version of an actor and the next one: calls wait for what is on its way.
+//!
+//! A deployment manager replaces a version by two commands, in either order. Where the old one stops first, nothing of the
+//! actor runs until the new one is loaded; what is called meanwhile is not lost. Nothing that was stopped runs on: a call
+//! waits for code that may run, until its deadline, or until it is clear that none comes. Invariant: only so many calls
+//! wait, of one actor and of all together.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use claims::ActorId;
+use contracts::CallError;
+use tokio::time::timeout_at;
+
+use super::{Actors, RunningActor, table::Vacancy};
+use crate::core::Core;
+
+/// Calls that wait for one vacant actor, and for all of them.
+pub(super) const MOST_WAITING: (usize, usize) = (1024, 4096);
+
+/// How long an actor stays vacant.
+#[derive(Debug, Clone, Copy)]
+pub struct Grace {
+    /// Until a start that replaces it must have been asked for.
+    pub announced: Duration,
+    /// Until such a start must have ended.
+    pub started: Duration,
+}
+
+impl Grace {
+    /// Commands that belong together come within a few milliseconds; compiling may take long.
+    pub const USUAL: Self = Self { announced: Duration::from_millis(250), started: Duration::from_secs(60) };
+    /// Nothing is waited for.
+    pub const NONE: Self = Self { announced: Duration::ZERO, started: Duration::ZERO };
+}
+
+/// Closes a vacant actor once no start that is under way may bring it back.
+pub fn close_later(core: &Arc<Core>, id: ActorId, vacancy: Vacancy, grace: Grace) {
+    if grace.announced.is_zero() {
+        return core.actors.close(&id, vacancy);
+    }
+    let (core, tasks) = (core.clone(), core.tasks.clone());
+    tasks.spawn(async move {
+        tokio::select! {
+            () = core.stop.cancelled() => {}
+            () = settle(&core, &id, grace) => {}
+        }
+        core.actors.close(&id, vacancy);
+    });
+}
+
+async fn settle(core: &Core, id: &ActorId, grace: Grace) {
+    tokio::time::sleep(grace.announced).await;
+    let mut changed = core.starts.follow();
+    let over = async { while core.starts.may_bring(id) && changed.changed().await.is_ok() {} };
+    tokio::time::timeout(grace.started, over).await.ok();
+}
+
+impl Actors {
+    /// Waits for a vacant actor to run again. None when it is not vacant, or does not come.
+    ///
+    /// # Errors
+    /// [`CallError::Busy`] when too many wait already.
+    pub async fn coming(
+        &self,
+        id: &ActorId,
+        contract: &str,
+        deadline: Instant,
+    ) -> Result<Option<Arc<RunningActor>>, CallError> {
+        let (mut filled, own) = match self.slot(id) {
+            Some(slot) => (slot.filled.subscribe(), slot.waiting.clone()),
+            None => return Ok(None),
+        };
+        let busy =
+            |limit: usize| CallError::Busy { target: id.to_string(), limit: u32::try_from(limit).unwrap_or(u32::MAX) };
+        let _own = own.try_acquire().map_err(|_| busy(MOST_WAITING.0))?;
+        let _all = self.waiting.try_acquire().map_err(|_| busy(MOST_WAITING.1))?;
+        let back = async {
+            loop {
+                if let Some(actor) = self.for_call(id, contract) {
+                    return Some(actor);
+                }
+                if filled.changed().await.is_err() {
+                    return self.for_call(id, contract);
+                }
+            }
+        };
+        Ok(timeout_at(deadline.into(), back).await.ok().flatten())
+    }
+}
+
+impl Core {
+    /// Waits for a vacant actor, unless another host is known to run it.
+    ///
+    /// # Errors
+    /// As [`Actors::coming`].
+    pub(crate) async fn coming_here(
+        &self,
+        id: &ActorId,
+        contract: &str,
+        deadline: Instant,
+    ) -> Result<Option<Arc<RunningActor>>, CallError> {
+        if !self.actors.has_place(id) || self.peers.route(id).is_some() {
+            return Ok(None);
+        }
+        self.actors.coming(id, contract, deadline).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use claims::{KeyKind, PublicKey};
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn actor(byte: u8) -> ActorId {
+        PublicKey::from_raw(KeyKind::Module, [byte; 32]).try_into().expect("an actor")
+    }
+
+    #[tokio::test]
+    async fn only_so_many_calls_wait_and_all_of_them_hear_that_none_comes() {
+        let (actors, far) = (Actors::default(), Instant::now() + Duration::from_secs(60));
+        let ids: Vec<ActorId> = (1..=5).map(actor).collect();
+        let vacancies: Vec<_> = ids.iter().map(|id| actors.vacate(*id)).collect();
+        let mut waiting = Vec::new();
+        for id in &ids[..4] {
+            for _ in 0..MOST_WAITING.0 {
+                let mut call = Box::pin(actors.coming(id, "", far));
+                assert!((&mut call).now_or_never().is_none(), "it waits");
+                waiting.push(call);
+            }
+            let own = actors.coming(id, "", far).await.err().expect("too many of this one");
+            assert!(matches!(own, CallError::Busy { limit: 1024, .. }), "{own}");
+        }
+        let all = actors.coming(&ids[4], "", far).await.err().expect("too many of all");
+        assert!(matches!(all, CallError::Busy { limit: 4096, .. }), "{all}");
+        for (id, vacancy) in ids.iter().zip(vacancies) {
+            actors.close(id, vacancy);
+        }
+        for call in waiting {
+            assert!(call.await.is_ok_and(|actor| actor.is_none()));
+        }
+        assert!(actors.coming(&ids[0], "", far).await.is_ok_and(|actor| actor.is_none()), "it is not vacant any more");
+    }
+}
