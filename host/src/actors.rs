@@ -4,7 +4,9 @@
 //! Invariant: an entry has at least one instance, and its guest's bound is the sum of theirs.
 
 mod call;
+mod watch;
 
+pub use self::watch::FailureLines;
 use std::{
     collections::BTreeMap,
     sync::{

@@ -89,7 +89,7 @@ pub(super) async fn load(
     }
     core.store_claims(StoredClaims::Actor(StoredActor::new(signed.id, signed.issuer, &signed.claims))).await?;
     let barred = Barred::default();
-    let calls = Arc::new(ActorCalls::new(core.tracer.clone()));
+    let calls = Arc::new(ActorCalls::new(core.tracer.clone(), core.failures.clone()));
     let outbound = ActorOutbound::new(core, signed.id, barred.clone(), calls.clone());
     let image_ref = reference.as_str().to_owned();
     let mut actor = RunningActor::new(signed.id, shown, image_ref, provenance, guest, outbound, barred, calls);

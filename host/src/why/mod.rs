@@ -8,6 +8,7 @@ mod peer;
 
 use std::{
     collections::{HashMap, VecDeque},
+    fmt,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -31,6 +32,12 @@ const MOST_TEXT: usize = 1024;
 #[derive(Default)]
 pub struct Failures {
     kept: Mutex<Kept>,
+}
+
+impl fmt::Debug for Failures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Failures").finish_non_exhaustive()
+    }
 }
 
 #[derive(Default)]

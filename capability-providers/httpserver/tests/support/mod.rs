@@ -19,7 +19,7 @@ use http_body_util::{BodyExt as _, Empty, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use provider_sdk::{
-    Actors, HttpBody, LinkRefused, Provider, Start,
+    Actors, HttpBody, HttpTerms, LinkRefused, Provider, Start,
     claims::{ActorId, KeyKind, ProviderId, PublicKey},
     contracts::{CallError, TraceContext, httpserver::CONTRACT},
     lattice::Link,
@@ -168,6 +168,38 @@ impl FakeActors {
                 .unwrap()),
             "/informational" => Ok(respond.status(StatusCode::SWITCHING_PROTOCOLS).body(full("")).unwrap()),
             "/head-length" => Ok(respond.header(header::CONTENT_LENGTH, "1234").body(full("")).unwrap()),
+            "/endless" => {
+                let body = http_body_util::StreamBody::new(futures_util::stream::pending());
+                Ok(respond.body(body.boxed_unsync()).unwrap())
+            }
+            "/large" => Ok(respond.body(full(&"x".repeat(8 << 20))).unwrap()),
+            "/ticks" => {
+                let tick = |number| async move {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    (number < 8).then(|| (Ok(http_body::Frame::data(Bytes::from_static(b"."))), number + 1))
+                };
+                let ticks = futures_util::stream::unfold(0, tick);
+                Ok(respond.body(http_body_util::StreamBody::new(Box::pin(ticks)).boxed_unsync()).unwrap())
+            }
+            "/broken-at-once" => {
+                let error = CallError::Trap { message: "unreachable".to_owned() };
+                let frames = [Err(Box::<dyn std::error::Error + Send + Sync>::from(error))];
+                let body = http_body_util::StreamBody::new(futures_util::stream::iter(frames));
+                Ok(respond.body(body.boxed_unsync()).unwrap())
+            }
+            "/short" => {
+                let frames = [Ok(http_body::Frame::data(Bytes::from_static(b"begun")))];
+                let body = http_body_util::StreamBody::new(futures_util::stream::iter(frames));
+                Ok(respond.header(header::CONTENT_LENGTH, "10").body(body.boxed_unsync()).unwrap())
+            }
+            path if path.starts_with("/status/") => {
+                let status: u16 = path["/status/".len()..].parse().unwrap();
+                let mut respond = respond.status(status);
+                if request.uri().query() == Some("length") {
+                    respond = respond.header(header::CONTENT_LENGTH, "99");
+                }
+                Ok(respond.body(full("body")).unwrap())
+            }
             "/own-cache" => Ok(respond.header(header::CACHE_CONTROL, "no-store").body(full("")).unwrap()),
             "/failing-body" => {
                 let frames = [Ok(http_body::Frame::data(Bytes::from_static(b"begun"))), Err("lost".into())];
@@ -199,8 +231,7 @@ impl Actors for FakeActors {
         &self,
         actor: &ActorId,
         request: Request<HttpBody>,
-        _: u64,
-        _: Instant,
+        _: HttpTerms,
     ) -> Result<Response<HttpBody>, CallError> {
         self.answer(actor, request).await
     }
