@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use provider_sdk::{
@@ -38,7 +38,7 @@ const CONNECTION: [&str; 6] = ["connection", "transfer-encoding", "upgrade", "te
 
 /// Takes away what would contradict the framing that the server chooses, and bodies where there are none. A failure that
 /// shows before anything left takes the place of the answer.
-pub fn fit(response: Response<HttpBody>, to_head: bool) -> Result<Response<HttpBody>, CallError> {
+pub fn fit(response: Response<HttpBody>, to_head: bool, version: Version) -> Result<Response<HttpBody>, CallError> {
     check_status(response.status())?;
     let (mut parts, body) = response.into_parts();
     for name in CONNECTION {
@@ -64,7 +64,27 @@ pub fn fit(response: Response<HttpBody>, to_head: bool) -> Result<Response<HttpB
     if let Some(length) = length {
         parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
-    Ok(Response::from_parts(parts, empty()))
+    let body = match length {
+        Some(length) if parts.status == StatusCode::NOT_MODIFIED && version < Version::HTTP_2 => Named(length).boxed_unsync(),
+        _ => empty(),
+    };
+    Ok(Response::from_parts(parts, body))
+}
+
+/// A body that is never sent. The server of HTTP/1.1 takes the length out of the head of an answer without a body.
+struct Named(u64);
+
+impl Body for Named {
+    type Data = Bytes;
+    type Error = Box<dyn Error + Send + Sync>;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Poll::Ready(None)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0)
+    }
 }
 
 /// The one length that the head names.
@@ -99,7 +119,8 @@ impl Outgoing {
         begin: impl FnOnce(Duration) -> turn::Body,
     ) -> Response<Self> {
         let mut first = None;
-        let is_small = response.body().size_hint().exact().is_some_and(|exact| exact <= PIECE as u64);
+        let is_small = response.body().size_hint().exact().is_some_and(|exact| exact <= PIECE as u64)
+            || response.status() == StatusCode::NOT_MODIFIED;
         if !response.body().is_end_stream() && !is_small {
             match response.body_mut().frame().now_or_never() {
                 Some(Some(Ok(frame))) => first = Some(frame),

@@ -81,7 +81,8 @@ pub async fn serve(
 async fn answer(shared: &Shared, request: Request<Incoming>, began: Instant) -> (Response<HttpBody>, Duration) {
     let limits = &shared.limits;
     let to_head = *request.method() == Method::HEAD;
-    let ours = |refused| (fit(refused, to_head).unwrap_or_else(|error| failure(&error)), limits.pause);
+    let version = request.version();
+    let ours = |refused| (fit(refused, to_head, version).unwrap_or_else(|error| failure(&error)), limits.pause);
     if let Some(refused) = refused(&request, limits) {
         return ours(refused);
     }
@@ -97,7 +98,7 @@ async fn answer(shared: &Shared, request: Request<Incoming>, began: Instant) -> 
     }
     let terms = shared.terms(&route);
     let response = call(shared, &route, request, terms, began).await;
-    let mut response = match fit(response, to_head) {
+    let mut response = match fit(response, to_head, version) {
         Ok(response) => response,
         Err(error) => return ours(failure(&error)),
     };
@@ -124,7 +125,7 @@ async fn call(
     }
     let (request, upload) = received(for_actor(request), &terms);
     let answer = shared.actors.handle_http(&route.actor, request, terms);
-    let outcome = match within(terms.head.limit + SLACK, began, upload.as_deref(), answer).await {
+    let outcome = match within(&terms, began, upload.as_deref(), answer).await {
         Some(outcome) => outcome,
         None => {
             let step = format!("waiting for `{}` ({})", route.actor, terms.head.name);
@@ -144,20 +145,27 @@ async fn call(
     }
 }
 
-/// Waits for an answer, for so long after the last piece of the request.
+/// Waits for an answer, after the last piece of the request; as long as more of it is waited for, that is its client's time.
 async fn within<T>(
-    time: Duration,
+    terms: &HttpTerms,
     began: Instant,
     upload: Option<&Progress>,
     answer: impl Future<Output = T>,
 ) -> Option<T> {
+    let last = || {
+        let (moved, time) = match upload {
+            Some(upload) if upload.is_awaited() => (upload.moved(), terms.head.limit.max(terms.pause.limit)),
+            Some(upload) => (upload.moved(), terms.head.limit),
+            None => (began, terms.head.limit),
+        };
+        moved.checked_add(time).map(|last| last + SLACK)
+    };
     let mut answer = std::pin::pin!(answer);
     loop {
-        let last = upload.map_or(began, Progress::moved);
-        let Some(last) = last.checked_add(time) else { return Some(answer.await) };
-        match tokio::time::timeout_at(last.into(), &mut answer).await {
+        let Some(until) = last() else { return Some(answer.await) };
+        match tokio::time::timeout_at(until.into(), &mut answer).await {
             Ok(answer) => return Some(answer),
-            Err(_) if upload.is_some_and(|upload| upload.moved() + time > Instant::now()) => {}
+            Err(_) if last().is_none_or(|last| last > until) => {}
             Err(_) => return None,
         }
     }

@@ -41,6 +41,7 @@ pub struct Progress {
     began: Instant,
     /// Milliseconds after its beginning.
     moved: AtomicU64,
+    awaited: AtomicBool,
     exceeded: AtomicBool,
     stalled: AtomicBool,
 }
@@ -49,6 +50,11 @@ impl Progress {
     /// When something came in last.
     pub fn moved(&self) -> Instant {
         self.began + Duration::from_millis(self.moved.load(Relaxed))
+    }
+
+    /// Whether somebody waits for more of it.
+    pub fn is_awaited(&self) -> bool {
+        self.awaited.load(Relaxed)
     }
 
     /// Whether it was too large.
@@ -65,8 +71,8 @@ impl Progress {
 impl<B> Upload<B> {
     /// A body of at most `max` bytes.
     pub fn new(body: B, max: u64, pause: Time) -> (Self, Arc<Progress>) {
-        let (moved, exceeded, stalled) = Default::default();
-        let progress = Arc::new(Progress { began: Instant::now(), moved, exceeded, stalled });
+        let (moved, awaited, exceeded, stalled) = Default::default();
+        let progress = Arc::new(Progress { began: Instant::now(), moved, awaited, exceeded, stalled });
         let theirs = progress.clone();
         (Self { body, max, received: 0, pause, progress: theirs, alarm: None }, progress)
     }
@@ -99,10 +105,13 @@ where
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
             let last = self.last();
+            self.progress.awaited.store(true, Relaxed);
             ready!(self.alarm.get_or_insert_with(|| Box::pin(sleep_until(last.into()))).as_mut().poll(cx));
             return Poll::Ready(Some(Err(self.stalled().into())));
         };
-        self.alarm = None;
+        if self.alarm.take().is_some() {
+            self.progress.awaited.store(false, Relaxed);
+        }
         let frame = match frame {
             None => return Poll::Ready(None),
             Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),

@@ -293,7 +293,7 @@ async fn a_stream_may_take_longer_than_its_timeout_as_long_as_it_moves() {
 #[tokio::test]
 async fn an_upload_that_moves_is_waited_for_and_one_that_stands_still_is_not() {
     let world = World::new();
-    let address = world.linked(1, &[("timeout_ms", "100"), ("idle_ms", "400")]).await;
+    let address = world.linked(1, &[("timeout_ms", "100"), ("idle_ms", "2000")]).await;
     let (feed, body) = streamed();
     let feeding = tokio::spawn(async move {
         for _ in 0..8 {

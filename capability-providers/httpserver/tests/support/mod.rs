@@ -93,23 +93,28 @@ impl World {
 
 /// Actors that answer by path, see [`FakeActors::answer`].
 pub struct FakeActors {
-    /// Requests to `/hang` or `/gate` which have begun and not ended.
-    running: AtomicUsize,
-    /// Told whenever `running` changes.
-    changed: Notify,
+    /// Requests to `/hang`, `/gate` or `/held` which have begun and not ended.
+    running: Arc<Count>,
     /// Each permit lets one request to `/gate` go on.
     pub gate: Semaphore,
 }
 
 impl Default for FakeActors {
     fn default() -> Self {
-        Self { running: AtomicUsize::new(0), changed: Notify::new(), gate: Semaphore::new(0) }
+        Self { running: Arc::default(), gate: Semaphore::new(0) }
     }
 }
 
-struct Running<'a>(&'a FakeActors);
+#[derive(Default)]
+struct Count {
+    running: AtomicUsize,
+    /// Told whenever `running` changes.
+    changed: Notify,
+}
 
-impl Drop for Running<'_> {
+struct Running(Arc<Count>);
+
+impl Drop for Running {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Ordering::SeqCst);
         self.0.changed.notify_waiters();
@@ -117,18 +122,18 @@ impl Drop for Running<'_> {
 }
 
 impl FakeActors {
-    fn begin(&self) -> Running<'_> {
-        self.running.fetch_add(1, Ordering::SeqCst);
-        self.changed.notify_waiters();
-        Running(self)
+    fn begin(&self) -> Running {
+        self.running.running.fetch_add(1, Ordering::SeqCst);
+        self.running.changed.notify_waiters();
+        Running(self.running.clone())
     }
 
-    /// Waits until this many requests to `/hang` or `/gate` are running.
+    /// Waits until this many requests to `/hang`, `/gate` or `/held` are running.
     pub async fn running(&self, count: usize) {
         soon(async {
             loop {
-                let changed = self.changed.notified();
-                if self.running.load(Ordering::SeqCst) == count {
+                let changed = self.running.changed.notified();
+                if self.running.running.load(Ordering::SeqCst) == count {
                     return;
                 }
                 changed.await;
@@ -153,7 +158,7 @@ impl FakeActors {
             "/stream" => Ok(respond.body(request.into_body()).unwrap()),
             "/swallow" => match request.into_body().collect().await {
                 Ok(body) => Ok(respond.body(full(&body.to_bytes().len().to_string())).unwrap()),
-                Err(error) => Err(CallError::Malformed { what: "body".to_owned(), reason: error.to_string() }),
+                Err(error) => Err(provider_sdk::contracts::http_message::broken(error)),
             },
             "/wrong-length" => Ok(respond
                 .header(header::CONTENT_LENGTH, "2")
@@ -172,7 +177,15 @@ impl FakeActors {
                 let body = http_body_util::StreamBody::new(futures_util::stream::pending());
                 Ok(respond.body(body.boxed_unsync()).unwrap())
             }
-            "/large" => Ok(respond.body(full(&"x".repeat(8 << 20))).unwrap()),
+            "/held" => {
+                let running = self.begin();
+                let chunk = move |()| {
+                    let _held = &running;
+                    std::future::ready(Some((Ok(http_body::Frame::data(Bytes::from(vec![0; 64 << 10]))), ())))
+                };
+                let chunks = futures_util::stream::unfold((), chunk);
+                Ok(respond.body(http_body_util::StreamBody::new(Box::pin(chunks)).boxed_unsync()).unwrap())
+            }
             "/ticks" => {
                 let tick = |number| async move {
                     tokio::time::sleep(Duration::from_millis(50)).await;

@@ -56,17 +56,27 @@ impl Clock {
     pub(crate) fn answered(&self) {
         self.answered.store(true, Relaxed);
         if let Some(terms) = &self.terms {
-            let at = nanos(terms.pause.from_now());
-            self.at.store(at, Relaxed);
-            self.tell_instance(at);
+            self.set(terms.pause);
         }
     }
 
     /// A piece of the request came in, or one of the answer was taken.
     pub(crate) fn moved(&self) {
         let Some(time) = self.time() else { return };
+        self.set(time);
+    }
+
+    /// More of the request is waited for: that is its client's time, until it has come in.
+    pub(crate) fn awaits_request(&self) {
+        let Some(terms) = self.terms.as_ref().filter(|terms| terms.pause.limit > terms.head.limit) else { return };
+        if !self.answered.load(Relaxed) {
+            self.set(terms.pause);
+        }
+    }
+
+    fn set(&self, time: Time) {
         let at = nanos(time.from_now());
-        self.at.fetch_max(at, Relaxed);
+        self.at.store(at, Relaxed);
         self.tell_instance(at);
     }
 
@@ -140,6 +150,10 @@ mod tests {
         let moved = clock.deadline();
         assert!(moved > began + HEAD.limit && moved <= Instant::now() + HEAD.limit);
         assert!(!clock.is_own());
+        clock.awaits_request();
+        assert!(clock.deadline() >= began + PAUSE.limit, "its client may make a pause");
+        clock.moved();
+        assert!(clock.deadline() <= Instant::now() + HEAD.limit);
         clock.answered();
         assert!(clock.deadline() >= began + PAUSE.limit && clock.is_own());
         assert!(clock.late("M").to_string().contains("stood still for 40ms (`call-time` of the actor)"));

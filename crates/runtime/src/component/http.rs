@@ -3,7 +3,14 @@
 //! The guest goes on after the head of its answer is out, and belongs to the answer's body then. Invariants: no guest
 //! outlives its time or an answer nobody reads any more; how it ends is told, whenever that is.
 
-use std::{borrow::Borrow, future::poll_fn, panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    borrow::Borrow,
+    future::poll_fn,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
 use contracts::{
@@ -13,7 +20,7 @@ use contracts::{
 };
 use futures_util::FutureExt;
 use http::{Method, header};
-use http_body::Body;
+use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Empty, Limited};
 use tokio::{sync::oneshot, time::timeout_at};
 use wasmtime::component::Linker;
@@ -284,9 +291,32 @@ pub(super) fn bounded(body: HttpBody, max_body: u64, clock: Arc<Clock>) -> WasiB
     if body.is_end_stream() {
         return body.map_err(failed).boxed_unsync();
     }
-    let moving = body.map_frame(move |frame| {
-        clock.moved();
+    Limited::new(Moving { body, clock }, limit).map_err(failed).boxed_unsync()
+}
+
+struct Moving {
+    body: HttpBody,
+    clock: Arc<Clock>,
+}
+
+impl Body for Moving {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        match frame {
+            Poll::Pending => self.clock.awaits_request(),
+            Poll::Ready(_) => self.clock.moved(),
+        }
         frame
-    });
-    Limited::new(moving, limit).map_err(failed).boxed_unsync()
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
