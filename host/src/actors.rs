@@ -7,7 +7,9 @@
 mod call;
 mod coming;
 mod table;
+mod watch;
 
+pub use self::watch::FailureLines;
 use std::{
     collections::BTreeMap,
     sync::{

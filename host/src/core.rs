@@ -145,7 +145,7 @@ pub struct Core {
     /// Providers compiled in.
     pub builtins: Vec<Builtin>,
     /// What failed lately.
-    pub failures: Failures,
+    pub failures: Arc<Failures>,
     /// Calls that arrive over the lattice.
     pub inbound: Inbound,
     /// Sessions with other hosts, where there are any to be had.

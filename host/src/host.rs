@@ -153,7 +153,7 @@ impl Host {
             taking_up: TakingUp::default(),
             policy,
             builtins: builtins.to_vec(),
-            failures: Failures::default(),
+            failures: Arc::<Failures>::default(),
             inbound,
             sessions,
             commands: Sequencer::new(tasks.clone()),

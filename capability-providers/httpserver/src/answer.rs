@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Empty, Full};
 use provider_sdk::{HttpBody, contracts::CallError};
 
 /// A text answer.
@@ -20,7 +20,17 @@ pub fn refusal(status: StatusCode, code: &str, sentence: &str) -> Response<HttpB
     response
 }
 
-/// A call that failed before it produced a response head.
+/// A request that no actor should see.
+pub fn bad_request(sentence: &str) -> Response<HttpBody> {
+    refusal(StatusCode::BAD_REQUEST, "bad_request", sentence)
+}
+
+/// No body.
+pub fn empty() -> HttpBody {
+    Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A call that failed before anything of its answer had left.
 pub fn failure(error: &CallError) -> Response<HttpBody> {
     refusal(status(error.code()), error.code(), &error.to_string())
 }

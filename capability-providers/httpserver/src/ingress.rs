@@ -5,16 +5,17 @@
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::{Pin, pin},
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::Poll,
     time::Duration,
 };
 
+use bytes::Bytes;
 use hyper::{
     server::conn::{http1, http2},
     service::service_fn,
@@ -24,17 +25,19 @@ use provider_sdk::{Actors, LinkRefused, claims::ActorId};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     sync::{Notify, oneshot},
-    task::{JoinHandle, JoinSet},
+    task::JoinHandle,
     time::{Instant, sleep, timeout, timeout_at},
 };
 
 use crate::{
     alarm::Alarm,
+    connections::{Connections, Place},
     detach::detached,
     limits::Limits,
     routing::Route,
     serve::{Shared, serve},
-    small_writes::SmallWrites,
+    stream::{Refusal, Stream},
+    turn::{Due, Places, Turn, Watch},
 };
 
 const BACKLOG: u32 = 1024;
@@ -43,6 +46,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Streams of one HTTP/2 connection that run at once.
 const STREAMS: u32 = 256;
 const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// What one stream of HTTP/2 has in its connection, in bytes, for a client that does not read.
+const SEND_BUFFER: usize = 64 << 10;
+/// Time for an HTTP/2 client to hear that its connection ends.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A listener that serves its routes.
 pub struct Ingress {
@@ -95,8 +102,10 @@ impl Ingress {
         !self.accepting.is_finished()
     }
 
-    /// Releases the port, which is free when this returns. Idle connections end; requests that run go on.
-    pub async fn close(self) -> Draining {
+    /// Releases the port, which is free when this returns. Idle connections end; requests that run go on, for as long as
+    /// `drain` says.
+    pub async fn close(self, drain: Duration) -> Draining {
+        self.closing.0.drain(drain);
         drop(self.closing);
         // An error means that the accept task has ended, and the socket with it.
         let _ = self.released.await;
@@ -105,7 +114,7 @@ impl Ingress {
 }
 
 impl Draining {
-    /// Waits for the last connection, at most as long as the limits say.
+    /// Waits for the last connection, at most as long as was said.
     pub async fn wait(self) {
         if let Err(error) = self.0.await {
             tracing::error!(%error, "the accept task failed");
@@ -127,9 +136,20 @@ impl Drop for CloseOnDrop {
 struct Closing {
     closed: AtomicBool,
     told: Notify,
+    /// Milliseconds for requests that run, and one more; zero where nobody said.
+    drain: AtomicU64,
 }
 
 impl Closing {
+    fn drain(&self, drain: Duration) {
+        let millis = u64::try_from(drain.as_millis()).unwrap_or(u64::MAX);
+        self.drain.store(millis.saturating_add(1), Ordering::SeqCst);
+    }
+
+    fn time(&self, default: Duration) -> Duration {
+        self.drain.load(Ordering::SeqCst).checked_sub(1).map_or(default, Duration::from_millis)
+    }
+
     fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         self.told.notify_waiters();
@@ -150,17 +170,16 @@ impl Closing {
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>, closing: Arc<Closing>, release: oneshot::Sender<()>) {
-    let mut connections = JoinSet::new();
+    let (mut connections, places) = (Connections::default(), Arc::<Places>::default());
     let mut closed = pin!(closing.closed());
+    let mut waits: Option<(TcpStream, IpAddr)> = None;
     loop {
-        let full = connections.len() >= shared.limits.connections;
         tokio::select! {
             () = &mut closed => break,
-            Some(_) = connections.join_next() => {}
-            accepted = listener.accept(), if !full => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(connection(stream, Arc::clone(&shared), Arc::clone(&closing)));
-                }
+            Some(()) = connections.ended() => {}
+            () = places.left(), if waits.is_some() => {}
+            accepted = listener.accept(), if waits.is_none() => match accepted {
+                Ok((stream, peer)) => waits = Some((stream, peer.ip().to_canonical())),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
@@ -168,16 +187,57 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, closing: Arc<Closing
                 }
             },
         }
+        // Wanted before anybody is asked, so that none that becomes idle meanwhile is missed.
+        places.want(waits.is_some());
+        let Some((stream, client)) = waits.take() else { continue };
+        match connections.place(client, &shared.limits) {
+            Place::Free => {
+                let turn = Turn::new(places.clone(), &shared.limits);
+                let connection = connection(stream, turn.clone(), Arc::clone(&shared), Arc::clone(&closing));
+                connections.begin(client, turn, connection);
+                places.want(false);
+            }
+            Place::Later => waits = Some((stream, client)),
+            Place::Refused => refuse(&stream, client),
+        }
     }
     drop(listener);
     // Nobody waits for it when the ingress was dropped instead of closed.
     let _ = release.send(());
-    let drain = Instant::now() + shared.limits.drain;
-    while let Ok(Some(_)) = timeout_at(drain, connections.join_next()).await {}
-    if !connections.is_empty() {
-        tracing::warn!(connections = connections.len(), "ending connections that still have requests running");
+    let drain = Instant::now() + closing.time(shared.limits.drain);
+    while let Ok(Some(())) = timeout_at(drain, connections.ended()).await {}
+    if connections.count() > 0 {
+        tracing::warn!(connections = connections.count(), "ending connections that still have requests running");
     }
     connections.shutdown().await;
+}
+
+/// A client all of whose connections are busy is told so, as far as it listens.
+fn refuse(stream: &TcpStream, client: IpAddr) {
+    tracing::debug!(%client, "too many connections of one client");
+    let line = "busy: this address has as many connections as it may have, and all of them are in use\n";
+    let _ = stream.try_write(&whole("503 Service Unavailable", "retry-after: 1\r\n", line));
+}
+
+/// A whole answer that ends its connection.
+fn whole(status: &str, more: &str, line: &str) -> Bytes {
+    let length = line.len();
+    Bytes::from(format!(
+        "HTTP/1.1 {status}\r\nconnection: close\r\n{more}content-type: text/plain; charset=utf-8\r\n\
+         content-length: {length}\r\n\r\n{line}"
+    ))
+}
+
+/// What is said of a head that was not read.
+fn say(refusal: Refusal) -> Bytes {
+    match refusal {
+        Refusal::Unreadable => whole("400 Bad Request", "", "bad_request: the head of the request is not HTTP/1.1\n"),
+        Refusal::TooLarge => whole(
+            "431 Request Header Fields Too Large",
+            "",
+            "head_too_large: the head of the request exceeds `max_header_bytes`, or 100 fields\n",
+        ),
+    }
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {
@@ -188,7 +248,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 /// One connection, to its end. How a client breaks its connection is its own business and not logged as a problem.
-async fn connection(stream: TcpStream, shared: Arc<Shared>, closing: Arc<Closing>) {
+async fn connection(stream: TcpStream, turn: Arc<Turn>, shared: Arc<Shared>, closing: Arc<Closing>) {
     let limits = shared.limits;
     let protocol = tokio::select! {
         protocol = timeout(limits.header_timeout, sniff(&stream)) => protocol,
@@ -197,15 +257,17 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>, closing: Arc<Closing
     let Ok(Ok(protocol)) = protocol else { return };
     // Small answers should not wait for an acknowledgement; a socket that refuses works all the same.
     let _ = stream.set_nodelay(true);
-    let stream = SmallWrites(TokioIo::new(stream));
+    let stream = Stream::new(TokioIo::new(stream), turn.clone(), say);
+    let (alarm, theirs) = (Alarm::default(), turn.clone());
     // Detached before the connection reads on, so that it can use its buffer again.
-    let service = service_fn(move |request| serve(Arc::clone(&shared), detached(request)));
+    let service = service_fn(move |request| serve(Arc::clone(&shared), theirs.clone(), detached(request)));
     let ended = match protocol {
         Protocol::Http1 => {
             let mut server = http1::Builder::new();
-            server.timer(Alarm::default()).header_read_timeout(limits.header_timeout).max_buf_size(limits.header_bytes);
+            server.timer(alarm.clone()).header_read_timeout(limits.header_timeout).max_buf_size(limits.header_bytes);
             let connection = pin!(server.serve_connection(stream, service));
-            until_closing(connection, &closing, |connection| connection.graceful_shutdown()).await
+            let watch = Watch::new(turn, alarm, None);
+            until_closing(connection, &closing, watch, |connection| connection.graceful_shutdown()).await
         }
         Protocol::Http2 => {
             let mut server = http2::Builder::new(TokioExecutor::new());
@@ -213,22 +275,34 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>, closing: Arc<Closing
                 .timer(TokioTimer::new())
                 .keep_alive_interval(PING_INTERVAL)
                 .keep_alive_timeout(limits.header_timeout)
-                .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+                // Larger than what is let through, so that the refusal is ours.
+                .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX).saturating_mul(2))
+                .max_send_buf_size(SEND_BUFFER)
                 .max_concurrent_streams(STREAMS);
             let connection = pin!(server.serve_connection(stream, service));
-            until_closing(connection, &closing, |connection| connection.graceful_shutdown()).await
+            let watch = Watch::new(turn, alarm, Some(limits.header_timeout));
+            until_closing(connection, &closing, watch, |connection| connection.graceful_shutdown()).await
         }
     };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "connection ended early");
+    match ended {
+        None => tracing::debug!("a client took nothing of its answer, or asked for nothing, for too long"),
+        Some(Err(error)) => tracing::debug!(%error, "connection ended early"),
+        Some(Ok(())) => {}
     }
 }
 
-/// Runs a connection and shuts it down gracefully once when the listener closes. Between, a look at one flag per poll
-/// is all that closing costs: the task's waker is registered for it at the first poll only.
-async fn until_closing<C: Future>(mut connection: Pin<&mut C>, closing: &Closing, shut: fn(Pin<&mut C>)) -> C::Output {
+/// Runs a connection and shuts it down gracefully once when the listener closes, or when nothing is asked for too long.
+/// Between, a look at one flag per poll is all that closing costs: the task's waker is registered for it at the first poll
+/// only. None when its client holds it up.
+async fn until_closing<C: Future>(
+    mut connection: Pin<&mut C>,
+    closing: &Closing,
+    mut watch: Watch,
+    shut: fn(Pin<&mut C>),
+) -> Option<C::Output> {
     let mut closed = pin!(closing.closed());
     let (mut registered, mut shutting) = (false, false);
+    let mut last_words: Option<Pin<Box<tokio::time::Sleep>>> = None;
     std::future::poll_fn(|cx| {
         if !shutting && (!registered || closing.is_closed()) {
             registered = true;
@@ -237,9 +311,22 @@ async fn until_closing<C: Future>(mut connection: Pin<&mut C>, closing: &Closing
                 shut(connection.as_mut());
             }
         }
-        match connection.as_mut().poll(cx) {
-            Poll::Ready(output) => Poll::Ready(output),
+        if let Poll::Ready(output) = connection.as_mut().poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        if let Some(last_words) = &mut last_words {
+            return last_words.as_mut().poll(cx).map(|()| None);
+        }
+        match watch.poll(cx) {
             Poll::Pending => Poll::Pending,
+            Poll::Ready(Due::Stalled) => Poll::Ready(None),
+            Poll::Ready(Due::Idle) => {
+                shut(connection.as_mut());
+                last_words = Some(Box::pin(sleep(LAST_WORDS)));
+                // Both want to be asked again, now that something has changed.
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
         }
     })
     .await

@@ -1,22 +1,29 @@
 //! `wasmcloud:httpserver`: HTTP requests become actor calls.
 //!
 //! One listener per address, shared by the links that name it and told apart by host name and path. This file owns
-//! which actor is linked where; `ingress` owns sockets, `routing` decides whose a request is, `serve` answers one.
+//! which actor is linked where; `ingress` owns the socket and `connections` who has one, `routing` decides whose a request is,
+//! `serve` answers one.
 //! Invariant: a link is served completely or, after a refusal, exactly as before.
 
 mod alarm;
 mod answer;
+mod connections;
 mod detach;
 mod ingress;
 mod limits;
+mod outgoing;
+mod request;
 mod routing;
 mod serve;
-mod small_writes;
+mod stream;
+mod turn;
+mod upload;
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     net::SocketAddr,
     sync::Arc,
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -80,10 +87,16 @@ impl HttpServer {
 }
 
 impl State {
-    /// Takes the actor's route from its address; the last one to go closes the listener.
-    async fn withdraw(&mut self, actor: &ActorId, address: SocketAddr) -> Option<Draining> {
+    /// Takes the actor's route from its address; the last one to go closes the listener, whose requests have `drain`.
+    async fn withdraw(&mut self, actor: &ActorId, address: SocketAddr, drain: Duration) -> Option<Draining> {
         let Entry::Occupied(mut ingress) = self.ingresses.entry(address) else { return None };
-        if ingress.get_mut().remove(actor) { Some(ingress.remove().close().await) } else { None }
+        if ingress.get_mut().remove(actor) { Some(ingress.remove().close(drain).await) } else { None }
+    }
+
+    /// What the requests on an address have when all of its links go at once.
+    fn drain(&self, address: SocketAddr, default: Duration) -> Duration {
+        let links = self.links.values().filter(|link| link.address == address);
+        links.map(|link| link.drain.unwrap_or(default)).max().unwrap_or(default)
     }
 }
 
@@ -93,7 +106,8 @@ impl Provider for HttpServer {
         let wanted = HttpServerLink::parse(&link.values)?;
         let actor = link.actor_id;
         let mut state = self.state.lock().await;
-        let previous = state.links.get(&actor).map(|link| link.address);
+        let drain = |link: &HttpServerLink| link.drain.unwrap_or(self.limits.drain);
+        let previous = state.links.get(&actor).map(|link| (link.address, drain(link)));
         if state.links.get(&actor) == Some(&wanted) {
             return Ok(());
         }
@@ -106,11 +120,11 @@ impl Provider for HttpServer {
         if !wanted.ignored.is_empty() {
             tracing::warn!(%actor, keys = ?wanted.ignored, "link values without effect: not keys of this contract");
         }
-        let left = previous.filter(|previous| *previous != wanted.address);
+        let left = previous.filter(|(address, _)| *address != wanted.address);
         // Before the first wait, so that a put that is given up half way leaves the books right.
         state.links.insert(actor, wanted);
         let left = match left {
-            Some(address) => state.withdraw(&actor, address).await,
+            Some((address, drain)) => state.withdraw(&actor, address, drain).await,
             None => None,
         };
         drop(state);
@@ -123,7 +137,7 @@ impl Provider for HttpServer {
     async fn delete_link(&self, actor: &ActorId) {
         let mut state = self.state.lock().await;
         let Some(link) = state.links.remove(actor) else { return };
-        let left = state.withdraw(actor, link.address).await;
+        let left = state.withdraw(actor, link.address, link.drain.unwrap_or(self.limits.drain)).await;
         drop(state);
         if let Some(draining) = left {
             draining.wait().await;
@@ -143,9 +157,11 @@ impl Provider for HttpServer {
 
     async fn shutdown(&self) {
         let mut state = self.state.lock().await;
+        let closing = std::mem::take(&mut state.ingresses).into_iter();
+        let closing: Vec<_> =
+            closing.map(|(address, ingress)| (ingress, state.drain(address, self.limits.drain))).collect();
         state.links.clear();
-        let closing = std::mem::take(&mut state.ingresses);
         drop(state);
-        join_all(closing.into_values().map(|ingress| async { ingress.close().await.wait().await })).await;
+        join_all(closing.into_iter().map(|(ingress, drain)| async move { ingress.close(drain).await.wait().await })).await;
     }
 }

@@ -1,30 +1,31 @@
 //! One request: whose it is, whether it is let through, the call, and the response made fit to send.
 //!
-//! Bodies pass through as streams. Invariant: every request is answered within its link's timeout, and an actor cannot
-//! break the framing of the connection its response travels on.
+//! Bodies pass through as streams. Invariant: every request is answered by the time that its link gives, counted from
+//! the last thing that its client sent.
 
 use std::{
     convert::Infallible,
-    pin::Pin,
-    sync::{
-        Arc, RwLock,
-        atomic::{AtomicBool, Ordering},
-    },
-    task::{Context, Poll, ready},
+    sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
-use http_body::{Body, Frame, SizeHint};
-use http_body_util::{BodyExt as _, Empty};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use provider_sdk::{Actors, HttpBody, contracts::CallError};
+use provider_sdk::{
+    Actors, HttpBody, HttpTerms,
+    contracts::{CallError, http_message::Time},
+};
 
 use crate::{
-    answer::{failure, refusal},
+    answer::{empty, failure, refusal},
     limits::Limits,
+    outgoing::{Outgoing, fit},
+    request::{for_actor, refused},
     routing::{Route, Routes},
+    turn::Turn,
+    upload::{Progress, Upload},
 };
 
 /// How much longer than the callee's deadline we wait, so that its own, more telling error comes first.
@@ -43,68 +44,100 @@ pub struct Shared {
 impl Shared {
     fn route(&self, request: &Request<Incoming>) -> Option<Arc<Route>> {
         // A panic while the lock is held is impossible: it guards one pointer.
-        let routes = Arc::clone(&self.routes.read().unwrap_or_else(std::sync::PoisonError::into_inner));
+        let routes = Arc::clone(&self.routes.read().unwrap_or_else(PoisonError::into_inner));
         let host = || request.uri().host().or_else(|| request.headers().get(header::HOST)?.to_str().ok());
         routes.find(host, request.uri().path()).map(Arc::clone)
+    }
+
+    fn terms(&self, route: &Route) -> HttpTerms {
+        let link = &route.link;
+        let time = |own: Option<Duration>, of_link, default, of_provider| match own {
+            Some(limit) => Time { limit, name: of_link },
+            None => Time { limit: default, name: of_provider },
+        };
+        let (head, pause) = (self.limits.timeout, self.limits.pause);
+        HttpTerms {
+            max_body: link.max_content_len,
+            head: time(link.timeout, "`timeout_ms` of the link", head, "`timeout_ms` of the HTTP server"),
+            pause: time(link.idle, "`idle_ms` of the link", pause, "`idle_ms` of the HTTP server"),
+        }
     }
 }
 
 /// Answers one request.
-pub async fn serve(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<HttpBody>, Infallible> {
+pub async fn serve(
+    shared: Arc<Shared>,
+    turn: Arc<Turn>,
+    request: Request<Incoming>,
+) -> Result<Response<Outgoing>, Infallible> {
     let began = Instant::now();
-    if let Some(refused) = malformed(&request) {
-        return Ok(refused);
+    let calling = turn.call(began);
+    let (response, pause) = answer(&shared, request, began).await;
+    let response = Outgoing::begin(response, pause, |pause| turn.body(pause));
+    drop(calling);
+    Ok(response)
+}
+
+async fn answer(shared: &Shared, request: Request<Incoming>, began: Instant) -> (Response<HttpBody>, Duration) {
+    let limits = &shared.limits;
+    let to_head = *request.method() == Method::HEAD;
+    let version = request.version();
+    let ours = |refused| (fit(refused, to_head, version).unwrap_or_else(|error| failure(&error)), limits.pause);
+    if let Some(refused) = refused(&request, limits) {
+        return ours(refused);
     }
     let Some(route) = shared.route(&request) else {
-        let sentence = format!("no actor is linked for `{}`", request.uri().path());
-        return Ok(refusal(StatusCode::NOT_FOUND, "not_linked", &sentence));
+        let sentence = format!("no actor is linked for `{:.200}`", request.uri().path());
+        return ours(refusal(StatusCode::NOT_FOUND, "not_linked", &sentence));
     };
     let safe = matches!(*request.method(), Method::GET | Method::HEAD);
     if route.link.readonly && !safe {
         let mut refused = refusal(StatusCode::METHOD_NOT_ALLOWED, "readonly", "only GET and HEAD are let through");
         refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return Ok(refused);
+        return ours(refused);
     }
-    let head = *request.method() == Method::HEAD;
-    let deadline = began + route.link.timeout.unwrap_or(shared.limits.timeout);
-    let mut response = call(&shared, &route, request, deadline).await;
-    sanitize(&mut response, head);
+    let terms = shared.terms(&route);
+    let response = call(shared, &route, request, terms, began).await;
+    let mut response = match fit(response, to_head, version) {
+        Ok(response) => response,
+        Err(error) => return ours(failure(&error)),
+    };
     if let Some(value) = &route.cache_control
         && safe
         && response.status().is_success()
     {
         response.headers_mut().entry(header::CACHE_CONTROL).or_insert_with(|| value.clone());
     }
-    Ok(response)
+    (response, terms.pause.limit)
 }
 
-/// Requests that no actor should see.
-fn malformed(request: &Request<Incoming>) -> Option<Response<HttpBody>> {
-    let sentence = if !request.uri().path().starts_with('/') {
-        "the request target is not a path"
-    } else if request.headers().get_all(header::HOST).iter().nth(1).is_some() {
-        "more than one `host` header"
-    } else {
-        return None;
-    };
-    Some(refusal(StatusCode::BAD_REQUEST, "bad_request", sentence))
-}
-
-async fn call(shared: &Shared, route: &Route, request: Request<Incoming>, deadline: Instant) -> Response<HttpBody> {
-    let limit = route.link.max_content_len;
+async fn call(
+    shared: &Shared,
+    route: &Route,
+    request: Request<Incoming>,
+    terms: HttpTerms,
+    began: Instant,
+) -> Response<HttpBody> {
+    let limit = terms.max_body;
     let too_large = || refusal(StatusCode::PAYLOAD_TOO_LARGE, "too_large", &format!("the body exceeds {limit} bytes"));
     if request.body().size_hint().lower() > limit {
         return too_large();
     }
-    let (request, exceeded) = for_actor(request, limit);
-    let answer = shared.actors.handle_http(&route.actor, request, limit, deadline);
-    let outcome = match tokio::time::timeout_at((deadline + SLACK).into(), answer).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(CallError::DeadlineExceeded { step: format!("waiting for `{}`", route.actor) }),
+    let (request, upload) = received(for_actor(request), &terms);
+    let answer = shared.actors.handle_http(&route.actor, request, terms);
+    let outcome = match within(&terms, began, upload.as_deref(), answer).await {
+        Some(outcome) => outcome,
+        None => {
+            let step = format!("waiting for `{}` ({})", route.actor, terms.head.name);
+            Err(CallError::DeadlineExceeded { step })
+        }
     };
     match outcome {
         Ok(response) => response,
-        Err(_) if exceeded.is_some_and(|exceeded| exceeded.load(Ordering::Relaxed)) => too_large(),
+        Err(_) if upload.as_ref().is_some_and(|upload| upload.is_exceeded()) => too_large(),
+        Err(error) if upload.is_some_and(|upload| upload.is_stalled()) => {
+            refusal(StatusCode::REQUEST_TIMEOUT, error.code(), &error.to_string())
+        }
         Err(error) => {
             tracing::debug!(%error, code = error.code(), actor = %route.actor, "request failed");
             failure(&error)
@@ -112,95 +145,38 @@ async fn call(shared: &Shared, route: &Route, request: Request<Incoming>, deadli
     }
 }
 
-/// The request as actors get it: a path as target, a `host` header, a bounded body. The flag says that the bound was
-/// met; only a body of unknown length has one.
-fn for_actor(request: Request<Incoming>, limit: u64) -> (Request<HttpBody>, Option<Arc<AtomicBool>>) {
-    let (mut parts, body) = request.into_parts();
-    if parts.uri.authority().is_some() {
-        let uri = std::mem::take(&mut parts.uri).into_parts();
-        // Where target and header differ, the target counts, also for routing.
-        if let Some(Ok(host)) = uri.authority.map(|authority| HeaderValue::from_str(authority.as_str())) {
-            parts.headers.insert(header::HOST, host);
-        }
-        parts.uri = uri.path_and_query.map_or_else(|| Uri::from_static("/"), Uri::from);
-    }
-    if body.is_end_stream() {
-        let empty = Empty::new().map_err(|never| match never {});
-        return (Request::from_parts(parts, empty.boxed_unsync()), None);
-    }
-    if body.size_hint().upper().is_some() {
-        return (Request::from_parts(parts, body.map_err(Into::into).boxed_unsync()), None);
-    }
-    let exceeded = Arc::new(AtomicBool::new(false));
-    let bounded = Bounded { body, left: limit, exceeded: Arc::clone(&exceeded) };
-    (Request::from_parts(parts, bounded.boxed_unsync()), Some(exceeded))
-}
-
-/// Takes away what would contradict the framing that the server chooses.
-fn sanitize(response: &mut Response<HttpBody>, head: bool) {
-    if response.status().is_informational() {
-        let sentence = format!("the actor answered with status `{}`", response.status().as_u16());
-        *response = refusal(StatusCode::INTERNAL_SERVER_ERROR, "malformed", &sentence);
-        return;
-    }
-    let exact = response.body().size_hint().exact();
-    let headers = response.headers_mut();
-    for name in [header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE, header::TE] {
-        headers.remove(name);
-    }
-    headers.remove("keep-alive");
-    headers.remove("proxy-connection");
-    if headers.contains_key(header::CONTENT_LENGTH) && !length_holds(headers, exact, head) {
-        headers.remove(header::CONTENT_LENGTH);
-    }
-}
-
-/// A response to `HEAD` announces a length without having a body.
-fn length_holds(headers: &HeaderMap, exact: Option<u64>, head: bool) -> bool {
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
-    let (first, second) = (lengths.next(), lengths.next());
-    let announced = first.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    match (announced, second) {
-        (Some(announced), None) => exact.is_none_or(|exact| exact == announced || (head && exact == 0)),
-        _ => false,
-    }
-}
-
-/// A body of unknown length that fails once it is longer than allowed.
-struct Bounded {
-    body: Incoming,
-    left: u64,
-    exceeded: Arc<AtomicBool>,
-}
-
-impl Body for Bounded {
-    type Data = Bytes;
-    type Error = Box<dyn std::error::Error + Send + Sync>;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-            None => return Poll::Ready(None),
-            Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
-            Some(Ok(frame)) => frame,
+/// Waits for an answer, after the last piece of the request; as long as more of it is waited for, that is its client's time.
+async fn within<T>(
+    terms: &HttpTerms,
+    began: Instant,
+    upload: Option<&Progress>,
+    answer: impl Future<Output = T>,
+) -> Option<T> {
+    let last = || {
+        let (moved, time) = match upload {
+            Some(upload) if upload.is_awaited() => (upload.moved(), terms.head.limit.max(terms.pause.limit)),
+            Some(upload) => (upload.moved(), terms.head.limit),
+            None => (began, terms.head.limit),
         };
-        let length = frame.data_ref().map_or(0, |data| data.len() as u64);
-        match self.left.checked_sub(length) {
-            Some(left) => {
-                self.left = left;
-                Poll::Ready(Some(Ok(frame)))
-            }
-            None => {
-                self.exceeded.store(true, Ordering::Relaxed);
-                Poll::Ready(Some(Err("the request body is too large".into())))
-            }
+        moved.checked_add(time).map(|last| last + SLACK)
+    };
+    let mut answer = std::pin::pin!(answer);
+    loop {
+        let Some(until) = last() else { return Some(answer.await) };
+        match tokio::time::timeout_at(until.into(), &mut answer).await {
+            Ok(answer) => return Some(answer),
+            Err(_) if last().is_none_or(|last| last > until) => {}
+            Err(_) => return None,
         }
     }
+}
 
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+/// The request with a body that is bounded in size and in time.
+fn received(request: Request<Incoming>, terms: &HttpTerms) -> (Request<HttpBody>, Option<Arc<Progress>>) {
+    let (parts, body) = request.into_parts();
+    if body.is_end_stream() {
+        return (Request::from_parts(parts, empty()), None);
     }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+    let (upload, progress) = Upload::new(body, terms.max_body, terms.pause);
+    (Request::from_parts(parts, upload.boxed_unsync()), Some(progress))
 }

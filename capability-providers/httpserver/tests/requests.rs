@@ -160,12 +160,156 @@ async fn a_body_that_is_too_large_is_refused_announced_or_not() {
 }
 
 #[tokio::test]
-async fn a_request_head_that_is_too_large_is_refused() {
+async fn a_request_head_that_is_too_large_is_refused_with_its_bound() {
     let world = World::with_config(Some(r#"{"max_header_bytes":8192}"#));
     let address = world.linked(1, &[]).await;
-    let head = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "x".repeat(10_000));
-    let answer = raw(address, head.as_bytes()).await;
-    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    let fields = |count: usize| (0..count).map(|number| format!("x-{number}: y\r\n")).collect::<String>();
+    let bytes = |count: usize| format!("x: {}\r\n", "x".repeat(count));
+    for (head, is_taken) in [
+        (bytes(8000), true),
+        (bytes(8192), false),
+        (bytes(10_000), false),
+        (bytes(100_000), false),
+        (bytes(200_000), false),
+        (fields(97), true),
+        (fields(101), false),
+    ] {
+        let request = format!("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{head}\r\n");
+        let answer = raw(address, request.as_bytes()).await;
+        if is_taken {
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        } else {
+            assert!(answer.starts_with("HTTP/1.1 431 "), "{} bytes: {answer}", request.len());
+            assert!(answer.contains("\r\n\r\nhead_too_large: the head of the request exceeds "), "{answer}");
+        }
+    }
+    let mut request = request(Method::GET, address, "http://a/");
+    request.headers_mut().insert("x", "x".repeat(9000).parse().unwrap());
+    let answer = send_http2(address, request).await;
+    assert_eq!((answer.status, answer.body.starts_with("head_too_large: ")), (431, true), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_head_that_cannot_be_read_is_refused_with_a_line_too() {
+    let world = World::new();
+    let address = world.linked(1, &[]).await;
+    for bytes in ["GET / HTTP/1.1\r\nhost: a\r\nbad header: x\r\n\r\n", "nonsense\r\n\r\n", "GET / HTTP/9.9\r\n\r\n"] {
+        let answer = raw(address, bytes.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{bytes}: {answer}");
+        assert!(answer.contains("\r\n\r\nbad_request: the head of the request is not HTTP/1.1\n"), "{answer}");
+    }
+    // Behind a request that is answered.
+    let answer = raw(address, b"GET /3 HTTP/1.1\r\nhost: a\r\n\r\nnonsense\r\n\r\n").await;
+    assert!(answer.contains("target GET /3") && answer.ends_with("bad_request: the head of the request is not HTTP/1.1\n"));
+}
+
+#[tokio::test]
+async fn a_body_that_looks_like_a_refusal_of_the_server_stays_as_it_is() {
+    let world = World::new();
+    let address = world.linked(1, &[]).await;
+    let text = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\
+                date: Mon, 30 Nov 2026 10:51:24 GMT\r\n\r\n";
+    for _ in 0..3 {
+        assert_eq!(post(address, "/stream", full(text.to_owned())).await.body, text);
+    }
+}
+
+#[tokio::test]
+async fn whoever_does_not_say_whom_it_asks_is_refused_before_any_actor() {
+    let world = World::new();
+    let address = world.linked(1, &[]).await;
+    for (line, host) in [
+        ("GET / HTTP/1.1", "host: b\u{fc}cher.test\r\n"),
+        ("GET / HTTP/1.1", "host: a b\r\n"),
+        ("GET / HTTP/1.1", "host: u@a\r\n"),
+        ("GET / HTTP/1.1", "host: a:99999\r\n"),
+        ("GET / HTTP/1.1", "host:\r\n"),
+        ("GET / HTTP/1.1", ""),
+        ("GET http://u:p@a/ HTTP/1.1", "host: a\r\n"),
+        ("GET http://a/ HTTP/1.1", "host: a b\r\n"),
+    ] {
+        let answer = raw(address, format!("{line}\r\n{host}connection: close\r\n\r\n").as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("bad_request: "), "{line} {host}: {answer}");
+    }
+    let answer = raw(address, b"GET / HTTP/1.0\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.0 200 "), "older clients need not say: {answer}");
+    for (name, host) in [("host", "a b"), ("host", "u@a")] {
+        let request = request(Method::GET, address, "http://a/");
+        let (mut parts, body) = request.into_parts();
+        parts.headers.insert(name, host.parse().unwrap());
+        let answer = send_http2(address, Request::from_parts(parts, body)).await;
+        assert_eq!((answer.status, answer.body.starts_with("bad_request: ")), (400, true), "{host}: {answer:?}");
+    }
+}
+
+/// What a head says of a body, and whether there is one, does not depend on the version of HTTP.
+#[tokio::test]
+async fn answers_without_a_body_have_none_in_any_version() {
+    let world = World::new();
+    let address = world.linked(1, &[]).await;
+    for (method, path, status, length) in [
+        (Method::HEAD, "/status/200", 200, Some("4")),
+        (Method::HEAD, "/head-length", 200, Some("1234")),
+        (Method::HEAD, "/endless", 200, None),
+        (Method::GET, "/status/204", 204, None),
+        (Method::GET, "/status/205", 205, Some("0")),
+        (Method::GET, "/status/304", 304, None),
+        (Method::GET, "/status/304?length", 304, Some("99")),
+        (Method::GET, "/status/204?length", 204, None),
+        (Method::HEAD, "/fail/trap", 500, Some("33")),
+        (Method::HEAD, "/status/101", 500, Some("73")),
+    ] {
+        let answer = send(address, request(method.clone(), address, path)).await;
+        let absolute = format!("http://{address}{path}");
+        let answer2 = send_http2(address, request(method.clone(), address, &absolute)).await;
+        for answer in [answer, answer2] {
+            assert_eq!((answer.status, answer.body.as_str()), (status, ""), "{method} {path}");
+            let told = answer.headers.get("content-length").map(String::as_str);
+            assert_eq!(told, length, "{method} {path}: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_fails_before_any_of_it_left_is_a_refusal_and_one_after_is_cut() {
+    let world = World::new();
+    let address = world.linked(1, &[]).await;
+    let answer = get(address, "/broken-at-once").await;
+    assert_eq!((answer.status, answer.body.as_str()), (500, "trap: guest trapped: unreachable\n"));
+    let answer = raw(address, b"GET /failing-body HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("5\r\nbegun\r\n"), "{answer}");
+    let answer = raw(address, b"GET /short HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert!(answer.contains("content-length: 10\r\n") && answer.ends_with("begun"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_stream_may_take_longer_than_its_timeout_as_long_as_it_moves() {
+    let world = World::new();
+    let address = world.linked(1, &[("timeout_ms", "100"), ("idle_ms", "2000")]).await;
+    let answer = get(address, "/ticks").await;
+    assert_eq!(answer.body.len(), 8, "eight ticks, one in 50 ms");
+}
+
+#[tokio::test]
+async fn an_upload_that_moves_is_waited_for_and_one_that_stands_still_is_not() {
+    let world = World::new();
+    let address = world.linked(1, &[("timeout_ms", "100"), ("idle_ms", "2000")]).await;
+    let (feed, body) = streamed();
+    let feeding = tokio::spawn(async move {
+        for _ in 0..8 {
+            feed.send(Bytes::from_static(b"x")).await.unwrap();
+            tokio::time::sleep(std::time::Duration::from_millis(40)).await;
+        }
+    });
+    assert_eq!(post(address, "/swallow", body).await.body, "8");
+    feeding.await.unwrap();
+
+    let (feed, body) = streamed();
+    feed.try_send(Bytes::from_static(b"x")).unwrap();
+    let answer = post(address, "/swallow", body).await;
+    assert_eq!(answer.status, 408);
+    assert!(answer.body.starts_with("deadline_exceeded: ") && answer.body.contains("`idle_ms` of the link"), "{answer:?}");
+    drop(feed);
 }
 
 #[tokio::test]
@@ -202,7 +346,7 @@ async fn an_actor_cannot_break_the_framing() {
     for (path, status, body) in [
         ("/wrong-length", 200, "longer than two"),
         ("/two-lengths", 200, "abc"),
-        ("/informational", 500, "malformed: the actor answered with status `101`\n"),
+        ("/informational", 500, "malformed: malformed HTTP response: the actor answered with status `101`\n"),
     ] {
         let answer = client.send(request(Method::GET, address, path)).await;
         assert_eq!((answer.status, answer.body.as_str()), (status, body), "{path}");

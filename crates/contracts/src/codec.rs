@@ -3,7 +3,7 @@
 //! Structs are maps keyed by field name. What a guest or a peer sent is decoded with a bounded depth, and a prefix
 //! byte of older peers (`c1`: msgpack follows) is skipped.
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::CallError;
 
@@ -23,6 +23,14 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CallError> {
 /// # Errors
 /// [`CallError::Malformed`] for anything that is not the msgpack of a `T`, nested at most [`MAX_DEPTH`] deep.
 pub fn decode<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, CallError> {
+    decode_in_place(what, bytes)
+}
+
+/// The same for a value that borrows from the bytes.
+///
+/// # Errors
+/// As for [`decode`].
+pub fn decode_in_place<'a, T: Deserialize<'a>>(what: &str, bytes: &'a [u8]) -> Result<T, CallError> {
     let body = bytes.strip_prefix(&[0xc1]).unwrap_or(bytes);
     let mut decoder = rmp_serde::Deserializer::from_read_ref(body);
     decoder.set_max_depth(MAX_DEPTH);

@@ -4,8 +4,18 @@
 //! Invariants: names of headers are lower-case in messages, the query stays as it came, and a body above its bound is
 //! refused before it is held in memory; what is held is charged to the [budget of all bodies](Budget::bodies) for as long.
 
+mod answer;
+mod authority;
+mod terms;
+
 use std::error::Error;
 
+pub(crate) use self::answer::fields as header_map;
+pub use self::{
+    answer::{MOST_FIELD_BYTES, MOST_FIELDS, check_head, check_response, check_status, has_body},
+    authority::{NoAuthority, authority, names_authority},
+    terms::{HttpTerms, Time},
+};
 use crate::{
     Budget, CallError, Charge, TraceContext,
     budget::UNCOUNTED,
@@ -83,13 +93,14 @@ pub async fn encode_request(request: Request<HttpBody>, max_body: u64) -> Result
 /// [`CallError::Malformed`] when it is no HTTP response: not decodable, or with an impossible status or header.
 pub fn decode_response(message: &[u8], head_only: bool) -> Result<Response<HttpBody>, CallError> {
     let message: HttpResponse = codec::decode("HTTP response", message)?;
-    let status = StatusCode::from_u16(message.status_code)
-        .map_err(|_| malformed("HTTP response", format!("status code {}", message.status_code)))?;
+    let status = answer::status(message.status_code)?;
+    check_status(status)?;
     let mut headers = header_map("HTTP response", &message.header)?;
     for name in CONNECTION_HEADERS {
         headers.remove(name);
     }
-    if !head_only {
+    // Of these two answers it speaks of a body that is not sent.
+    if !head_only && status != StatusCode::NOT_MODIFIED {
         headers.remove(header::CONTENT_LENGTH);
     }
     let body = Full::new(held(message.body)?).map_err(|never| match never {}).boxed_unsync();
@@ -107,6 +118,9 @@ pub fn decode_request(message: &[u8]) -> Result<Request<HttpBody>, CallError> {
     const WHAT: &str = "HTTP request";
     let message: HttpRequest = codec::decode(WHAT, message)?;
     let path = if message.path.is_empty() { "/" } else { message.path.as_str() };
+    if !path.starts_with('/') {
+        return Err(malformed(WHAT, format!("`{path:.80}` is no path")));
+    }
     let target = match message.query_string.as_str() {
         "" => path.to_owned(),
         query => format!("{path}?{query}"),
@@ -118,13 +132,14 @@ pub fn decode_request(message: &[u8]) -> Result<Request<HttpBody>, CallError> {
         .body(body)
         .map_err(|error| malformed(WHAT, error.to_string()))?;
     *request.headers_mut() = header_map(WHAT, &message.header)?;
+    names_authority(request.uri(), request.headers()).map_err(|error| malformed(WHAT, error.to_string()))?;
     Ok(request)
 }
 
 /// The answer of a component as a message; `limit` bounds its body.
 ///
 /// # Errors
-/// [`CallError::LimitExceeded`] for a larger body, [`CallError::Malformed`] when it breaks off.
+/// [`CallError::LimitExceeded`] for a larger body; what the body says when it breaks off, else [`CallError::Malformed`].
 pub async fn encode_response(response: Response<HttpBody>, limit: u32) -> Result<Bytes, CallError> {
     let (parts, body) = response.into_parts();
     let (body, charge) = collect(body, u64::from(limit), Budget::bodies())
@@ -160,7 +175,7 @@ pub(crate) async fn collect(
 ) -> Result<Option<(Bytes, Charge)>, CallError> {
     let (mut all, mut charge) = (BytesMut::new(), budget.charge());
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| malformed("HTTP body", chain(&*error)))?;
+        let frame = frame.map_err(broken)?;
         let Ok(data) = frame.into_data() else { continue };
         if (all.len() + data.len()) as u64 > limit {
             return Ok(None);
@@ -175,6 +190,15 @@ pub(crate) async fn collect(
         all.extend_from_slice(&data);
     }
     Ok(Some((all.freeze(), charge)))
+}
+
+/// Why a body broke off: as whoever made it says, if it does say so in our terms.
+#[must_use]
+pub fn broken(error: Box<dyn Error + Send + Sync>) -> CallError {
+    match error.downcast::<CallError>() {
+        Ok(error) => *error,
+        Err(error) => malformed("HTTP body", chain(&*error)),
+    }
 }
 
 fn chain(error: &(dyn Error + 'static)) -> String {
@@ -195,20 +219,6 @@ pub(crate) fn headers(map: &HeaderMap) -> Headers {
         headers.entry(name.as_str().to_owned()).or_default().push(value);
     }
     headers
-}
-
-pub(crate) fn header_map(what: &str, headers: &Headers) -> Result<HeaderMap, CallError> {
-    let mut map = HeaderMap::with_capacity(headers.len());
-    for (name, values) in headers {
-        let name = HeaderName::from_bytes(name.as_bytes())
-            .map_err(|_| malformed(what, format!("`{name:.80}` is no header name")))?;
-        for value in values {
-            let value = HeaderValue::from_bytes(value.as_bytes())
-                .map_err(|_| malformed(what, format!("header `{name}` has a value that is none")))?;
-            map.append(name.clone(), value);
-        }
-    }
-    Ok(map)
 }
 
 pub(crate) fn malformed(what: &str, reason: String) -> CallError {
@@ -299,6 +309,25 @@ mod tests {
     async fn a_body_that_breaks_off_is_malformed() {
         let broken = StreamBody::new(futures_util::stream::iter([Err("lost".into())])).boxed_unsync();
         assert_eq!(encode_request(Request::new(broken), 10).await.unwrap_err().code(), "malformed");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_says_why_it_breaks_off_is_believed() {
+        let cause = CallError::Trap { message: "unreachable".to_owned() };
+        let frames = [Err(Box::<dyn Error + Send + Sync>::from(cause.clone()))];
+        let broken = StreamBody::new(futures_util::stream::iter(frames)).boxed_unsync();
+        assert_eq!(encode_response(Response::new(broken), 10).await.unwrap_err(), cause);
+    }
+
+    #[test]
+    fn a_request_that_no_component_could_take_is_malformed() {
+        for (path, host) in [("/", "a b"), ("/", "b\u{fc}cher.test"), ("/", "u@a"), ("a", "a"), ("*", "a"), ("//", "")] {
+            let header = [("host".to_owned(), vec![host.to_owned()])].into();
+            let (method, path) = ("GET".to_owned(), path.to_owned());
+            let request = HttpRequest { method, path, header, ..HttpRequest::default() };
+            let decoded = decode_request(&codec::encode(&request).unwrap());
+            assert_eq!(decoded.unwrap_err().code(), "malformed", "{request:?}");
+        }
     }
 
     #[tokio::test]

@@ -15,7 +15,7 @@ mod provider;
 pub use links::{LinkChange, LinkTable};
 pub use process::{DATA_DIR, run};
 pub use provider::{
-    Actors, Builtin, Descriptor, Health, HttpBody, LinkRefused, Provider, ProviderCall, Start, StartError,
+    Actors, Builtin, Descriptor, Health, HttpBody, HttpTerms, LinkRefused, Provider, ProviderCall, Start, StartError,
 };
 pub use {
     claims,

@@ -8,8 +8,8 @@ use claims::ActorId;
 use contracts::{CallError, TraceContext};
 use lattice::{Link, LinkName};
 
-/// Body of an HTTP request or response that streams through the host.
-pub use contracts::http_message::HttpBody;
+/// Body of an HTTP request or response that streams through the host, and what an exchange of them may use.
+pub use contracts::http_message::{HttpBody, HttpTerms};
 
 /// Who a provider is, known at compile time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,16 +140,16 @@ pub trait Actors: Send + Sync + 'static {
     ) -> Result<Bytes, CallError>;
 
     /// Hands an HTTP request to an actor. A component on the same host gets it as a stream; everything else gets the
-    /// `HttpServer.HandleRequest` message. `request` has an absolute path in its URI and its own headers;
-    /// `max_body` bounds what is buffered when the message form is used.
+    /// `HttpServer.HandleRequest` message. `request` has an absolute path in its URI and its own headers, and its body
+    /// fails when it stands still for too long: nobody but the server knows its client.
     ///
     /// # Errors
-    /// [`CallError`] as long as no response head was produced; later failures end the body.
+    /// [`CallError`] as long as no response head was produced; later failures end the body, with a [`CallError`] where it
+    /// was the guest who failed.
     async fn handle_http(
         &self,
         actor: &ActorId,
         request: http::Request<HttpBody>,
-        max_body: u64,
-        deadline: Instant,
+        terms: HttpTerms,
     ) -> Result<http::Response<HttpBody>, CallError>;
 }

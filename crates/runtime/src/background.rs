@@ -61,12 +61,15 @@ pub(crate) struct Habit(AtomicBool);
 pub(crate) struct Bound<'a> {
     /// The deadline of the call, which the work has to keep by itself; this is for when it is given no time to.
     pub(crate) deadline: Instant,
+    /// What the deadline has become, where it moves.
+    pub(crate) moved: Option<&'a (dyn Fn() -> Instant + Sync)>,
     pub(crate) late: &'a (dyn Fn() -> CallError + Sync),
 }
 
 impl Bound<'_> {
     fn last(&self) -> Instant {
-        self.deadline.checked_add(GRACE).unwrap_or(self.deadline)
+        let deadline = self.moved.map_or(self.deadline, |moved| moved());
+        deadline.checked_add(GRACE).unwrap_or(deadline)
     }
 }
 
@@ -254,9 +257,14 @@ impl<'a, T> Moved<'a, T> {
 
     /// Ready when the caller waits no longer.
     fn poll_bound(&mut self, cx: &mut Context<'_>) -> Poll<Bound<'a>> {
-        match &mut self.bound {
-            Some((time, bound)) => time.as_mut().poll(cx).map(|()| *bound),
-            None => Poll::Pending,
+        let Some((time, bound)) = &mut self.bound else { return Poll::Pending };
+        loop {
+            ready!(time.as_mut().poll(cx));
+            let last = bound.last();
+            if last <= Instant::now() {
+                return Poll::Ready(*bound);
+            }
+            time.as_mut().reset(last.into());
         }
     }
 }
@@ -381,6 +389,7 @@ mod tests {
         let occupant = background.handle().expect("threads").spawn(async move { released.recv() });
         let bound = Bound {
             deadline: Instant::now() + Duration::from_millis(50),
+            moved: None,
             late: &|| CallError::DeadlineExceeded { step: "here".to_owned() },
         };
         let error = background.run(&habit, Some(bound), async { Ok(()) }).await.expect_err("there is no thread for it");

@@ -10,7 +10,8 @@ use wasmtime::{Store, UpdateDeadline};
 
 use crate::{
     CallContext, GuestLimits, Identity, Limit, LocalGrants, OutboundTarget, background::Habit, breaches::Breaches,
-    error::Breach, limits::StoreLimiter, log_rate::LogRate, logs::Logs, memory::Share, meter, way_out::WayOut,
+    component::clock::Clock, error::Breach, limits::StoreLimiter, log_rate::LogRate, logs::Logs, memory::Share, meter,
+    way_out::WayOut,
 };
 
 /// The actor as its calls see it; one per loaded guest.
@@ -88,6 +89,17 @@ impl CallState {
         if let Some(logs) = &self.logs {
             logs.renew();
         }
+    }
+
+    /// The clock of an instance that several calls share, which the first of them brings.
+    pub(crate) fn until(&mut self) -> Arc<Clock> {
+        let now = || Clock::new(Instant::now(), false, None);
+        if self.calls == 0 { now() } else { self.way_out.clock().unwrap_or_else(now) }
+    }
+
+    /// Lets the clock say when the call must have ended.
+    pub(crate) fn follow(&self, clock: &Arc<Clock>) {
+        self.way_out.follow(clock);
     }
 
     /// The call's log, which counts its lines.

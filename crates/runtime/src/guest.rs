@@ -14,17 +14,21 @@ use std::{
 };
 
 use bytes::Bytes;
-use contracts::{CallError, http_message, httpserver::HANDLE_REQUEST};
+use contracts::{
+    CallError,
+    http_message::{self, HttpTerms, Time},
+    httpserver::HANDLE_REQUEST,
+};
 use futures_util::FutureExt;
 use tokio::time::timeout_at;
 
 use crate::{
-    CallContext, CodeOrigin, GuestLimits, HttpBody, Limit,
+    CallContext, CodeOrigin, GuestLimits, HttpBody, Limit, Watch,
     admission::{Admission, Entry, Permit},
     background::Bound,
     call::Actor,
     compiled::CodeKey,
-    component::ComponentGuest,
+    component::{ComponentGuest, clock::OWN, http::Asked},
     error::deadline,
     fairness::Member,
     module::ModuleGuest,
@@ -208,6 +212,20 @@ impl Guest {
     /// [`CallError`]: `busy` at once when the queue is full, `deadline_exceeded`, `trap`, `limit_exceeded`, `reported`
     /// for what the guest itself says, `host_fault` when this crate is at fault.
     pub async fn call(&self, operation: &str, payload: Bytes, context: CallContext) -> Result<Bytes, CallError> {
+        self.call_watched(operation, payload, context, &mut None::<()>).await
+    }
+
+    /// The same. The watch is taken when a guest goes on, or may, after its answer to an HTTP request.
+    ///
+    /// # Errors
+    /// As for [`Guest::call`].
+    pub async fn call_watched<W: Watch>(
+        &self,
+        operation: &str,
+        payload: Bytes,
+        context: CallContext,
+        watch: &mut Option<W>,
+    ) -> Result<Bytes, CallError> {
         let actor = &self.shared.actor;
         let checked = check_payload(operation, &payload, actor.limits.payload_bytes);
         actor.count_breach(&checked, false);
@@ -220,35 +238,61 @@ impl Guest {
             && component.serves_http()
         {
             // Boxed, as below: what is rare and large would be moved with every call.
-            return Box::pin(component.handle_message(actor, payload, context, admitted))
+            return Box::pin(component.handle_message(actor, payload, context, admitted, watch))
                 .await
                 .map_err(CallError::tidied);
         }
         let late = || deadline(actor.id(), operation);
-        let bound = Bound { deadline: context.deadline, late: &late };
+        let bound = Bound { deadline: context.deadline, moved: None, late: &late };
         let call = self.clone().guarded(body, operation.to_owned(), payload, context, admitted);
         let ended = self.shared.runtime.background.run(&actor.habit, Some(bound), call).await;
         actor.count_breach(&ended, own_deadline);
         ended.map_err(CallError::tidied)
     }
 
-    /// Lets the guest answer an HTTP request.
-    ///
-    /// A component gets the request as a stream, and the answer is returned as soon as its head is there; the body
-    /// follows while the guest goes on, still within the deadline. Dropping the body before its end stops the guest. A
-    /// module gets the message `HttpServer.HandleRequest`, with a body of at most `max_body` bytes.
+    /// Lets the guest answer an HTTP request, all of it until the deadline.
     ///
     /// # Errors
-    /// As for [`Guest::call`]; `limit_exceeded` for a request body above `max_body`.
+    /// As for [`Guest::answer_http`].
     pub async fn handle_http(
         &self,
         request: http::Request<HttpBody>,
         max_body: u64,
         context: CallContext,
     ) -> Result<http::Response<HttpBody>, CallError> {
-        let (context, own_deadline) = self.with_deadline(context);
+        let (context, own) = self.with_deadline(context);
+        self.answer(request, Asked { max_body, terms: None, watch: &mut None::<()> }, context, own).await
+    }
+
+    /// Lets the guest answer an HTTP request.
+    ///
+    /// A component gets the request as a stream, and the answer is returned as soon as its head is there; the body
+    /// follows while the guest goes on, as long as it moves. Dropping the body before its end stops the guest. A module
+    /// gets the message `HttpServer.HandleRequest`. `watch` is taken as soon as there is an answer, and told of the rest.
+    ///
+    /// # Errors
+    /// As for [`Guest::call`]; `limit_exceeded` for a request body above the bound of the terms.
+    pub async fn answer_http<W: Watch>(
+        &self,
+        request: http::Request<HttpBody>,
+        terms: HttpTerms,
+        context: CallContext,
+        watch: &mut Option<W>,
+    ) -> Result<http::Response<HttpBody>, CallError> {
+        let own = Time { limit: self.shared.actor.limits.call_time, name: OWN };
+        let (terms, (context, is_own)) = (terms.within(own), self.with_deadline(context));
+        self.answer(request, Asked { max_body: terms.max_body, terms: Some(terms), watch }, context, is_own).await
+    }
+
+    async fn answer<W: Watch>(
+        &self,
+        request: http::Request<HttpBody>,
+        asked: Asked<'_, W>,
+        context: CallContext,
+        own_deadline: bool,
+    ) -> Result<http::Response<HttpBody>, CallError> {
         if self.shared.kind == GuestKind::Module {
-            return self.handle_http_as_message(request, max_body, context).await;
+            return self.answer_with_message(request, asked, context).await;
         }
         let unsupported = || {
             let target = self.shared.actor.id().to_owned();
@@ -261,22 +305,41 @@ impl Guest {
         let Body::Component(component) = self.body(HANDLE_REQUEST, context.deadline).await? else {
             return Err(unsupported());
         };
-        component.stream(&self.shared.actor, request, max_body, context, admitted).await.map_err(CallError::tidied)
+        component.stream(&self.shared.actor, request, asked, context, admitted).await.map_err(CallError::tidied)
     }
 
-    async fn handle_http_as_message(
+    async fn answer_with_message<W: Watch>(
         &self,
         request: http::Request<HttpBody>,
-        max_body: u64,
-        context: CallContext,
+        Asked { max_body, terms, watch }: Asked<'_, W>,
+        mut context: CallContext,
     ) -> Result<http::Response<HttpBody>, CallError> {
         let head_only = request.method() == http::Method::HEAD;
-        let message = timeout_at(context.deadline.into(), http_message::encode_request(request, max_body));
-        let message = message.await.map_err(|_| CallError::DeadlineExceeded {
-            step: "the body of the request was being received".to_owned(),
-        })??;
-        let answer = self.call(HANDLE_REQUEST, message, context).await?;
-        http_message::decode_response(&answer, head_only)
+        let message = http_message::encode_request(request, max_body);
+        let message = match &terms {
+            // How long a request may stand still is the business of whoever receives it.
+            Some(terms) => {
+                let message = message.await?;
+                context.deadline = terms.head.from_now();
+                message
+            }
+            None => timeout_at(context.deadline.into(), message).await.map_err(|_| CallError::DeadlineExceeded {
+                step: "the body of the request was being received".to_owned(),
+            })??,
+        };
+        let answer = self.call(HANDLE_REQUEST, message, context).await;
+        let answer = answer.map_err(|error| match (error, &terms) {
+            (CallError::DeadlineExceeded { step }, Some(terms)) => {
+                CallError::DeadlineExceeded { step: format!("{step} ({})", terms.head.name) }
+            }
+            (error, _) => error,
+        })?;
+        let answer = http_message::decode_response(&answer, head_only)?;
+        if let Some(mut watch) = watch.take() {
+            watch.answered(answer.status());
+            watch.ended(Ok(()));
+        }
+        Ok(answer)
     }
 
     /// The context with the effective deadline, and whether that is the actor's own.

@@ -55,6 +55,7 @@ mod spare;
 mod stdin;
 mod stdio;
 mod ticker;
+mod watch;
 mod way_out;
 
 pub use command::{Command, CommandError, CommandOptions, Directory, GrantError, LocalGrants};
@@ -69,6 +70,7 @@ pub use limits::GuestLimits;
 pub use outbound::{CallContext, Denied, Outbound, OutboundCall, OutboundTarget};
 pub use put_off::use_idle_time;
 pub use runtime::{Identity, Runtime};
+pub use watch::Watch;
 
 /// A streamed body; the same concrete type as everywhere in the workspace.
 pub use contracts::http_message::HttpBody;

@@ -7,7 +7,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -16,7 +16,7 @@ use std::{
 use bytes::Bytes;
 use contracts::CallError;
 
-use crate::{CallContext, OutboundCall, OutboundTarget, call::Actor, error::Breach};
+use crate::{CallContext, OutboundCall, OutboundTarget, call::Actor, component::clock::Clock, error::Breach};
 
 /// The way out of one call. Cheap to clone.
 #[derive(Clone)]
@@ -30,12 +30,14 @@ struct Shared {
     context: CallContext,
     calls: AtomicU32,
     held: AtomicUsize,
+    /// Moves the deadline, where something does.
+    clock: OnceLock<Arc<Clock>>,
 }
 
 impl WayOut {
     /// `context.deadline` must be the effective deadline already.
     pub(crate) fn new(actor: Arc<Actor>, context: CallContext) -> Self {
-        Self { shared: Arc::new(Shared { actor, context, calls: AtomicU32::new(0), held: AtomicUsize::new(0) }) }
+        Self { shared: Arc::new(Shared { actor, context, calls: 0.into(), held: 0.into(), clock: OnceLock::new() }) }
     }
 
     /// A way for cleaning up when the call is over already. It counts anew.
@@ -49,7 +51,17 @@ impl WayOut {
     }
 
     pub(crate) fn deadline(&self) -> Instant {
-        self.shared.context.deadline
+        self.shared.clock.get().map_or(self.shared.context.deadline, |clock| clock.deadline())
+    }
+
+    /// What moves its deadline.
+    pub(crate) fn clock(&self) -> Option<Arc<Clock>> {
+        self.shared.clock.get().cloned()
+    }
+
+    /// From here on its deadline is that of the clock.
+    pub(crate) fn follow(&self, clock: &Arc<Clock>) {
+        self.shared.clock.set(clock.clone()).ok();
     }
 
     /// Whether a call was counted.
@@ -79,7 +91,8 @@ impl WayOut {
         operation: String,
         payload: Bytes,
     ) -> Result<Bytes, CallError> {
-        let CallContext { deadline, trace, outbound } = self.shared.context.clone();
+        let CallContext { trace, outbound, .. } = self.shared.context.clone();
+        let deadline = self.deadline();
         let result = outbound.call(OutboundCall { target, operation, payload, deadline, trace }).await?;
         check(&self.shared.actor, result.len()).map(|()| result)
     }

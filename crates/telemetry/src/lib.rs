@@ -75,6 +75,7 @@ pub enum Kind {
 
 /// A span under way. Dropped without an end, its caller went.
 #[must_use = "a span that is not ended counts as cancelled"]
+#[derive(Default)]
 pub struct Span(Option<Box<Active>>);
 
 struct Active {
@@ -184,15 +185,25 @@ impl Span {
     /// The call ended with a response, or without one.
     pub fn end_http<B>(mut self, result: &Result<http::Response<B>, CallError>) {
         if let Ok(response) = result {
-            self.set("http.response.status_code", || response.status().as_u16().to_string());
+            self.answered(response.status());
         }
         self.end(result);
     }
 
+    /// The call has a response, which may go on.
+    pub fn answered(&mut self, status: http::StatusCode) {
+        self.set("http.response.status_code", || status.as_u16().to_string());
+    }
+
     /// The call ended.
-    pub fn end<T>(mut self, result: &Result<T, CallError>) {
+    pub fn end<T>(self, result: &Result<T, CallError>) {
+        self.end_with(result.as_ref().map(|_| ()));
+    }
+
+    /// The same for whoever has but a reference to the failure.
+    pub fn end_with(mut self, outcome: Result<(), &CallError>) {
         if let Some(active) = &mut self.0 {
-            active.span.error = result.as_ref().err().map(|error| Cow::Owned(bounded(error.code()).to_owned()));
+            active.span.error = outcome.err().map(|error| Cow::Owned(bounded(error.code()).to_owned()));
         }
     }
 

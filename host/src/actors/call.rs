@@ -1,16 +1,23 @@
 //! A call into an actor of this host: refused when it is barred, counted, traced, and handed to its guest.
 //!
-//! Invariant: every call that begins is counted once, however it ends.
+//! Invariant: every call that begins is counted once, however it ends, also where it ends after its answer.
 
 use std::time::Instant;
 
 use bytes::Bytes;
-use contracts::{CallError, TraceContext, httpserver};
+use contracts::{
+    CallError, TraceContext,
+    http_message::{self, HttpTerms},
+    httpserver,
+};
 use provider_sdk::HttpBody;
-use runtime::CallContext;
+use runtime::{CallContext, GuestKind, Watch};
 use telemetry::{Kind, Span};
 
-use super::RunningActor;
+use super::{
+    RunningActor,
+    watch::{Afterwards, Watched},
+};
 
 impl RunningActor {
     /// Calls the actor in this process. `contract` is that of the calling provider, for the metrics.
@@ -26,12 +33,18 @@ impl RunningActor {
         mut trace: TraceContext,
     ) -> Result<Bytes, CallError> {
         self.barred.check(&self.id)?;
+        if operation == httpserver::HANDLE_REQUEST {
+            return Box::pin(self.call_http(contract, payload, deadline, trace)).await;
+        }
         let measured = self.calls.arrived.begin(contract, operation);
         let span = self.span(contract, operation, &mut trace);
         let context = CallContext { deadline, trace, outbound: self.outbound.clone() };
         let outcome = self.guest.call(operation, payload, context).await;
         measured.end(&outcome);
         span.end(&outcome);
+        if let Err(error) = &outcome {
+            self.calls.lines.failed(&self.id, error, false);
+        }
         outcome
     }
 
@@ -47,24 +60,56 @@ impl RunningActor {
         span.with("lattice.contract", || contract)
     }
 
-    /// Lets the actor answer an HTTP request in this process.
-    ///
-    /// # Errors
-    /// [`CallError`], by the deadline at the latest.
-    pub async fn handle_http(
+    fn watched<A>(&self, contract: &str, trace: &mut TraceContext) -> Watched<A> {
+        let ongoing = self.calls.arrive(contract, httpserver::HANDLE_REQUEST);
+        let span = self.span(contract, httpserver::HANDLE_REQUEST, trace);
+        Watched::new(self.id, ongoing, self.calls.clone(), span)
+    }
+
+    /// An HTTP request as a message. An answer that nobody could send on is no answer, here where its actor is known.
+    async fn call_http(
         &self,
-        request: http::Request<HttpBody>,
-        max_body: u64,
+        contract: &str,
+        payload: Bytes,
         deadline: Instant,
         mut trace: TraceContext,
+    ) -> Result<Bytes, CallError> {
+        let mut watched = self.watched(contract, &mut trace);
+        watched.tell(Some(Afterwards::new(self.id, self.calls.failures.clone())));
+        let mut watch = Some(watched);
+        let context = CallContext { deadline, trace, outbound: self.outbound.clone() };
+        let outcome = self.guest.call_watched(httpserver::HANDLE_REQUEST, payload, context, &mut watch).await;
+        let outcome = match self.guest.kind() {
+            GuestKind::Module => outcome.and_then(|answer| http_message::check_response(&answer).map(|()| answer)),
+            GuestKind::Component => outcome,
+        };
+        if let Some(watch) = watch {
+            watch.ended(outcome.as_ref().map(|_| ()));
+        }
+        outcome
+    }
+
+    /// Lets the actor answer an HTTP request in this process. `also` is taken when the actor is to answer, and told what
+    /// becomes of that, also after this has returned.
+    ///
+    /// # Errors
+    /// [`CallError`], as long as there is no head of an answer.
+    pub async fn handle_http<A: Watch>(
+        &self,
+        request: http::Request<HttpBody>,
+        terms: HttpTerms,
+        mut trace: TraceContext,
+        also: &mut Option<A>,
     ) -> Result<http::Response<HttpBody>, CallError> {
         self.barred.check(&self.id)?;
-        let measured = self.calls.arrived.begin(httpserver::CONTRACT, httpserver::HANDLE_REQUEST);
-        let span = self.span(httpserver::CONTRACT, httpserver::HANDLE_REQUEST, &mut trace);
-        let context = CallContext { deadline, trace, outbound: self.outbound.clone() };
-        let outcome = self.guest.handle_http(request, max_body, context).await;
-        measured.end(&outcome);
-        span.end_http(&outcome);
+        let mut watched = self.watched(httpserver::CONTRACT, &mut trace);
+        watched.tell(also.take());
+        let mut watch = Some(watched);
+        let context = CallContext { deadline: terms.head.from_now(), trace, outbound: self.outbound.clone() };
+        let outcome = self.guest.answer_http(request, terms, context, &mut watch).await;
+        if let (Some(watch), Err(error)) = (watch, &outcome) {
+            watch.ended(Err(error));
+        }
         outcome
     }
 }

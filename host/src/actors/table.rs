@@ -239,12 +239,12 @@ impl Actors {
 
     /// What is counted of an actor's calls, for all its versions.
     #[must_use]
-    pub fn calls_of(&self, id: &ActorId, tracer: &Tracer) -> Arc<ActorCalls> {
+    pub fn calls_of(&self, id: &ActorId, tracer: &Tracer, failures: &Arc<Failures>) -> Arc<ActorCalls> {
         let mut entry = self.calls.entry(*id).or_default();
         if let Some(calls) = entry.upgrade() {
             return calls;
         }
-        let calls = Arc::new(ActorCalls::new(tracer.clone()));
+        let calls = Arc::new(ActorCalls::new(tracer.clone(), failures.clone()));
         *entry = Arc::downgrade(&calls);
         drop(entry);
         self.calls.retain(|_, calls| calls.strong_count() > 0);

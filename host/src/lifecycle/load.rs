@@ -97,7 +97,7 @@ pub(super) async fn load(
     core.store_claims(StoredClaims::Actor(StoredActor::new(signed.id, signed.issuer, &signed.claims))).await?;
     links::given(core, &signed.id).await;
     let barred = Barred::default();
-    let calls = core.actors.calls_of(&signed.id, &core.tracer);
+    let calls = core.actors.calls_of(&signed.id, &core.tracer, &core.failures);
     let outbound = ActorOutbound::new(core, signed.id, shown.caps.clone().into(), barred.clone(), calls.clone());
     let image_ref = reference.as_str().to_owned();
     let mut actor = RunningActor::new(signed.id, shown, image_ref, provenance, guest, outbound, barred, calls);

@@ -8,7 +8,7 @@ use std::{
         OnceLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use contracts::CallError;
@@ -127,19 +127,34 @@ impl CallMeter {
     }
 
     fn row(&self, contract: &str, operation: &str) -> &Row {
-        for slot in &self.rows {
+        self.at(self.index(contract, operation))
+    }
+
+    /// Where such calls are counted.
+    pub(super) fn index(&self, contract: &str, operation: &str) -> usize {
+        for (index, slot) in self.rows.iter().enumerate() {
             let row = match slot.get() {
                 Some(row) => row,
                 None if is_word(contract) && is_word(operation) => {
                     slot.get_or_init(|| Box::new(Row::new(contract, operation)))
                 }
-                None => return &self.others,
+                None => return ROWS,
             };
             if *row.operation == *operation && *row.contract == *contract {
-                return row;
+                return index;
             }
         }
-        &self.others
+        ROWS
+    }
+
+    fn at(&self, index: usize) -> &Row {
+        self.rows.get(index).and_then(OnceLock::get).map_or(&self.others, Box::as_ref)
+    }
+
+    /// Counts a call in the row of [`CallMeter::index`]; without an outcome its caller went.
+    pub(super) fn count(&self, index: usize, outcome: Option<usize>, took: Duration) {
+        self.at(index).count(outcome.unwrap_or(CANCELLED));
+        self.duration.record(took);
     }
 }
 
@@ -180,6 +195,11 @@ impl Drop for Measured<'_> {
         self.row.count(self.outcome);
         self.duration.record(self.began.elapsed());
     }
+}
+
+/// The place of an outcome.
+pub(super) fn outcome_of(outcome: Result<(), &CallError>) -> usize {
+    outcome.map_or_else(self::outcome, |()| OK)
 }
 
 fn outcome(error: &CallError) -> usize {

@@ -5,11 +5,15 @@
 
 mod calls;
 mod histogram;
+mod ongoing;
 mod page;
 mod text;
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Instant,
 };
 
@@ -21,9 +25,11 @@ use lattice::LinkName;
 use self::histogram::{Histogram, START_BOUNDS};
 pub use self::{
     calls::{BETWEEN_ACTORS, CallMeter},
+    ongoing::Ongoing,
     page::render,
     text::MEDIA_TYPE,
 };
+use crate::{actors::FailureLines, why::Failures};
 use telemetry::Tracer;
 
 /// What is seen of the calls of one actor, in both directions.
@@ -35,13 +41,17 @@ pub struct ActorCalls {
     pub made: CallMeter,
     /// Makes their spans.
     pub tracer: Tracer,
+    /// Writes about those that fail.
+    pub lines: FailureLines,
+    /// Remembers what goes wrong when nobody waits any more.
+    pub failures: Arc<Failures>,
 }
 
 impl ActorCalls {
     /// Nothing counted yet.
     #[must_use]
-    pub fn new(tracer: Tracer) -> Self {
-        Self { tracer, ..Self::default() }
+    pub fn new(tracer: Tracer, failures: Arc<Failures>) -> Self {
+        Self { tracer, failures, ..Self::default() }
     }
 }
 
@@ -71,9 +81,21 @@ impl StartStep {
     }
 }
 
-/// Classes of status codes, and calls that ended without any response.
-const STATUS_CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "none"];
+/// Classes of status codes, calls that ended without any response, and responses that broke off after their head.
+const STATUS_CLASSES: [&str; 7] = ["1xx", "2xx", "3xx", "4xx", "5xx", "none", "broken"];
 const NO_RESPONSE: usize = 5;
+const BROKEN: usize = 6;
+
+/// What an actor gave for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Responded {
+    /// An answer with this status.
+    With(StatusCode),
+    /// None.
+    Not,
+    /// The beginning of one.
+    InPart,
+}
 
 /// What the host counts besides its actors.
 pub struct Metrics {
@@ -99,8 +121,12 @@ impl Metrics {
     }
 
     /// An actor answered a request of an HTTP server of this host, or did not.
-    pub fn responded(&self, status: Option<StatusCode>) {
-        let class = status.map_or(NO_RESPONSE, |status| usize::from(status.as_u16() / 100).clamp(1, 5) - 1);
+    pub fn responded(&self, responded: Responded) {
+        let class = match responded {
+            Responded::With(status) => usize::from(status.as_u16() / 100).clamp(1, 5) - 1,
+            Responded::Not => NO_RESPONSE,
+            Responded::InPart => BROKEN,
+        };
         self.responses[class].fetch_add(1, Ordering::Relaxed);
     }
 
@@ -124,10 +150,12 @@ mod tests {
     #[test]
     fn responses_are_counted_by_class() {
         let metrics = Metrics::default();
-        for status in [Some(StatusCode::OK), Some(StatusCode::NO_CONTENT), Some(StatusCode::BAD_GATEWAY), None] {
-            metrics.responded(status);
+        for status in [StatusCode::OK, StatusCode::NO_CONTENT, StatusCode::BAD_GATEWAY] {
+            metrics.responded(Responded::With(status));
         }
+        metrics.responded(Responded::Not);
+        metrics.responded(Responded::InPart);
         let counts = metrics.responses.map(AtomicU64::into_inner);
-        assert_eq!(counts, [0, 2, 0, 0, 1, 1]);
+        assert_eq!(counts, [0, 2, 0, 0, 1, 1, 1]);
     }
 }

@@ -100,7 +100,8 @@ fn host(page: &mut Page, core: &Core, synced: bool) {
     }
     let mut responses = page.counter(
         "lattice_http_responses_total",
-        "Answers of actors to requests of HTTP servers in this host, by class of status; `none` without an answer.",
+        "Answers of actors to requests of HTTP servers in this host, by class of status; `none` without an answer, `broken` for one that \
+         ended too early.",
     );
     for (class, count) in STATUS_CLASSES.iter().zip(&core.metrics.responses) {
         responses.value(&[("status", class)], count.load(Ordering::Relaxed));

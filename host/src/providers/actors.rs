@@ -11,14 +11,21 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use claims::{ActorId, ProviderId};
-use contracts::{CallError, TraceContext, httpserver};
+use contracts::{
+    CallError, TraceContext,
+    http_message::HttpTerms,
+    httpserver,
+};
+use http::StatusCode;
 use lattice::{Link, LinkName, invocation::Entity};
 use provider_sdk::{Actors as ActorHandle, HttpBody, http_message};
-use runtime::{OutboundCall, OutboundTarget};
+use runtime::{OutboundCall, OutboundTarget, Watch};
+use telemetry::Span;
 
 use crate::{
     actors::RunningActor,
     core::Core,
+    metrics::Responded,
     policy,
     router::{stopping, within},
     why::Peer,
@@ -71,16 +78,72 @@ impl ActorHandle for EmbeddedActors {
         &self,
         actor: &ActorId,
         mut request: http::Request<HttpBody>,
-        max_body: u64,
-        deadline: Instant,
+        terms: HttpTerms,
     ) -> Result<http::Response<HttpBody>, CallError> {
         let core = self.core.upgrade().ok_or_else(stopping)?;
         let span = telemetry::arrival(&core.tracer, &mut request).with("lattice.actor", || actor.as_str());
-        let outcome = self.hand_over(&core, actor, request, max_body, deadline).await;
-        span.end_http(&outcome);
-        core.metrics.responded(outcome.as_ref().ok().map(http::Response::status));
-        self.remember(&core, actor, httpserver::HANDLE_REQUEST, &outcome);
+        let mut exchange = Some(Exchange { core: core.clone(), actor: *actor, peer: self.peer(), span, status: None });
+        let outcome = self.hand_over(&core, actor, request, terms, &mut exchange).await;
+        // One that is still here was not handed over to a guest of this host, which would go on with it.
+        if let Some(mut exchange) = exchange {
+            if let Ok(response) = &outcome {
+                exchange.answered(response.status());
+            }
+            exchange.ended(outcome.as_ref().map(|_| ()));
+        }
         outcome
+    }
+}
+
+/// What becomes of a request of an HTTP server, until all of its answer is out.
+struct Exchange {
+    core: Arc<Core>,
+    actor: ActorId,
+    peer: Peer,
+    span: Span,
+    status: Option<StatusCode>,
+}
+
+impl Watch for Exchange {
+    fn answered(&mut self, status: StatusCode) {
+        self.span.answered(status);
+        self.status = Some(status);
+    }
+
+    fn ended(mut self, outcome: Result<(), &CallError>) {
+        let responded = match (self.status.take(), outcome) {
+            (Some(status), Ok(())) => Responded::With(status),
+            (Some(_), Err(_)) => Responded::InPart,
+            (None, _) => Responded::Not,
+        };
+        self.over(responded, outcome);
+    }
+
+    fn ended_afterwards(mut self, outcome: Result<(), &CallError>) {
+        let responded = self.status.take().map_or(Responded::Not, Responded::With);
+        self.over(responded, outcome);
+    }
+}
+
+impl Exchange {
+    fn over(mut self, responded: Responded, outcome: Result<(), &CallError>) {
+        self.core.metrics.responded(responded);
+        match outcome {
+            Ok(()) => self.core.failures.worked(&self.actor, || self.peer.clone(), httpserver::HANDLE_REQUEST),
+            Err(error) => {
+                self.core.failures.called(&self.actor, self.peer.clone(), httpserver::HANDLE_REQUEST, error);
+            }
+        }
+        std::mem::take(&mut self.span).end_with(outcome);
+    }
+}
+
+impl Drop for Exchange {
+    /// A client that went in the middle of an answer had its head.
+    fn drop(&mut self) {
+        if let Some(status) = self.status {
+            self.core.metrics.responded(Responded::With(status));
+        }
     }
 }
 
@@ -118,25 +181,24 @@ impl EmbeddedActors {
         core: &Arc<Core>,
         actor: &ActorId,
         request: http::Request<HttpBody>,
-        max_body: u64,
-        deadline: Instant,
+        terms: HttpTerms,
+        exchange: &mut Option<Exchange>,
     ) -> Result<http::Response<HttpBody>, CallError> {
         let link = self.check(core, actor)?;
-        policy::may_serve(core, &link, deadline).await?;
+        policy::may_serve(core, &link, terms.head.from_now()).await?;
         let trace = http_message::trace(request.headers());
         // A request is a stream and cannot be sent twice: whether there is room is asked before.
         let room = |local: &Arc<RunningActor>| !(local.guest.is_full() && core.runs_elsewhere(actor));
         let contract = link.contract_id.as_str();
         let local = match core.actors.for_call(actor, contract) {
-            None => Box::pin(core.coming_here(actor, contract, deadline)).await?,
+            None => Box::pin(core.coming_here(actor, contract, terms.head.from_now())).await?,
             running => running,
         };
         if let Some(local) = local.filter(room) {
-            return local.handle_http(request, max_body, deadline, trace).await;
+            return local.handle_http(request, terms, trace, exchange).await;
         }
         let origin = Entity::provider(&self.id, &self.link_name, &link.contract_id);
-        let remote = Box::pin(core.remote_http(origin, *actor, request, max_body, deadline, trace));
-        within(deadline, "waiting for the actor", remote).await
+        Box::pin(core.remote_http(origin, *actor, request, terms, trace)).await
     }
 }
 
@@ -146,17 +208,19 @@ impl Core {
         origin: Entity,
         actor: ActorId,
         request: http::Request<HttpBody>,
-        max_body: u64,
-        deadline: Instant,
+        terms: HttpTerms,
         trace: TraceContext,
     ) -> Result<http::Response<HttpBody>, CallError> {
         let head_only = request.method() == http::Method::HEAD;
-        let payload = http_message::encode_request(request, max_body).await?;
+        // How long a request may stand still is the business of the server that receives it.
+        let payload = http_message::encode_request(request, terms.max_body).await?;
+        let deadline = terms.head.from_now();
         let target = OutboundTarget::Actor { name: String::new() };
         let operation = httpserver::HANDLE_REQUEST.to_owned();
         let call = OutboundCall { target, operation, payload, deadline, trace };
         let contract = origin.contract_id.clone();
-        let answer = self.call_actor(&contract, || origin, actor, call).await?;
+        let called = self.call_actor(&contract, || origin, actor, call);
+        let answer = within(deadline, "waiting for the actor", called).await?;
         http_message::decode_response(&answer, head_only)
     }
 }

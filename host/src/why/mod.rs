@@ -10,6 +10,7 @@ mod peer;
 
 use std::{
     collections::{HashMap, VecDeque},
+    fmt,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -40,6 +41,12 @@ const PROVIDER_DEAD: &str = "provider_dead";
 pub struct Failures {
     kept: Mutex<Kept>,
     open: OpenWays,
+}
+
+impl fmt::Debug for Failures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Failures").finish_non_exhaustive()
+    }
 }
 
 #[derive(Default)]

@@ -19,7 +19,7 @@ use host::{LogFormat, init_logging};
 use lattice::{Link, LinkName};
 use provider_httpserver::BUILTIN;
 use provider_sdk::Start;
-use runtime::{Guest, GuestLimits, Identity, precompiled};
+use runtime::{Guest, GuestLimits, Identity, LoadError, precompiled};
 use serde_json::json;
 
 use self::one_actor::OneActor;
@@ -34,6 +34,9 @@ use crate::{
     signing::now,
     units,
 };
+
+/// How long a body may stand still, unless a request has more time for its answer.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// What the host itself gives to everybody.
 const GRANTS: [&str; 2] = ["wasmcloud:builtin:logging", "wasmcloud:builtin:numbergen"];
@@ -53,7 +56,7 @@ pub struct ServeArgs {
     /// Of these, requests that are in one instance at once; of a component of WASI 0.3
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     concurrent: u32,
-    /// Longest time for a request, such as `30s`
+    /// Longest time from a request to its answer, such as `30s`; what runs has as long when the command is stopped
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::time)]
     timeout: Duration,
     /// Most memory of one instance, such as `64MiB` [default: 256MiB]
@@ -89,7 +92,7 @@ pub async fn run(args: ServeArgs, context: &Context) -> Result<Output> {
     let start = Start {
         actors: Arc::new(OneActor::new(guest, context.printer.clone())),
         link_name: LinkName::default(),
-        config: None,
+        config: Some(json!({ "idle_ms": IDLE.max(args.timeout).as_millis() as u64 }).to_string()),
         data_dir: None,
     };
     let server = (BUILTIN.start)(start)?;
@@ -108,7 +111,8 @@ async fn load(args: &ServeArgs, artifact: Bytes, id: ActorId, context: &Context)
     let defaults = GuestLimits::default();
     let limits = GuestLimits {
         memory_bytes: args.max_memory.unwrap_or(defaults.memory_bytes),
-        call_time: args.timeout,
+        // The server looks at both: how long until an answer begins, and how long one may stand still.
+        call_time: IDLE.max(args.timeout),
         calls_per_instance: args.reuse,
         concurrent_calls: args.concurrent,
         ..defaults
@@ -116,7 +120,7 @@ async fn load(args: &ServeArgs, artifact: Bytes, id: ActorId, context: &Context)
     let identity = Identity { id, name: name.clone(), grants: BTreeSet::from(GRANTS.map(str::to_owned)) };
     let runtime = programs::server_engine(&args.engine, context)?;
     let loaded = runtime.load_local(artifact, identity, limits, args.grants.grants()?).await;
-    let guest = loaded.map_err(|error| programs::refused(&name, &error))?;
+    let guest = loaded.map_err(|error| not_loaded(&name, &error))?;
     if guest.serves_http() {
         return Ok(guest);
     }
@@ -124,6 +128,18 @@ async fn load(args: &ServeArgs, artifact: Bytes, id: ActorId, context: &Context)
         "`{name}` exports neither `wasi:http/incoming-handler` nor `wasi:http/handler`, so it serves no requests"
     ))
     .hint("run a command with `wash run`; start an actor with `wash start actor`"))
+}
+
+/// What its claims grant is given by providers, of which there are none without a lattice.
+fn not_loaded(name: &str, error: &LoadError) -> Failure {
+    let LoadError::NotGranted { imports } = error else { return programs::refused(name, error) };
+    let missing: Vec<String> =
+        imports.iter().map(|(import, contract)| format!("`{import}` (`{contract}`)")).collect();
+    Failure::new(format!(
+        "`{name}` uses {}, which only a provider can give, and `wash serve` has none: it runs without a lattice",
+        missing.join(", ")
+    ))
+    .hint("`wash up`, then `wash start actor`, `wash start provider` and `wash link put`")
 }
 
 /// Who it is in logs: what its claims say, or somebody nobody else is.
@@ -145,6 +161,7 @@ fn link(actor_id: ActorId, address: SocketAddr, timeout: Duration) -> Result<Lin
         values: BTreeMap::from([
             ("address".to_owned(), address.to_string()),
             ("timeout_ms".to_owned(), timeout.as_millis().to_string()),
+            ("drain_ms".to_owned(), timeout.as_millis().to_string()),
         ]),
     })
 }

@@ -19,7 +19,7 @@ use http_body_util::{BodyExt as _, Empty, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use provider_sdk::{
-    Actors, HttpBody, LinkRefused, Provider, Start,
+    Actors, HttpBody, HttpTerms, LinkRefused, Provider, Start,
     claims::{ActorId, KeyKind, ProviderId, PublicKey},
     contracts::{CallError, TraceContext, httpserver::CONTRACT},
     lattice::Link,
@@ -93,23 +93,28 @@ impl World {
 
 /// Actors that answer by path, see [`FakeActors::answer`].
 pub struct FakeActors {
-    /// Requests to `/hang` or `/gate` which have begun and not ended.
-    running: AtomicUsize,
-    /// Told whenever `running` changes.
-    changed: Notify,
+    /// Requests to `/hang`, `/gate` or `/held` which have begun and not ended.
+    running: Arc<Count>,
     /// Each permit lets one request to `/gate` go on.
     pub gate: Semaphore,
 }
 
 impl Default for FakeActors {
     fn default() -> Self {
-        Self { running: AtomicUsize::new(0), changed: Notify::new(), gate: Semaphore::new(0) }
+        Self { running: Arc::default(), gate: Semaphore::new(0) }
     }
 }
 
-struct Running<'a>(&'a FakeActors);
+#[derive(Default)]
+struct Count {
+    running: AtomicUsize,
+    /// Told whenever `running` changes.
+    changed: Notify,
+}
 
-impl Drop for Running<'_> {
+struct Running(Arc<Count>);
+
+impl Drop for Running {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Ordering::SeqCst);
         self.0.changed.notify_waiters();
@@ -117,18 +122,18 @@ impl Drop for Running<'_> {
 }
 
 impl FakeActors {
-    fn begin(&self) -> Running<'_> {
-        self.running.fetch_add(1, Ordering::SeqCst);
-        self.changed.notify_waiters();
-        Running(self)
+    fn begin(&self) -> Running {
+        self.running.running.fetch_add(1, Ordering::SeqCst);
+        self.running.changed.notify_waiters();
+        Running(self.running.clone())
     }
 
-    /// Waits until this many requests to `/hang` or `/gate` are running.
+    /// Waits until this many requests to `/hang`, `/gate` or `/held` are running.
     pub async fn running(&self, count: usize) {
         soon(async {
             loop {
-                let changed = self.changed.notified();
-                if self.running.load(Ordering::SeqCst) == count {
+                let changed = self.running.changed.notified();
+                if self.running.running.load(Ordering::SeqCst) == count {
                     return;
                 }
                 changed.await;
@@ -153,7 +158,7 @@ impl FakeActors {
             "/stream" => Ok(respond.body(request.into_body()).unwrap()),
             "/swallow" => match request.into_body().collect().await {
                 Ok(body) => Ok(respond.body(full(&body.to_bytes().len().to_string())).unwrap()),
-                Err(error) => Err(CallError::Malformed { what: "body".to_owned(), reason: error.to_string() }),
+                Err(error) => Err(provider_sdk::contracts::http_message::broken(error)),
             },
             "/wrong-length" => Ok(respond
                 .header(header::CONTENT_LENGTH, "2")
@@ -168,6 +173,46 @@ impl FakeActors {
                 .unwrap()),
             "/informational" => Ok(respond.status(StatusCode::SWITCHING_PROTOCOLS).body(full("")).unwrap()),
             "/head-length" => Ok(respond.header(header::CONTENT_LENGTH, "1234").body(full("")).unwrap()),
+            "/endless" => {
+                let body = http_body_util::StreamBody::new(futures_util::stream::pending());
+                Ok(respond.body(body.boxed_unsync()).unwrap())
+            }
+            "/held" => {
+                let running = self.begin();
+                let chunk = move |()| {
+                    let _held = &running;
+                    std::future::ready(Some((Ok(http_body::Frame::data(Bytes::from(vec![0; 64 << 10]))), ())))
+                };
+                let chunks = futures_util::stream::unfold((), chunk);
+                Ok(respond.body(http_body_util::StreamBody::new(Box::pin(chunks)).boxed_unsync()).unwrap())
+            }
+            "/ticks" => {
+                let tick = |number| async move {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    (number < 8).then(|| (Ok(http_body::Frame::data(Bytes::from_static(b"."))), number + 1))
+                };
+                let ticks = futures_util::stream::unfold(0, tick);
+                Ok(respond.body(http_body_util::StreamBody::new(Box::pin(ticks)).boxed_unsync()).unwrap())
+            }
+            "/broken-at-once" => {
+                let error = CallError::Trap { message: "unreachable".to_owned() };
+                let frames = [Err(Box::<dyn std::error::Error + Send + Sync>::from(error))];
+                let body = http_body_util::StreamBody::new(futures_util::stream::iter(frames));
+                Ok(respond.body(body.boxed_unsync()).unwrap())
+            }
+            "/short" => {
+                let frames = [Ok(http_body::Frame::data(Bytes::from_static(b"begun")))];
+                let body = http_body_util::StreamBody::new(futures_util::stream::iter(frames));
+                Ok(respond.header(header::CONTENT_LENGTH, "10").body(body.boxed_unsync()).unwrap())
+            }
+            path if path.starts_with("/status/") => {
+                let status: u16 = path["/status/".len()..].parse().unwrap();
+                let mut respond = respond.status(status);
+                if request.uri().query() == Some("length") {
+                    respond = respond.header(header::CONTENT_LENGTH, "99");
+                }
+                Ok(respond.body(full("body")).unwrap())
+            }
             "/own-cache" => Ok(respond.header(header::CACHE_CONTROL, "no-store").body(full("")).unwrap()),
             "/failing-body" => {
                 let frames = [Ok(http_body::Frame::data(Bytes::from_static(b"begun"))), Err("lost".into())];
@@ -199,8 +244,7 @@ impl Actors for FakeActors {
         &self,
         actor: &ActorId,
         request: Request<HttpBody>,
-        _: u64,
-        _: Instant,
+        _: HttpTerms,
     ) -> Result<Response<HttpBody>, CallError> {
         self.answer(actor, request).await
     }

@@ -14,7 +14,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use provider_sdk::{
-    Actors, HttpBody, Provider, ProviderCall, Start, StartError,
+    Actors, HttpBody, HttpTerms, Provider, ProviderCall, Start, StartError,
     claims::{ActorId, KeyKind, ProviderId, PublicKey},
     conformance::{World, keyvalue::Client},
     contracts::{CallError, TraceContext, keyvalue::CONTRACT},
@@ -111,8 +111,7 @@ impl Actors for NoActors {
         &self,
         _: &ActorId,
         _: http::Request<HttpBody>,
-        _: u64,
-        _: Instant,
+        _: HttpTerms,
     ) -> Result<http::Response<HttpBody>, CallError> {
         Err(CallError::HostFault { message: "nobody is there".to_owned() })
     }

@@ -27,6 +27,8 @@ const KEYS: &[&str] = &[
     "host",
     "path",
     "timeout_ms",
+    "idle_ms",
+    "drain_ms",
     "max_content_len",
     "readonly_mode",
     "cache_control",
@@ -45,8 +47,12 @@ pub struct HttpServerLink {
     /// Only requests whose path is this or below it; begins with `/`, does not end with it. None means every path.
     /// The actor gets the whole path.
     pub path: Option<String>,
-    /// Whole-request timeout; none means the host's RPC timeout.
+    /// From the end of a request to the head of its answer; none means what the provider says.
     pub timeout: Option<Duration>,
+    /// How long a body may stand still, of a request as of an answer; none means what the provider says.
+    pub idle: Option<Duration>,
+    /// Time for requests that run when the link, as the last on its address, goes; none means what the provider says.
+    pub drain: Option<Duration>,
     /// Largest accepted request body in bytes.
     pub max_content_len: u64,
     /// Whether only `GET` and `HEAD` get through.
@@ -64,6 +70,8 @@ impl Default for HttpServerLink {
             host: None,
             path: None,
             timeout: None,
+            idle: None,
+            drain: None,
             max_content_len: DEFAULT_MAX_CONTENT_LEN,
             readonly: false,
             cache_control: None,
@@ -86,6 +94,8 @@ impl HttpServerLink {
             host: settings.take("host").map(host).transpose()?,
             path: settings.take("path").map(path).transpose()?.flatten(),
             timeout: settings.take("timeout_ms").map(timeout).transpose()?,
+            idle: settings.take("idle_ms").map(timeout).transpose()?,
+            drain: settings.take("drain_ms").map(drain).transpose()?,
             max_content_len: settings
                 .take("max_content_len")
                 .map_or(Ok(DEFAULT_MAX_CONTENT_LEN), |bytes| bytes.size())?,
@@ -165,6 +175,15 @@ fn timeout(setting: Setting) -> Result<Duration, LinkValueError> {
         return Err(setting.error(format!("a timeout is 1 to {} milliseconds", LONGEST_TIMEOUT.as_millis())));
     }
     Ok(timeout)
+}
+
+/// None at all is a time too.
+fn drain(setting: Setting) -> Result<Duration, LinkValueError> {
+    let drain = Duration::from_millis(setting.number()?);
+    if drain > LONGEST_TIMEOUT {
+        return Err(setting.error(format!("this time is 0 to {} milliseconds", LONGEST_TIMEOUT.as_millis())));
+    }
+    Ok(drain)
 }
 
 fn cache_control(setting: Setting) -> Result<String, LinkValueError> {

@@ -17,7 +17,7 @@ use lattice::{
 use telemetry::{Kind, Tracer};
 
 use super::{time_left, unix_time};
-use crate::{Actors, HttpBody, http_message};
+use crate::{Actors, HttpBody, HttpTerms, http_message};
 
 /// Calls actors as the provider, signed with the cluster key that the host gave.
 pub struct LatticeActors {
@@ -56,11 +56,10 @@ impl Actors for LatticeActors {
         &self,
         actor: &ActorId,
         mut request: http::Request<HttpBody>,
-        max_body: u64,
-        deadline: Instant,
+        terms: HttpTerms,
     ) -> Result<http::Response<HttpBody>, CallError> {
         let span = telemetry::arrival(&self.tracer, &mut request).with("lattice.actor", || actor.as_str());
-        let outcome = self.hand_over(actor, request, max_body, deadline).await;
+        let outcome = self.hand_over(actor, request, terms).await;
         span.end_http(&outcome);
         outcome
     }
@@ -119,15 +118,12 @@ impl LatticeActors {
         &self,
         actor: &ActorId,
         request: http::Request<HttpBody>,
-        max_body: u64,
-        deadline: Instant,
+        terms: HttpTerms,
     ) -> Result<http::Response<HttpBody>, CallError> {
         let trace = http_message::trace(request.headers());
         let head_only = request.method() == http::Method::HEAD;
-        let reading = http_message::encode_request(request, max_body);
-        let message = tokio::time::timeout_at(deadline.into(), reading)
-            .await
-            .map_err(|_| CallError::DeadlineExceeded { step: "reading the request body".to_owned() })??;
+        let message = http_message::encode_request(request, terms.max_body).await?;
+        let deadline = terms.head.from_now();
         let answer = self.call(actor, HANDLE_REQUEST, message, deadline, trace).await?;
         http_message::decode_response(&answer, head_only)
     }

@@ -2,20 +2,24 @@
 //!
 //! A short body is usually complete before its head goes out; it then has a length and needs no guest. Invariants: a
 //! body dropped before its end stops the guest; one that was read to its end lets the guest finish; no more than
-//! [`EARLY`] bytes and one frame are held for a reader that does not come.
+//! [`EARLY`] bytes and one frame are held for a reader that does not come; a body that breaks off says why its guest
+//! ended, and whoever watches the call hears the same.
 
 use std::{
     collections::VecDeque,
     future::poll_fn,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
+use contracts::CallError;
 use http::{HeaderMap, header};
 use http_body::{Body, Frame, SizeHint};
 
-use super::running::Running;
+use super::{clock::Clock, running::Running};
+use crate::Watch;
 
 /// What is gathered of a body before its head goes out, in bytes, unless the guest makes a pause before.
 const EARLY: u64 = 32 << 10;
@@ -27,76 +31,164 @@ pub(super) fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok())
 }
 
-pub(super) struct GuestBody<B> {
+pub(super) struct GuestBody<B, W: Watch> {
     /// What was gathered.
-    early: VecDeque<Result<Frame<Bytes>, Failure>>,
-    /// Where more comes from; None when everything was gathered.
+    early: VecDeque<Frame<Bytes>>,
+    /// Where more comes from; None when there is no more.
     inner: Option<B>,
-    /// Bytes still to come, where the guest announced them.
-    remaining: Option<u64>,
+    /// Bytes the guest has yet to write, where it announced how many.
+    due: Option<u64>,
+    /// Bytes the reader has yet to take, where they are known.
+    left: Option<u64>,
+    /// Nobody reads it: the answer is one without a body.
+    is_unread: bool,
+    /// Why there is no more, where that is not the end: the guest may know a better reason.
+    broken: Option<String>,
     guest: Option<Running>,
+    clock: Arc<Clock>,
+    watch: Option<W>,
 }
 
-impl<B> GuestBody<B>
+/// What a look at the guest's side brought.
+enum Next {
+    Frame(Frame<Bytes>),
+    End,
+    Broken,
+}
+
+impl<B, W> GuestBody<B, W>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Failure>,
+    W: Watch,
 {
     /// The body with what the guest writes of it until it makes a pause. Whatever the guest still has to do it does in
-    /// a task of its own.
-    pub(super) async fn begin(inner: B, headers: &HeaderMap, mut guest: Running) -> Self {
-        let remaining = announced(headers);
-        let mut body = Self { early: VecDeque::new(), inner: Some(inner), remaining, guest: None };
+    /// a task of its own. `is_unread` for an answer that has none.
+    ///
+    /// # Errors
+    /// The guest failed, or broke its answer off, before any of it left.
+    pub(super) async fn begin(
+        inner: B,
+        headers: &HeaderMap,
+        is_unread: bool,
+        guest: Running,
+        clock: Arc<Clock>,
+    ) -> Result<Self, CallError> {
+        let due = announced(headers).filter(|_| !is_unread);
+        let (early, inner, guest) = (VecDeque::new(), Some(inner), Some(guest));
+        let mut body = Self { early, inner, due, left: due, is_unread, broken: None, guest, clock, watch: None };
         poll_fn(|cx| {
-            body.gather(&mut guest, cx);
+            body.gather(cx);
             Poll::Ready(())
         })
         .await;
-        guest.leave();
-        body.guest = Some(guest);
-        if remaining == Some(0) || body.inner.as_ref().is_none_or(Body::is_end_stream) {
-            body.finish();
+        if body.broken.is_some() {
+            return Err(poll_fn(|cx| body.poll_cause(cx)).await);
         }
-        body
+        if let Some(guest) = &mut body.guest {
+            if let Some(Err(error)) = guest.over() {
+                return Err(error.clone());
+            }
+            guest.leave();
+        }
+        body.clock.answered();
+        Ok(body)
     }
 
-    fn gather(&mut self, guest: &mut Running, cx: &mut Context<'_>) {
-        let Some(inner) = &mut self.inner else { return };
+    /// Tells `watch` what becomes of the answer.
+    pub(super) fn watched(mut self, watch: Option<W>) -> Self {
+        self.watch = watch;
+        let is_empty = self.early.is_empty() && self.inner.as_ref().is_none_or(Body::is_end_stream);
+        if self.left == Some(0) || is_empty {
+            self.finish();
+        }
+        self
+    }
+
+    /// How many bytes it has, when that is known before any was taken.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.left
+    }
+
+    fn gather(&mut self, cx: &mut Context<'_>) {
         let (mut bytes, mut only_data, mut has_worked) = (0, true, false);
         while bytes < EARLY {
-            match Pin::new(&mut *inner).poll_frame(cx) {
-                Poll::Ready(Some(frame)) => {
-                    let data = frame.as_ref().ok().and_then(Frame::data_ref);
-                    bytes += data.map_or(0, |data| data.len() as u64);
-                    only_data &= data.is_some();
-                    self.early.push_back(frame.map_err(Into::into));
+            match self.poll_inner(cx) {
+                Poll::Ready(Next::Frame(frame)) => {
+                    bytes += length(&frame);
+                    only_data &= frame.is_data();
+                    self.early.push_back(frame);
                     has_worked = false;
                 }
-                Poll::Ready(None) => {
-                    self.inner = None;
-                    self.remaining = self.remaining.or(only_data.then_some(bytes));
+                Poll::Ready(Next::End) => {
+                    self.left = only_data.then_some(bytes);
                     return;
                 }
+                Poll::Ready(Next::Broken) => return,
                 Poll::Pending if has_worked => return,
                 Poll::Pending => {
-                    guest.work(cx);
+                    if let Some(guest) = &mut self.guest {
+                        guest.work(cx);
+                    }
                     has_worked = true;
                 }
             }
         }
     }
 
+    /// The next frame of the guest, within the length it announced.
+    fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        let Some(inner) = &mut self.inner else { return Poll::Ready(Next::End) };
+        let broken = match ready!(Pin::new(inner).poll_frame(cx)) {
+            Some(Ok(frame)) => match self.due.map(|due| due.checked_sub(length(&frame))) {
+                Some(None) => "longer than its `content-length` says".to_owned(),
+                due => {
+                    self.due = due.flatten();
+                    return Poll::Ready(Next::Frame(frame));
+                }
+            },
+            None if self.due.is_some_and(|due| due > 0) => "shorter than its `content-length` says".to_owned(),
+            Some(Err(error)) if !self.is_unread => format!("it was not finished: {}", error.into()),
+            None | Some(Err(_)) => {
+                self.inner = None;
+                return Poll::Ready(Next::End);
+            }
+        };
+        (self.inner, self.broken) = (None, Some(broken));
+        Poll::Ready(Next::Broken)
+    }
+
+    /// Why the answer is broken: as its guest ended, if that was badly.
+    fn poll_cause(&mut self, cx: &mut Context<'_>) -> Poll<CallError> {
+        let ended = match &mut self.guest {
+            Some(guest) => ready!(guest.poll_ended(cx)),
+            None => Ok(()),
+        };
+        self.guest = None;
+        let reason = self.broken.take().unwrap_or_default();
+        let error = ended.err().unwrap_or(CallError::Malformed { what: "HTTP response".to_owned(), reason });
+        if let Some(watch) = self.watch.take() {
+            watch.ended(Err(&error));
+        }
+        Poll::Ready(error)
+    }
+
     fn finish(&mut self) {
         if let Some(guest) = self.guest.take() {
-            guest.let_go();
+            guest.let_go(self.watch.take());
         }
     }
 }
 
-impl<B> Body for GuestBody<B>
+fn length(frame: &Frame<Bytes>) -> u64 {
+    frame.data_ref().map_or(0, |data| data.len() as u64)
+}
+
+impl<B, W> Body for GuestBody<B, W>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Failure>,
+    W: Watch,
 {
     type Data = Bytes;
     type Error = Failure;
@@ -105,32 +197,39 @@ where
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        let next = match (self.early.pop_front(), &mut self.inner) {
-            (None, Some(inner)) => ready!(Pin::new(inner).poll_frame(cx)).map(|frame| frame.map_err(Into::into)),
-            (early, _) => early,
+        let body = &mut *self;
+        let frame = match body.early.pop_front() {
+            Some(frame) => frame,
+            None if body.broken.is_some() => return body.poll_cause(cx).map(|error| Some(Err(error.into()))),
+            None => match ready!(body.poll_inner(cx)) {
+                Next::Frame(frame) => frame,
+                Next::End => {
+                    body.finish();
+                    return Poll::Ready(None);
+                }
+                Next::Broken => return body.poll_cause(cx).map(|error| Some(Err(error.into()))),
+            },
         };
-        let Some(frame) = next else {
-            self.finish();
-            return Poll::Ready(None);
-        };
-        let sent = frame.as_ref().ok().and_then(Frame::data_ref).map_or(0, |data| data.len() as u64);
-        if let Some(remaining) = &mut self.remaining {
-            *remaining = remaining.saturating_sub(sent);
+        if !body.is_unread {
+            body.clock.moved();
+        }
+        if let Some(left) = &mut body.left {
+            *left = left.saturating_sub(length(&frame));
             // Servers stop reading here, without asking for the end.
-            if *remaining == 0 {
-                self.finish();
+            if *left == 0 {
+                body.finish();
             }
         }
-        Poll::Ready(Some(frame))
+        Poll::Ready(Some(Ok(frame)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.early.is_empty() && self.inner.as_ref().is_none_or(Body::is_end_stream)
+        self.early.is_empty() && self.broken.is_none() && self.inner.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        match (self.remaining, &self.inner) {
-            (Some(remaining), _) => SizeHint::with_exact(remaining),
+        match (self.left, &self.inner) {
+            (Some(left), _) => SizeHint::with_exact(left),
             (None, Some(inner)) if self.early.is_empty() => inner.size_hint(),
             (None, _) => SizeHint::default(),
         }

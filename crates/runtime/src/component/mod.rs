@@ -7,8 +7,9 @@
 mod blobstore;
 mod body;
 mod bus;
+pub(crate) mod clock;
 mod config;
-mod http;
+pub(crate) mod http;
 pub(crate) mod imports;
 mod keyvalue;
 mod logging;

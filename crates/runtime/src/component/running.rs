@@ -5,11 +5,13 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use contracts::CallError;
 use tokio::task::JoinHandle;
+
+use crate::Watch;
 
 type Ended = Result<(), CallError>;
 
@@ -21,7 +23,7 @@ enum State {
     Here(Pin<Box<dyn Future<Output = Ended> + Send>>),
     /// In a task of its own.
     There(JoinHandle<Ended>),
-    /// Over, and how. None once that was asked, or nobody wants to know any more.
+    /// Over, and how. None once that was asked.
     Over(Option<Ended>),
 }
 
@@ -40,6 +42,15 @@ impl Running {
         }
     }
 
+    /// How it ended, if it is known to be over.
+    pub(super) fn over(&self) -> Option<Result<(), &CallError>> {
+        match &self.0 {
+            State::Over(Some(ended)) => Some(ended.as_ref().map(|()| ())),
+            State::Over(None) => Some(Ok(())),
+            State::Here(_) | State::There(_) => None,
+        }
+    }
+
     /// From here on it works in a task of its own.
     pub(super) fn leave(&mut self) {
         if let State::Here(work) = std::mem::replace(&mut self.0, State::Over(None)) {
@@ -47,21 +58,42 @@ impl Running {
         }
     }
 
-    /// Lets it come to its own end.
-    pub(super) fn let_go(mut self) {
+    /// Lets it come to its own end, of which `watch` is told.
+    pub(super) fn let_go(mut self, watch: Option<impl Watch>) {
         match std::mem::replace(&mut self.0, State::Over(None)) {
-            State::Here(work) => drop(tokio::spawn(work)),
-            State::There(_) | State::Over(_) => {}
+            State::Over(ended) => {
+                if let Some(watch) = watch {
+                    watch.ended_afterwards(ended.as_ref().map_or(Ok(()), |ended| ended.as_ref().map(|()| ())));
+                }
+            }
+            running => {
+                tokio::spawn(async move {
+                    let ended = Self(running).ended().await;
+                    if let Some(watch) = watch {
+                        watch.ended_afterwards(ended.as_ref().map(|()| ()));
+                    }
+                });
+            }
         }
     }
 
     /// Waits for its end.
     pub(super) async fn ended(mut self) -> Ended {
-        match std::mem::replace(&mut self.0, State::Over(None)) {
-            State::Here(work) => work.await,
-            State::There(task) => task.await.map_err(|error| CallError::HostFault { message: error.to_string() })?,
-            State::Over(ended) => ended.unwrap_or(Ok(())),
-        }
+        std::future::poll_fn(|cx| self.poll_ended(cx)).await
+    }
+
+    /// The same, for whoever polls. To be asked once.
+    pub(super) fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+        let ended = match &mut self.0 {
+            State::Here(work) => ready!(work.as_mut().poll(cx)),
+            State::There(task) => match ready!(Pin::new(task).poll(cx)) {
+                Ok(ended) => ended,
+                Err(error) => Err(CallError::HostFault { message: error.to_string() }),
+            },
+            State::Over(ended) => ended.take().unwrap_or(Ok(())),
+        };
+        self.0 = State::Over(None);
+        Poll::Ready(ended)
     }
 }
 

@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use claims::ActorId;
 use contracts::{CallError, TraceContext};
-use http_body_util::BodyExt as _;
-use provider_sdk::Actors;
-use runtime::{CallContext, Denied, Guest, HttpBody};
+use http::StatusCode;
+use provider_sdk::{Actors, HttpTerms};
+use runtime::{CallContext, Denied, Guest, HttpBody, Watch};
 
 use crate::output::Printer;
 
@@ -44,29 +44,44 @@ impl Actors for OneActor {
         &self,
         _actor: &ActorId,
         request: http::Request<HttpBody>,
-        max_body: u64,
-        deadline: Instant,
+        terms: HttpTerms,
     ) -> Result<http::Response<HttpBody>, CallError> {
-        let began = Instant::now();
         let what = format!("{} {}", request.method(), request.uri());
-        let context = CallContext { deadline, trace: TraceContext::default(), outbound: Arc::new(Denied) };
-        match self.guest.handle_http(request, max_body, context).await {
-            Ok(response) => {
-                let status = response.status();
-                self.printer.detail(|| format!("{what}: {status} after {} ms", began.elapsed().as_millis()));
-                let printer = self.printer.clone();
-                Ok(response.map(|body| {
-                    body.map_err(move |error| {
-                        printer.note(format!("{what}: the answer broke off: {error}"));
-                        error
-                    })
-                    .boxed_unsync()
-                }))
-            }
-            Err(error) => {
-                self.printer.note(format!("{what}: {error}"));
-                Err(error)
-            }
+        let (deadline, trace) = (terms.head.from_now(), TraceContext::default());
+        let context = CallContext { deadline, trace, outbound: Arc::new(Denied) };
+        let spoken = Spoken { printer: self.printer.clone(), what, began: Instant::now(), has_head: false };
+        let mut watch = Some(spoken);
+        let outcome = self.guest.answer_http(request, terms, context, &mut watch).await;
+        if let (Some(watch), Err(error)) = (watch, &outcome) {
+            watch.ended(Err(error));
+        }
+        outcome
+    }
+}
+
+/// Says what becomes of one request.
+struct Spoken {
+    printer: Printer,
+    what: String,
+    began: Instant,
+    has_head: bool,
+}
+
+impl Watch for Spoken {
+    fn answered(&mut self, status: StatusCode) {
+        self.has_head = true;
+        self.printer.detail(|| format!("{}: {status} after {} ms", self.what, self.began.elapsed().as_millis()));
+    }
+
+    fn ended(self, outcome: Result<(), &CallError>) {
+        let Err(error) = outcome else { return };
+        let broken = if self.has_head { "the answer broke off: " } else { "" };
+        self.printer.note(format!("{}: {broken}{}: {error}", self.what, error.code()));
+    }
+
+    fn ended_afterwards(self, outcome: Result<(), &CallError>) {
+        if let Err(error) = outcome {
+            self.printer.note(format!("{}: after its answer: {}: {error}", self.what, error.code()));
         }
     }
 }

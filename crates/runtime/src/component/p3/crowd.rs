@@ -10,6 +10,8 @@ use std::{
 
 use tokio::{sync::Notify, time::sleep_until};
 
+use crate::component::clock::Clock;
+
 /// The calls in one instance.
 #[derive(Debug)]
 pub(super) struct Crowd {
@@ -27,7 +29,7 @@ struct State {
     spoiled: bool,
     present: u32,
     begun: u32,
-    /// When the last of them must have ended.
+    /// When the last of those that left must have ended; those that are there have their own time.
     until: Instant,
 }
 
@@ -35,6 +37,7 @@ struct State {
 #[derive(Debug)]
 pub(super) struct Seat {
     crowd: Arc<Crowd>,
+    clock: Arc<Clock>,
     done: bool,
 }
 
@@ -46,7 +49,7 @@ impl Crowd {
     }
 
     /// Takes a place, if there is one and `enter` gets in, which happens before anybody can close the instance.
-    pub(super) fn join(self: &Arc<Self>, until: Instant, enter: impl FnOnce() -> bool) -> Option<Seat> {
+    pub(super) fn join(self: &Arc<Self>, clock: Arc<Clock>, enter: impl FnOnce() -> bool) -> Option<Seat> {
         let mut state = self.lock();
         let has_room = state.present < self.most && state.begun < self.calls_per_instance;
         if !state.open || state.spoiled || !has_room || !enter() {
@@ -54,8 +57,8 @@ impl Crowd {
         }
         state.present += 1;
         state.begun += 1;
-        state.until = state.until.max(until);
-        Some(Seat { crowd: self.clone(), done: false })
+        state.until = state.until.max(clock.deadline());
+        Some(Seat { crowd: self.clone(), clock, done: false })
     }
 
     /// Lets nobody in any more, unless somebody `has_entered` meanwhile.
@@ -80,21 +83,24 @@ impl Crowd {
         (!state.spoiled).then_some(state.begun)
     }
 
-    /// Waits until nothing in the instance matters to anybody: all have left, one of them with work undone, or all have
-    /// had their time.
+    /// Waits until nothing in the instance matters to anybody: all have left, one of them with work undone, or with time
+    /// that is over. Each of those that are there leaves by itself when its own time is.
     pub(super) async fn is_over(&self) {
         loop {
             let left = self.left.notified();
             let until = {
                 let state = self.lock();
-                if state.present == 0 && state.spoiled || Instant::now() >= state.until {
+                if state.present == 0 && (state.spoiled || Instant::now() >= state.until) {
                     return;
                 }
-                state.until
+                (state.present == 0).then_some(state.until)
             };
-            tokio::select! {
-                () = left => {}
-                () = sleep_until(until.into()) => {}
+            match until {
+                None => left.await,
+                Some(until) => tokio::select! {
+                    () = left => {}
+                    () = sleep_until(until.into()) => {}
+                },
             }
         }
     }
@@ -115,6 +121,7 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let mut state = self.crowd.lock();
         state.present -= 1;
+        state.until = state.until.max(self.clock.deadline());
         state.spoiled |= !self.done;
         drop(state);
         self.crowd.left.notify_one();
@@ -128,7 +135,11 @@ mod tests {
     use super::*;
 
     fn join(crowd: &Arc<Crowd>) -> Option<Seat> {
-        crowd.join(Instant::now() + Duration::from_secs(60), || true)
+        crowd.join(clock(Duration::from_secs(60)), || true)
+    }
+
+    fn clock(time: Duration) -> Arc<Clock> {
+        Clock::new(Instant::now() + time, false, None)
     }
 
     #[test]
@@ -159,7 +170,7 @@ mod tests {
         let crowd = Crowd::new(2, 4, 0);
         assert!(!crowd.close(|| true));
         join(&crowd).expect("still open").done();
-        assert!(crowd.join(Instant::now(), || false).is_none(), "it could not get in");
+        assert!(crowd.join(clock(Duration::ZERO), || false).is_none(), "it could not get in");
         assert!(crowd.close(|| false));
         assert!(join(&crowd).is_none());
     }
@@ -177,7 +188,7 @@ mod tests {
         stays.done();
         crowd.is_over().await;
         let crowd = Crowd::new(1, 1, 0);
-        let _stays = crowd.join(Instant::now() + Duration::from_millis(5), || true);
+        crowd.join(clock(Duration::from_millis(5)), || true).expect("room").done();
         crowd.is_over().await;
     }
 }

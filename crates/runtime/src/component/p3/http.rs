@@ -11,7 +11,6 @@ use http::{
     header,
     uri::{Authority, Scheme},
 };
-use http_body_util::{BodyExt, Limited};
 use tokio::sync::oneshot;
 use wasmtime::component::{Accessor, Component, InstancePre};
 use wasmtime_wasi_http::{
@@ -30,7 +29,7 @@ use crate::{
     CallContext, LoadError,
     call::{Actor, HasCall},
     component::{
-        ComponentGuest, ComponentState, body::announced, entry_point, http::Request, reuse::Place, reuse::Waiting,
+        ComponentGuest, ComponentState, body::announced, entry_point, http::{Request, bounded}, reuse::Place, reuse::Waiting,
     },
     error::unreadable,
     guest::Admitted,
@@ -83,6 +82,7 @@ impl ComponentGuest {
         }
         let mut place = self.place(&service.idle, context, |context| ComponentState::new(&actor, context));
         let Place { store, instance, .. } = &mut place;
+        store.data_mut().call().follow(&request.clock);
         let run = async {
             let guest = match instance {
                 Some(guest) => guest,
@@ -139,22 +139,19 @@ pub(super) async fn answer(
     Ok(true)
 }
 
-/// The request as the guest's host functions want it.
-fn incoming(state: &mut ComponentState, Request { request, max_body }: Request) -> p3::Request {
+/// The request as the guest's host functions want it. It names an authority.
+fn incoming(state: &mut ComponentState, Request { request, max_body, clock }: Request) -> p3::Request {
     let (mut parts, body) = request.into_parts();
     let uri = std::mem::take(&mut parts.uri).into_parts();
     let named = parts.headers.get(header::HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
-    let limit = usize::try_from(max_body).unwrap_or(usize::MAX);
-    let body = Limited::new(body, limit).map_err(|error| HttpError::InternalError(Some(error.to_string())));
     let (request, _taken) = p3::Request::new(
         parts.method,
         Some(uri.scheme.unwrap_or(Scheme::HTTP)),
-        // Neither HTTP/1.0 nor a message need to name one.
-        Some(uri.authority.or(named).unwrap_or_else(|| Authority::from_static("localhost"))),
+        uri.authority.or(named),
         uri.path_and_query,
         FieldMap::new_immutable(state.http().hooks, parts.headers),
         None,
-        body,
+        bounded(body, max_body, clock),
     );
     request
 }

@@ -83,8 +83,8 @@ impl Sharing {
 impl Open {
     /// Takes the call that is outside, if there is room for it.
     fn enter(&self, outside: &mut Option<Call>) -> Option<Seat> {
-        let until = outside.as_ref()?.context.deadline;
-        self.crowd.join(until, || {
+        let clock = outside.as_ref()?.request.clock.clone();
+        self.crowd.join(clock, || {
             // An instance may be gone before it was closed.
             *outside = outside.take().and_then(|call| self.door.send(call).err()).map(|back| back.0);
             outside.is_none()
@@ -226,7 +226,13 @@ async fn attend_one(
     guest: &bindings::Service,
     Call { request, head, context, mut done }: Call,
 ) -> wasmtime::Result<()> {
-    instance.with(|mut store| store.data_mut().join(context));
+    instance.with(|mut store| {
+        let state = store.data_mut();
+        let until = state.call().until();
+        state.join(context);
+        request.clock.drive(&until);
+        state.call().follow(&until);
+    });
     let answered = tokio::select! {
         biased;
         // It has left; what it began goes on, but for nobody.
