@@ -41,6 +41,12 @@ impl Outbound for Gate {
 }
 
 impl Gate {
+    /// Waits until so many guests have come to it.
+    async fn arrivals(&self, count: u32) {
+        let arrived = tokio::time::timeout(Duration::from_secs(20), self.arrived.acquire_many(count)).await;
+        arrived.expect("they come to the gate").unwrap().forget();
+    }
+
     fn new() -> Arc<Self> {
         Arc::new(Self { arrived: Semaphore::new(0), open: Semaphore::new(0) })
     }
@@ -67,7 +73,7 @@ async fn an_actor_leaves_places_to_others_and_is_told_so_before_anything_began()
     let (greedy, neighbour) = (load_in(&runtime, GROWS, 0).await, load_in(&runtime, ECHO, 0).await);
     let gate = Gate::new();
     let calls: Vec<_> = (0..12).map(|_| gate.start(&greedy)).collect();
-    gate.arrived.acquire_many(12).await.unwrap().forget();
+    gate.arrivals(12).await;
     let error = gate.start(&greedy).await.unwrap().unwrap_err();
     assert_eq!(error.code(), "busy");
     assert!(error.turned_away_by(ACTOR), "another host may be asked");
@@ -76,7 +82,7 @@ async fn an_actor_leaves_places_to_others_and_is_told_so_before_anything_began()
     // With nobody else there it may have the rest.
     drop(neighbour);
     let more: Vec<_> = (0..4).map(|_| gate.start(&greedy)).collect();
-    gate.arrived.acquire_many(4).await.unwrap().forget();
+    gate.arrivals(4).await;
     gate.open.add_permits(16);
     for call in calls.into_iter().chain(more) {
         call.await.unwrap().unwrap();
@@ -91,7 +97,7 @@ async fn memory_of_all_guests_has_a_bound_that_ends_the_greedy_and_spares_the_ot
     let (greedy, neighbour) = (load_in(&runtime, GROWS, 256).await, load_in(&runtime, ECHO, 0).await);
     let gate = Gate::new();
     let calls: Vec<_> = (0..5).map(|_| gate.start(&greedy)).collect();
-    gate.arrived.acquire_many(5).await.unwrap().forget();
+    gate.arrivals(5).await;
     let error = gate.start(&greedy).await.unwrap().unwrap_err();
     assert!(matches!(&error, CallError::NoRoom { begun: true, what, .. } if what.contains("128 MiB")), "{error}");
     assert!(runtime.guest_memory().0 <= ALL / 4 * 3);
@@ -112,7 +118,7 @@ async fn who_does_not_fit_waits_for_room_up_to_its_deadline() {
     let greedy = load_in(&runtime, GROWS, 758).await;
     let gate = Gate::new();
     let (first, second) = (gate.start(&greedy), gate.start(&load_in(&runtime, GROWS, 750).await));
-    gate.arrived.acquire_many(2).await.unwrap().forget();
+    gate.arrivals(2).await;
     assert!(runtime.guest_memory().0 > 94 << 20, "{:?}", runtime.guest_memory());
     let began = Instant::now();
     let error = greedy.call("x", Bytes::new(), within(Duration::from_millis(100))).await.unwrap_err();
