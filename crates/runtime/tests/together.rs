@@ -153,3 +153,46 @@ async fn what_a_guest_says_of_its_failure_is_bounded_and_cleaned() {
     assert_eq!(error.code(), "trap");
     assert!(error.to_string().contains("[31mred") && !error.to_string().contains(char::is_control), "{error:?}");
 }
+
+/// Fills all of its memory, and takes its time over it.
+const FILLS: &str = r#"(module
+  (memory (export "memory") 1)
+  (func (export "__guest_call") (param i32 i32) (result i32) (local $n i32)
+    (if (i32.eq (memory.grow (i32.const 958)) (i32.const -1)) (then unreachable))
+    (loop $again
+      (memory.fill (i32.const 0) (local.get $n) (i32.const 62000000))
+      (local.set $n (i32.add (local.get $n) (i32.const 1)))
+      (br_if $again (i32.lt_u (local.get $n) (i32.const 20))))
+    (i32.const 1)))"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "figures for docs/faults.md; takes 1.5 GiB"]
+async fn figures_of_300_calls_that_fill_their_memory() {
+    let config = RuntimeConfig { guest_memory_bytes: Some(2 << 30), ..RuntimeConfig::default() };
+    let runtime = Runtime::new(&config).unwrap();
+    let (greedy, neighbour) = (load_in(&runtime, FILLS, 0).await, load_in(&runtime, ECHO, 0).await);
+    let began = Instant::now();
+    let calls: Vec<_> = (0..300)
+        .map(|_| {
+            let greedy = greedy.clone();
+            tokio::spawn(async move { greedy.call("x", Bytes::new(), context()).await.map(drop) })
+        })
+        .collect();
+    let mut times = Vec::new();
+    while !calls.iter().all(JoinHandle::is_finished) {
+        let one = Instant::now();
+        answers(&neighbour).await;
+        times.push(one.elapsed());
+        tokio::task::yield_now().await;
+    }
+    times.sort();
+    let mut ended = std::collections::BTreeMap::new();
+    for call in calls {
+        let code = call.await.unwrap().map_or_else(|error| error.code().to_owned(), |()| "answered".to_owned());
+        *ended.entry(code).or_insert(0) += 1;
+    }
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default();
+    let p99 = times[times.len() * 99 / 100];
+    println!("FIGURE {ended:?} in {:?}; neighbour: {} calls, p99 {p99:?}; {peak}", began.elapsed(), times.len());
+}
