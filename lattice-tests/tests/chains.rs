@@ -76,3 +76,21 @@ async fn whoever_calls_from_elsewhere_hears_of_a_failure_that_is_too_long_to_tel
         assert!(text.len() < 65 << 10 && !text.contains(char::is_control), "{} bytes", text.len());
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_has_what_is_heavy_compiled_by_a_process_of_its_own_program() {
+    let Some(lattice) = TestLattice::start_processes(["a"]).await else { return };
+    let (operator, signer) = (lattice.operator().await, Signer::default());
+    let functions = "(func (result i32) i32.const 7)".repeat(10_000);
+    let entry = r#"(func (export "__guest_call") (param i32 i32) (result i32) i32.const 1)"#;
+    let heavy = wat::parse_str(format!("(module {functions} {entry})")).expect("valid text");
+    let heavy = signer.wasm("heavy", &heavy);
+    let actor = operator.start_actor(&lattice.id("a"), &heavy.reference()).await.expect("it is compiled");
+    let answer = lattice.caller("a").within(LONG).call(&actor, "x", Bytes::new()).await;
+    assert_eq!(answer, Ok(Bytes::new()));
+    // What is refused by that process is refused with its reason.
+    let enormous = wat::parse_str(format!("(module {functions} {entry} (func i64.const 1))"));
+    let enormous = signer.wasm("invalid", &enormous.expect("text that is no valid module"));
+    let refused = operator.start_actor(&lattice.id("a"), &enormous.reference()).await.expect_err("it is invalid");
+    assert!(refused.contains("not a valid wasm module"), "{refused}");
+}

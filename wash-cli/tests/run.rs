@@ -235,3 +235,91 @@ fn a_signed_program_runs_as_well_and_its_issuer_is_known() {
     let text = wash.run("run -v signed.wasm");
     assert!(text.starts_with("exit: 0\nstdout:\nhello\nstderr:\nsigned: `[M]` by `[A]`\n"), "{text}");
 }
+
+/// Writes to standard output, or reads from standard input, and says by a letter on standard error what it came to.
+const SAYS_WHY: &str = r#"(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 64) "text\n")
+  (func (export "_start")
+    (i32.store (i32.const 0) (i32.const 64)) (i32.store (i32.const 4) (i32.const 5))
+    (i32.store8 (i32.const 32) (i32.add (i32.const 32) (call $DO (i32.const FD) (i32.const 0) (i32.const 1) (i32.const 128))))
+    (i32.store (i32.const 8) (i32.const 32)) (i32.store (i32.const 12) (i32.const 1))
+    (drop (call $write (i32.const 2) (i32.const 8) (i32.const 1) (i32.const 128)))))"#;
+
+/// The number of that letter, in both forms of the program.
+#[cfg(target_os = "linux")]
+fn reasons(action: &str, fd: &str, set: impl Fn(&mut std::process::Command)) -> Vec<u8> {
+    let wash = Wash::new();
+    let module = wat::parse_str(SAYS_WHY.replace("DO", action).replace("FD", fd)).expect("a module");
+    wash.write("component.wasm", programs::component(&module).expect("a component"));
+    wash.write("module.wasm", module);
+    let reason = |file: &&str| {
+        let mut command = wash.command(&["run", file]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        set(&mut command);
+        let output = command.output().expect("wash runs");
+        assert_eq!(output.stderr.len(), 1, "{}", String::from_utf8_lossy(&output.stderr));
+        output.stderr[0] - 32
+    };
+    ["module.wasm", "component.wasm"].iter().map(reason).collect()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_program_hears_why_the_system_takes_or_gives_no_more() {
+    let (success, is_directory, no_space, pipe) = (0, 31, 51, 64);
+    assert_eq!(reasons("write", "1", |_| ()), [success; 2]);
+    let closed = |command: &mut std::process::Command| {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        command.stdout(writer);
+    };
+    assert_eq!(reasons("write", "1", closed), [pipe; 2]);
+    let full = |command: &mut std::process::Command| {
+        command.stdout(fs::File::options().write(true).open("/dev/full").expect("Linux has it"));
+    };
+    assert_eq!(reasons("write", "1", full), [no_space; 2]);
+    let directory = |command: &mut std::process::Command| {
+        command.stdin(fs::File::open("/").expect("a directory"));
+    };
+    assert_eq!(reasons("read", "0", directory), [is_directory; 2]);
+}
+
+#[test]
+fn a_command_that_imports_http_because_its_language_does_runs() {
+    let wash = Wash::new();
+    let component = r#"(component
+      (import "wasi:http/types@0.2.3" (instance (export "fields" (type (sub resource)))))
+      (import "wasi:http/outgoing-handler@0.2.0" (instance))
+      (core module $m (func (export "run") (result i32) i32.const 0))
+      (core instance $i (instantiate $m))
+      (func $run (result (result)) (canon lift (core func $i "run")))
+      (instance $r (export "run" (func $run)))
+      (export "wasi:cli/run@0.2.0" (instance $r)))"#;
+    wash.write("http.wasm", wat::parse_str(component).expect("a component"));
+    assert_eq!(wash.run("run http.wasm"), "exit: 0\n");
+}
+
+#[test]
+fn what_is_valid_and_not_enabled_is_named() {
+    let wash = Wash::new();
+    wash.write("large.wasm", wat::parse_str("(module (memory i64 1) (func (export \"_start\")))").expect("a module"));
+    for command in ["run large.wasm", "compile large.wasm"] {
+        let text = wash.run(command);
+        assert!(text.contains("valid wasm, but this host has not enabled what it uses: 64-bit memories"), "{text}");
+    }
+}
+
+#[test]
+fn two_directories_under_one_name_are_refused_and_a_name_may_end_like_a_mode() {
+    let wash = Wash::new();
+    hello(&wash);
+    for directory in ["a", "odd:ro"] {
+        fs::create_dir(wash.path(directory)).expect("a directory of ours");
+    }
+    let text = wash.run("run hello.wasm --dir a::/d --dir a::/d/");
+    assert!(text.starts_with("exit: 2\nstderr:\nerror: `--dir` gives the program two directories"), "{text}");
+    assert_eq!(wash.run("run hello.wasm --dir odd:ro:rw"), "exit: 0\nstdout:\nhello\n");
+}

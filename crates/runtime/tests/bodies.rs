@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -18,12 +18,14 @@ const SLOW: &str = r#"(module
   (import "wasmbus" "__guest_response" (func $response (param i32 i32)))
   (import "wasmbus" "__host_call" (func $call (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
   (memory (export "memory") 1)
-  (data (i32.const 0) "\83\aastatusCode\cc\c8\a6header\80\a4body\90")
+  (data (i32.const 1024) "\83\aastatusCode\cc\c8\a6header\80\a4body\c4\00")
   (func (export "__guest_call") (param i32 i32) (result i32)
     (drop (call $call (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 1)
       (i32.const 0) (i32.const 0)))
-    (call $response (i32.const 0) (i32.const 27))
+    (call $response (i32.const 1024) (i32.const 29))
     (i32.const 1)))"#;
+
+const LONG: Duration = Duration::from_secs(20);
 
 struct Gate {
     arrived: Semaphore,
@@ -59,7 +61,7 @@ async fn bodies_of_all_calls_have_a_bound_and_what_does_not_fit_is_busy() {
     let guest = runtime.load(wasm.into(), support::identity(), limits).await.unwrap();
     let gate = Arc::new(Gate { arrived: Semaphore::new(0), open: Semaphore::new(0) });
     let first = tokio::spawn(post(guest.clone(), gate.clone(), 20 << 20));
-    gate.arrived.acquire().await.unwrap().forget();
+    tokio::time::timeout(LONG, gate.arrived.acquire()).await.expect("it comes to the gate").unwrap().forget();
     assert!(Budget::bodies().used() > 20 << 20, "it is held while its call runs");
     let refused = post(guest.clone(), gate.clone(), 40 << 20).await.unwrap_err();
     assert!(matches!(refused, CallError::NoRoom { begun: false, .. }) && refused.code() == "busy", "{refused}");

@@ -41,6 +41,12 @@ impl Outbound for Gate {
 }
 
 impl Gate {
+    /// Waits until so many guests have come to it.
+    async fn arrivals(&self, count: u32) {
+        let arrived = tokio::time::timeout(Duration::from_secs(20), self.arrived.acquire_many(count)).await;
+        arrived.expect("they come to the gate").unwrap().forget();
+    }
+
     fn new() -> Arc<Self> {
         Arc::new(Self { arrived: Semaphore::new(0), open: Semaphore::new(0) })
     }
@@ -67,7 +73,7 @@ async fn an_actor_leaves_places_to_others_and_is_told_so_before_anything_began()
     let (greedy, neighbour) = (load_in(&runtime, GROWS, 0).await, load_in(&runtime, ECHO, 0).await);
     let gate = Gate::new();
     let calls: Vec<_> = (0..12).map(|_| gate.start(&greedy)).collect();
-    gate.arrived.acquire_many(12).await.unwrap().forget();
+    gate.arrivals(12).await;
     let error = gate.start(&greedy).await.unwrap().unwrap_err();
     assert_eq!(error.code(), "busy");
     assert!(error.turned_away_by(ACTOR), "another host may be asked");
@@ -76,7 +82,7 @@ async fn an_actor_leaves_places_to_others_and_is_told_so_before_anything_began()
     // With nobody else there it may have the rest.
     drop(neighbour);
     let more: Vec<_> = (0..4).map(|_| gate.start(&greedy)).collect();
-    gate.arrived.acquire_many(4).await.unwrap().forget();
+    gate.arrivals(4).await;
     gate.open.add_permits(16);
     for call in calls.into_iter().chain(more) {
         call.await.unwrap().unwrap();
@@ -91,7 +97,7 @@ async fn memory_of_all_guests_has_a_bound_that_ends_the_greedy_and_spares_the_ot
     let (greedy, neighbour) = (load_in(&runtime, GROWS, 256).await, load_in(&runtime, ECHO, 0).await);
     let gate = Gate::new();
     let calls: Vec<_> = (0..5).map(|_| gate.start(&greedy)).collect();
-    gate.arrived.acquire_many(5).await.unwrap().forget();
+    gate.arrivals(5).await;
     let error = gate.start(&greedy).await.unwrap().unwrap_err();
     assert!(matches!(&error, CallError::NoRoom { begun: true, what, .. } if what.contains("128 MiB")), "{error}");
     assert!(runtime.guest_memory().0 <= ALL / 4 * 3);
@@ -112,7 +118,7 @@ async fn who_does_not_fit_waits_for_room_up_to_its_deadline() {
     let greedy = load_in(&runtime, GROWS, 758).await;
     let gate = Gate::new();
     let (first, second) = (gate.start(&greedy), gate.start(&load_in(&runtime, GROWS, 750).await));
-    gate.arrived.acquire_many(2).await.unwrap().forget();
+    gate.arrivals(2).await;
     assert!(runtime.guest_memory().0 > 94 << 20, "{:?}", runtime.guest_memory());
     let began = Instant::now();
     let error = greedy.call("x", Bytes::new(), within(Duration::from_millis(100))).await.unwrap_err();
@@ -146,4 +152,47 @@ async fn what_a_guest_says_of_its_failure_is_bounded_and_cleaned() {
     let error = support::call(&load(traps).await, b"").await.unwrap_err();
     assert_eq!(error.code(), "trap");
     assert!(error.to_string().contains("[31mred") && !error.to_string().contains(char::is_control), "{error:?}");
+}
+
+/// Fills all of its memory, and takes its time over it.
+const FILLS: &str = r#"(module
+  (memory (export "memory") 1)
+  (func (export "__guest_call") (param i32 i32) (result i32) (local $n i32)
+    (if (i32.eq (memory.grow (i32.const 958)) (i32.const -1)) (then unreachable))
+    (loop $again
+      (memory.fill (i32.const 0) (local.get $n) (i32.const 62000000))
+      (local.set $n (i32.add (local.get $n) (i32.const 1)))
+      (br_if $again (i32.lt_u (local.get $n) (i32.const 20))))
+    (i32.const 1)))"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "figures for docs/faults.md; takes 1.5 GiB"]
+async fn figures_of_300_calls_that_fill_their_memory() {
+    let config = RuntimeConfig { guest_memory_bytes: Some(2 << 30), ..RuntimeConfig::default() };
+    let runtime = Runtime::new(&config).unwrap();
+    let (greedy, neighbour) = (load_in(&runtime, FILLS, 0).await, load_in(&runtime, ECHO, 0).await);
+    let began = Instant::now();
+    let calls: Vec<_> = (0..300)
+        .map(|_| {
+            let greedy = greedy.clone();
+            tokio::spawn(async move { greedy.call("x", Bytes::new(), context()).await.map(drop) })
+        })
+        .collect();
+    let mut times = Vec::new();
+    while !calls.iter().all(JoinHandle::is_finished) {
+        let one = Instant::now();
+        answers(&neighbour).await;
+        times.push(one.elapsed());
+        tokio::task::yield_now().await;
+    }
+    times.sort();
+    let mut ended = std::collections::BTreeMap::new();
+    for call in calls {
+        let code = call.await.unwrap().map_or_else(|error| error.code().to_owned(), |()| "answered".to_owned());
+        *ended.entry(code).or_insert(0) += 1;
+    }
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default();
+    let p99 = times[times.len() * 99 / 100];
+    println!("FIGURE {ended:?} in {:?}; neighbour: {} calls, p99 {p99:?}; {peak}", began.elapsed(), times.len());
 }

@@ -178,7 +178,7 @@ impl Program {
 }
 
 /// A component of a command module, as the tools for languages make it.
-fn component(module: &[u8]) -> Result<Vec<u8>, String> {
+pub fn component(module: &[u8]) -> Result<Vec<u8>, String> {
     let adapter = (WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER);
     let mut encoder = wit_component::ComponentEncoder::default();
     encoder = encoder.module(module).map_err(|error| format!("{error:#}"))?;

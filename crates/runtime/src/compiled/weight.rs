@@ -4,7 +4,7 @@
 //! than linear in: very long functions, functions with very many parameters, and very many functions. Invariant: what is
 //! [`Weight::Light`] takes no longer than a moment and little memory, whatever its bytes are.
 
-use wasmparser::{CompositeInnerType, Parser, Payload};
+use wasmparser::{CompositeInnerType, FunctionBody, Parser, Payload};
 
 /// Sizes of a wasm, over all the modules in it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub(super) struct Shape {
     functions: u64,
     /// Bytes of their code.
     code: u64,
-    /// The longest of them.
+    /// The longest of them, or the one with most locals: what compilers do with both may be the product of the two.
     longest: u64,
     /// Most parameters and results of a type.
     widest: u64,
@@ -29,10 +29,10 @@ pub(super) enum Weight {
 }
 
 /// Up to here a wasm is light: its largest sizes.
-const LIGHT: Shape = Shape { functions: 8_000, code: 512 << 10, longest: 64 << 10, widest: 64 };
+const LIGHT: Shape = Shape { functions: 8_000, code: 256 << 10, longest: 16 << 10, widest: 64 };
 
 /// Up to here it is compiled where there is no process for it, which could be stopped. Far above what toolchains make.
-const MOST: Shape = Shape { functions: 250_000, code: 64 << 20, longest: 2 << 20, widest: 250 };
+const MOST: Shape = Shape { functions: 250_000, code: 64 << 20, longest: 1 << 20, widest: 250 };
 
 /// What of a shape is above `most`, with its bound.
 type Excess = (&'static str, u64, u64);
@@ -54,7 +54,7 @@ impl Shape {
                     let length = body.range().len() as u64;
                     shape.functions += 1;
                     shape.code += length;
-                    shape.longest = shape.longest.max(length);
+                    shape.longest = shape.longest.max(length).max(locals(&body));
                 }
                 // Calls between components become functions as well.
                 Payload::ComponentCanonicalSection(functions) => shape.functions += 16 * u64::from(functions.count()),
@@ -85,6 +85,12 @@ impl Shape {
     }
 }
 
+/// Locals of a function, which a few bytes may declare by the thousand.
+fn locals(body: &FunctionBody<'_>) -> u64 {
+    let groups = body.get_locals_reader().into_iter().flatten().map_while(Result::ok);
+    groups.map(|(count, _)| u64::from(count)).fold(0, u64::saturating_add)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,7 +112,9 @@ mod tests {
     fn long_wide_and_many_functions_are_heavy_and_those_of_attackers_refused() {
         let long = |bytes: usize| shape(&format!("(module (func {}))", "nop ".repeat(bytes)));
         assert_eq!(long(1 << 10).weight(), Weight::Light);
-        assert_eq!((long(65 << 10).weight(), long(65 << 10).refusal()), (Weight::Heavy, None));
+        assert_eq!((long(17 << 10).weight(), long(17 << 10).refusal()), (Weight::Heavy, None));
+        let with_locals = shape(&format!("(module (func (local {})))", "i64 ".repeat(20_000)));
+        assert_eq!((with_locals.longest, with_locals.weight()), (20_000, Weight::Heavy));
         assert!(long(3 << 20).refusal().is_some_and(|reason| reason.starts_with("bytes of code in its longest")));
         let wide = shape(&format!("(module (type (func (param {}))))", "i32 ".repeat(1000)));
         assert!(wide.refusal().is_some_and(|reason| reason.starts_with("parameters and results of a function: 1000")));
