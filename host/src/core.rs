@@ -12,8 +12,7 @@ use std::{
 use bytes::Bytes;
 use claims::{AccountId, ActorId, ClusterId, HostId, KeyPair, ProviderId, PublicKey, TokenError};
 use lattice::{
-    LatticeId,
-    LinkName,
+    LatticeId, LinkName,
     event::EventData,
     invocation::{Entity, Invocation},
     member::{MEMBER_HEADER, Word},

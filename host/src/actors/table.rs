@@ -24,6 +24,7 @@ use super::{RunningActor, coming::MOST_WAITING};
 use crate::{
     metrics::{ActorCalls, BETWEEN_ACTORS},
     state::{revocations::Provenance, scale::Annotations},
+    why::Failures,
 };
 
 /// The table.

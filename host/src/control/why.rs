@@ -11,8 +11,8 @@ use contracts::mask;
 use lattice::{
     Link,
     control::{
-        Ack, ActorState, AskWhy, ForbiddenSubject, NatsProblem, NatsState, PolicyState, ProviderState, WhyReply, decode,
-        encode,
+        Ack, ActorState, AskWhy, ForbiddenSubject, NatsProblem, NatsState, PolicyState, ProviderState, WhyReply,
+        decode, encode,
     },
 };
 

@@ -11,11 +11,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use claims::{ActorId, ProviderId};
-use contracts::{
-    CallError, TraceContext,
-    http_message::HttpTerms,
-    httpserver,
-};
+use contracts::{CallError, TraceContext, http_message::HttpTerms, httpserver};
 use http::StatusCode;
 use lattice::{Link, LinkName, invocation::Entity};
 use provider_sdk::{Actors as ActorHandle, HttpBody, http_message};

@@ -5,9 +5,13 @@ use claims::ProviderId;
 use super::archive;
 use crate::{
     artifacts::FetchError,
+    core::Core,
     policy::PolicyError,
     state::revocations::Named,
-    trust::{native::UntrustedNative, ownership::NotTheOwner},
+    trust::{
+        native::{self, UntrustedNative},
+        ownership::NotTheOwner,
+    },
 };
 
 /// Why a provider does not start.

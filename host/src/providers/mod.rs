@@ -31,9 +31,7 @@ use std::{
 use claims::{ActorId, ProviderId};
 use contracts::CallError;
 use dashmap::DashMap;
-use lattice::{
-    ContractId, Link, LinkName, control::ProviderDescription, event::ProviderClaims, invocation::Entity,
-};
+use lattice::{ContractId, Link, LinkName, control::ProviderDescription, event::ProviderClaims, invocation::Entity};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use provider_sdk::Provider;
 use tokio::sync::{Notify, watch};
@@ -175,7 +173,8 @@ impl RunningProvider {
     /// Whether it serves this very link now.
     #[must_use]
     pub fn has_taken(&self, link: &Link) -> bool {
-        self.served.borrow().get(&link.actor_id).is_some_and(|served| served.as_ref() == link)
+        let given = self.given.borrow();
+        given.get(&link.actor_id).is_some_and(|given| given.served && given.link.as_ref() == link)
     }
 
     /// Which of its processes runs, counted from the first.

@@ -183,12 +183,6 @@ impl Failures {
         }
     }
 
-    /// The process of a provider ended by itself.
-    pub fn provider_ended(&self, id: ProviderId, link_name: &LinkName, reason: &str) {
-        let peer = Peer::Provider { id, link_name: link_name.to_string() };
-        remember(&mut self.lock().starts, failure(peer, "provider_dead", reason), MOST_STARTS);
-    }
-
     /// Those about an actor, a reference or a provider, newest first.
     pub fn about(&self, actor: Option<&ActorId>, wanted: impl Fn(&Peer) -> bool) -> Vec<FailureRecord> {
         let kept = self.lock();

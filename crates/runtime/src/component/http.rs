@@ -264,10 +264,8 @@ fn discard<B: Body + Unpin + Send + 'static>(mut body: B) {
 /// need to name one.
 fn for_guest(mut request: http::Request<HttpBody>) -> Result<http::Request<HttpBody>, CallError> {
     let named = http_message::names_authority(request.uri(), request.headers());
-    let named = named.map_err(|error| CallError::Malformed {
-        what: "HTTP request".to_owned(),
-        reason: error.to_string(),
-    })?;
+    let named =
+        named.map_err(|error| CallError::Malformed { what: "HTTP request".to_owned(), reason: error.to_string() })?;
     if !named {
         request.headers_mut().insert(header::HOST, http::HeaderValue::from_static("localhost"));
     }
@@ -275,11 +273,7 @@ fn for_guest(mut request: http::Request<HttpBody>) -> Result<http::Request<HttpB
 }
 
 /// The request as the guest's host functions want it.
-fn incoming(
-    request: http::Request<HttpBody>,
-    max_body: u64,
-    clock: Arc<Clock>,
-) -> (Scheme, http::Request<WasiBody>) {
+fn incoming(request: http::Request<HttpBody>, max_body: u64, clock: Arc<Clock>) -> (Scheme, http::Request<WasiBody>) {
     let scheme = if request.uri().scheme() == Some(&http::uri::Scheme::HTTPS) { Scheme::Https } else { Scheme::Http };
     (scheme, request.map(|body| bounded(body, max_body, clock)))
 }
