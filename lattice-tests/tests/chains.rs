@@ -48,8 +48,9 @@ async fn a_chain_of_calls_ends_on_one_host_and_over_two() {
     let (operator, signer) = (lattice.operator().await, Signer::default());
     let wasm = wat::parse_str(PASSES_ON).expect("valid text");
     let (here, there) = (signer.wasm("here", &wasm), signer.wasm("there", &wasm));
-    operator.start_actor(&lattice.id("a"), &here.reference()).await.expect("it starts");
-    operator.start_actor(&lattice.id("b"), &there.reference()).await.expect("it starts");
+    // More than the chain is long: each of its calls has an instance for as long as those behind it run.
+    operator.scale(&lattice.id("a"), &here.reference(), 100).await.expect("it starts");
+    operator.scale(&lattice.id("b"), &there.reference(), 100).await.expect("it starts");
     let caller = lattice.caller("a").within(LONG);
     for (first, second) in [(&here.id, &here.id), (&there.id, &here.id)] {
         let end = || async {

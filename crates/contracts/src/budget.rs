@@ -68,7 +68,6 @@ impl Budget {
     }
 
     /// An empty charge, to be grown.
-    #[must_use]
     pub fn charge(&self) -> Charge {
         Charge { budget: self.clone(), bytes: 0 }
     }
