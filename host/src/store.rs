@@ -166,6 +166,9 @@ pub fn open(
     let mut known = HashMap::new();
     for bucket in Bucket::ALL {
         let entries = load(&replica, bucket)?;
+        if bucket == Bucket::Revocations {
+            owners::load(&tables.owners, &trust, &entries); // before any claims
+        }
         for (key, entry) in entries.iter().filter(|(_, entry)| entry.value.is_some()) {
             if let Some(effect) = tables.apply(bucket, key, entry.value.as_ref(), true) {
                 effects.send(effect).ok();
@@ -174,7 +177,6 @@ pub fn open(
         known.insert(bucket, entries);
     }
     tables.revocations.send_replace(Arc::new(revocations::load(&trust, &known[&Bucket::Revocations])));
-    owners::load(&tables.owners, &trust, &known[&Bucket::Revocations]);
     let owner = Owner::new(replica, known, tables.clone(), trust, effects, incoming);
     Ok((Store { commands, tables }, owner, effects_out))
 }
