@@ -247,6 +247,9 @@ pub fn open(
     let mut loaded = Loaded::default();
     for bucket in Bucket::ALL {
         loaded.read(&replica, bucket)?;
+        if bucket == Bucket::Revocations {
+            owners::load(&tables.owners, &trust, loaded.known.of(bucket)); // before any claims
+        }
         for (key, entry) in loaded.known.of(bucket).iter().filter(|(_, entry)| entry.value.is_some()) {
             if let Some(effect) = tables.apply(bucket, key, entry.value.as_ref(), true) {
                 effects.send(effect).ok();
@@ -254,7 +257,6 @@ pub fn open(
         }
     }
     tables.revocations.send_replace(Arc::new(revocations::load(&trust, loaded.known.of(Bucket::Revocations))));
-    owners::load(&tables.owners, &trust, loaded.known.of(Bucket::Revocations));
     tables.counted(&loaded.known);
     let (state_in, state) = watch::channel(StoreState::default());
     let owner = Owner::new(replica, loaded, tables.clone(), trust, effects, queue, state_in);

@@ -122,7 +122,11 @@ fn linked_provider(core: &Core, question: &AskWhy) -> Option<(Arc<RunningProvide
 }
 
 async fn feels(core: &Core, provider: &RunningProvider, link: &Link) -> ProviderState {
-    let up = provider.check_reachable().is_ok();
+    // One that is not called because it is not well runs all the same, and says why.
+    let up = match &provider.home {
+        Home::Embedded(_) => true,
+        Home::Process(process) => process.down().is_none(),
+    };
     let health = match up {
         true => tokio::time::timeout(HEALTH_WITHIN, health::ask(core, provider)).await.ok().flatten(),
         false => None,
@@ -133,7 +137,10 @@ async fn feels(core: &Core, provider: &RunningProvider, link: &Link) -> Provider
         embedded: matches!(provider.home, Home::Embedded(_)),
         up,
         healthy: health.as_ref().map(|health| health.healthy),
-        message: health.and_then(|health| health.message).map(|message| mask::text(&message).into_owned()),
+        message: match health {
+            Some(health) => health.message.map(|message| mask::text(&message).into_owned()),
+            None => provider.words(),
+        },
         serves: Some(provider.has_taken(link)),
     }
 }

@@ -17,7 +17,7 @@ use lattice::{
 };
 use provider_sdk::Health;
 
-use super::{Home, RunningProvider};
+use super::{Home, RunningProvider, Trouble};
 use crate::core::Core;
 
 const FIRST_AFTER: Duration = Duration::from_secs(5);
@@ -79,12 +79,14 @@ fn judge(core: &Core, provider: &RunningProvider, answer: Option<&Health>, misse
         Some(Health { message, .. }) => {
             // Why is for whoever runs it; it may name servers and accounts. Callers hear that it is so.
             let message = message.as_deref().map_or("no reason given".into(), mask::text);
-            if provider.set_trouble(Some("it says that it is unhealthy".to_owned())) {
+            let trouble = Trouble::new("it says that it is unhealthy");
+            if provider.set_trouble(Some(Trouble { words: Some(message.to_string()), ..trouble })) {
                 tracing::warn!(provider = %provider.spec.id, %message, "provider says that it is unhealthy");
             }
         }
         None if missed >= SILENT_AFTER && connected => {
-            provider.set_trouble(Some(format!("it is unhealthy: it did not answer {missed} health checks in a row")));
+            let reason = format!("it is unhealthy: it did not answer {missed} health checks in a row");
+            provider.set_trouble(Some(Trouble::new(reason)));
         }
         None => {}
     }

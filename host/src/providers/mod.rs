@@ -95,6 +95,21 @@ struct Given {
     served: bool,
 }
 
+/// Why a provider is not called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Trouble {
+    /// For callers.
+    reason: String,
+    /// What it says itself, for whoever runs it: it may be about servers and accounts that are no caller's business.
+    words: Option<String>,
+}
+
+impl Trouble {
+    fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), words: None }
+    }
+}
+
 /// One provider that runs here.
 pub struct RunningProvider {
     /// Who it is.
@@ -103,7 +118,7 @@ pub struct RunningProvider {
     pub home: Home,
     healthy: AtomicBool,
     /// Why it is not called although its process runs.
-    trouble: RwLock<Option<String>>,
+    trouble: RwLock<Option<Trouble>>,
     doubts: Notify,
     wake: Notify,
     repeated: Mutex<BTreeSet<ActorId>>,
@@ -200,8 +215,8 @@ impl RunningProvider {
         self.healthy.load(Ordering::Relaxed)
     }
 
-    /// Says why calls are not to be made for now, in words for callers, or that they are again. Whether that is news.
-    fn set_trouble(&self, trouble: Option<String>) -> bool {
+    /// Says why calls are not to be made for now, or that they are again. Whether that is news.
+    fn set_trouble(&self, trouble: Option<Trouble>) -> bool {
         let mut now = self.trouble.write().unwrap_or_else(PoisonError::into_inner);
         let is_news = *now != trouble;
         *now = trouble;
@@ -224,11 +239,19 @@ impl RunningProvider {
     /// answer health checks.
     pub fn check_reachable(&self) -> Result<(), CallError> {
         let Home::Process(process) = &self.home else { return Ok(()) };
-        let trouble = || self.trouble.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let trouble = || Some(self.trouble.read().unwrap_or_else(PoisonError::into_inner).as_ref()?.reason.clone());
         match process.down().or_else(trouble) {
             Some(reason) => Err(CallError::Unreachable { target: self.spec.id.to_string(), reason }),
             None => Ok(()),
         }
+    }
+
+    /// What it said of its trouble itself, for whoever runs it, without secrets.
+    #[must_use]
+    pub fn words(&self) -> Option<String> {
+        let Home::Process(process) = &self.home else { return None };
+        let trouble = || self.trouble.read().unwrap_or_else(PoisonError::into_inner).as_ref()?.words.clone();
+        process.last_words().or_else(trouble)
     }
 
     /// Its row in the inventory.

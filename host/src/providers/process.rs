@@ -21,7 +21,7 @@ use tokio::{io::AsyncWriteExt, sync::watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ProviderSpec,
+    ProviderSpec, Trouble,
     keys::OwnKey,
     last_words::LastWords,
     launcher::{self, Launched},
@@ -94,6 +94,13 @@ impl Process {
     pub fn down(&self) -> Option<String> {
         let condition = self.condition.borrow();
         (!condition.up).then(|| condition.reason())
+    }
+
+    /// What the child said last, if it is down.
+    #[must_use]
+    pub fn last_words(&self) -> Option<String> {
+        let condition = self.condition.borrow();
+        if condition.up { None } else { condition.words.clone() }
     }
 
     /// Whether the child was started so recently that it may still be on its way to its first answer.
@@ -223,7 +230,7 @@ impl Supervisor {
             *delay = (*delay * 2).min(LONGEST_DELAY);
             let provider = self.core.providers.get(&self.spec.id, &self.spec.link_name);
             if let Some(provider) = &provider {
-                provider.set_trouble(Some("its process was started again and has not answered yet".to_owned()));
+                provider.set_trouble(Some(Trouble::new("its process was started again and has not answered yet")));
             }
             match self.launch().await {
                 Ok(child) => {

@@ -1,12 +1,16 @@
 //! Claims of every actor and provider the lattice has seen, and the call aliases they bring.
 //!
-//! Fed from lattice state and from what this host loads. Invariant: an alias names one actor, the last that claimed it.
+//! Fed from lattice state and from what this host loads. Invariant: an alias names one actor: the last of an account that
+//! claimed it, and among accounts the one whose actor has its owner for longer, so that nobody is called in the place of
+//! somebody else.
 
 use std::sync::Arc;
 
 use claims::{AccountId, ActorId, PublicKey};
 use dashmap::DashMap;
-use lattice::stored_claims::StoredClaims;
+use lattice::stored_claims::{StoredActor, StoredClaims};
+
+use super::owners::Owners;
 
 /// The claims cache.
 #[derive(Default)]
@@ -25,10 +29,10 @@ fn alias_of(claims: &StoredClaims) -> Option<&str> {
 }
 
 impl ClaimsCache {
-    /// Records claims. Returns whether anything changed.
-    pub fn put(&self, claims: StoredClaims) -> bool {
+    /// Records claims. Returns whether anything changed. `owners` says whose an alias is that two accounts claim.
+    pub fn put(&self, claims: StoredClaims, owners: &Owners) -> bool {
         if let StoredClaims::Actor(actor) = &claims {
-            self.register_alias(actor.call_alias.as_deref().unwrap_or_default(), actor.id);
+            self.register_alias(actor, owners);
         }
         let subject = claims.subject();
         self.first.entry(subject).or_insert_with(|| claims.issuer());
@@ -43,14 +47,30 @@ impl ClaimsCache {
         previous.as_ref() != Some(&claims)
     }
 
-    fn register_alias(&self, alias: &str, actor: ActorId) {
-        if alias.is_empty() {
+    fn register_alias(&self, claims: &StoredActor, owners: &Owners) {
+        let (actor, Some(alias)) = (claims.id, claims.call_alias.as_deref().filter(|alias| !alias.is_empty())) else {
             return;
-        }
-        if let Some(previous) = self.aliases.insert(alias.to_owned(), actor)
-            && previous != actor
-        {
+        };
+        if let Some(previous) = self.alias(alias).filter(|previous| *previous != actor) {
+            if !self.yields(&previous, claims, owners) {
+                tracing::warn!(%alias, %previous, %actor, "call alias goes on naming the actor of the account that had it first");
+                return;
+            }
             tracing::warn!(%alias, %previous, %actor, "call alias now names another actor");
+        }
+        self.aliases.insert(alias.to_owned(), actor);
+    }
+
+    /// Whether the actor that has an alias has to give it to another.
+    fn yields(&self, previous: &ActorId, claims: &StoredActor, owners: &Owners) -> bool {
+        let previous = previous.public_key();
+        if self.issuer(&previous) == Some(claims.issuer) {
+            return true;
+        }
+        let since = |subject| owners.get(subject).map(|record| record.content.at);
+        match (since(&previous), since(&claims.id.public_key())) {
+            (Some(previous), Some(new)) => new < previous,
+            (previous, _) => previous.is_none(),
         }
     }
 
@@ -114,5 +134,66 @@ impl ClaimsCache {
         let mut entries: Vec<_> = self.by_subject.iter().map(|entry| (*entry.key(), entry.value().clone())).collect();
         entries.sort_by(|(a, _), (b, _)| a.as_str().cmp(b.as_str()));
         entries
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use claims::{
+        KeyKind, KeyPair,
+        ownership::{Record, Signed},
+    };
+
+    use super::*;
+
+    fn actor(byte: u8, issuer: u8) -> StoredActor {
+        StoredActor {
+            id: KeyPair::from_raw_seed(KeyKind::Module, &[byte; 32]).public().try_into().expect("an actor"),
+            issuer: KeyPair::from_raw_seed(KeyKind::Account, &[issuer; 32]).public().try_into().expect("an account"),
+            name: String::new(),
+            capabilities: Vec::new(),
+            tags: Vec::new(),
+            revision: 0,
+            version: String::new(),
+            call_alias: Some("pay".to_owned()),
+        }
+    }
+
+    fn own(owners: &Owners, actor: &StoredActor, at: u64) {
+        let (subject, owner) = (actor.id.public_key(), actor.issuer);
+        let signer = KeyPair::from_raw_seed(KeyKind::Cluster, &[1; 32]).public().try_into().expect("a cluster");
+        let content = Record { lattice: "default".to_owned(), subject, owner, number: 1, at };
+        owners.take(Arc::new(Signed { signer, content, token: at.to_string() }));
+    }
+
+    #[test]
+    fn an_alias_is_its_accounts_and_nobody_takes_it_over_whatever_the_order() {
+        let (first, newer, stranger) = (actor(1, 1), actor(2, 1), actor(3, 2));
+        let owners = Owners::default();
+        for (actor, at) in [(&first, 10), (&newer, 30), (&stranger, 20)] {
+            own(&owners, actor, at);
+        }
+        let named = |order: &[&StoredActor]| {
+            let cache = ClaimsCache::default();
+            order.iter().for_each(|actor| drop(cache.put(StoredClaims::Actor((*actor).clone()), &owners)));
+            cache.alias("pay")
+        };
+        assert_eq!(named(&[&first, &stranger]), Some(first.id));
+        assert_eq!(named(&[&stranger, &first]), Some(first.id), "also after a restart");
+        assert_eq!(named(&[&first, &newer]), Some(newer.id), "of one account the last");
+        assert_eq!(named(&[&first, &actor(4, 9)]), Some(first.id), "one that nobody owns is not older");
+    }
+
+    #[test]
+    fn whoever_was_seen_first_is_remembered() {
+        let cache = ClaimsCache::default();
+        let (alice, mallory) = (actor(1, 1), actor(1, 2));
+        for actor in [&alice, &mallory] {
+            cache.put(StoredClaims::Actor(actor.clone()), &Owners::default());
+        }
+        let subject = alice.id.public_key();
+        assert_eq!((cache.first_issuer(&subject), cache.issuer(&subject)), (Some(alice.issuer), Some(mallory.issuer)));
+        cache.delete(&subject);
+        assert_eq!(cache.first_issuer(&subject), Some(alice.issuer));
     }
 }

@@ -175,7 +175,7 @@ impl Tables {
         let Some(value) = value else { return self.claims.delete(subject) };
         match StoredClaims::from_json(value) {
             Ok(claims) if claims.subject() == *subject => {
-                self.claims.put(claims);
+                self.claims.put(claims, &self.owners);
                 self.claims_came.send_modify(|count| *count += 1);
             }
             Ok(_) => tracing::error!(%key, "ignoring claims whose key does not match their subject"),

@@ -198,7 +198,9 @@ pub fn provider_runs(facts: &Facts, link: &Link) -> Found {
     if let Some((reply, state)) = dead {
         let host = facts.name(&reply.host_id);
         let ended = reply.failures.iter().find(|failure| failure.code == "provider_dead");
-        let how = ended.map(|failure| format!(" ({}, {} times)", failure.message, failure.times)).unwrap_or_default();
+        let how = ended.map(|failure| format!(" ({}, {} times)", failure.message, failure.times));
+        let how =
+            how.or_else(|| state.message.as_ref().map(|words| format!(" (it said: {words})"))).unwrap_or_default();
         let does = if state.up { "does not answer" } else { "does not run" };
         let sentence = format!("the process of provider `{}` on host `{host}` {does}{how}", state.id);
         let next = format!("read the log of host `{host}`: it holds what the process said, and restarts it meanwhile");
