@@ -20,8 +20,11 @@ pub enum LogFormat {
 pub fn init_logging(filter: &str, format: LogFormat) -> Result<(), ParseError> {
     let directives = std::env::var("RUST_LOG").unwrap_or_else(|_| filter.to_lowercase());
     // The NATS client's own news repeats what the host says about its connections.
-    let directives =
-        if directives.contains("async_nats") { directives } else { format!("{directives},async_nats=warn") };
+    let directives = if directives.contains("async_nats") {
+        directives
+    } else {
+        format!("{directives},async_nats=warn,async_nats::connector=off")
+    };
     let filter = EnvFilter::builder().parse(directives)?;
     let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     match format {

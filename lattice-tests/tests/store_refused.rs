@@ -8,9 +8,7 @@ use lattice::{
     control::AskWhy,
     subject::ControlRoot,
 };
-use lattice_tests::{
-    Actor, InProcess, NatsServer, Operator, Signer, TestLattice, eventually, free_address, http_link,
-};
+use lattice_tests::{Actor, InProcess, NatsServer, Operator, Signer, TestLattice, eventually, free_address, http_link};
 
 /// A server with one account, in which everybody is.
 async fn server(jetstream: &str) -> Option<NatsServer> {

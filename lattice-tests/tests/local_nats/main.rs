@@ -146,6 +146,13 @@ async fn an_open_server_takes_everybody_and_says_so() {
     assert!(second["notes"].to_string().contains("asks nobody who he is"), "{second}");
     let down = home.wash("down --all");
     assert_eq!(down["nats_stopped"], true, "{down}");
+    let guarded = home.up("")["nats_creds"].as_str().expect("a path").to_owned();
+    let creds = fs::read_to_string(&guarded).expect("it is there");
+    assert_eq!((home.hosts(), home.wash("down")["nats_stopped"].clone()), (1, true.into()));
+    assert!(home.up("--nats-open")["nats_creds"].is_null() && !Path::new(&guarded).exists());
+    assert_eq!((home.hosts(), home.wash("down")["nats_stopped"].clone()), (1, true.into()));
+    home.up("");
+    assert_eq!(fs::read_to_string(&guarded).expect("it is there again"), creds, "who was told keeps it");
 }
 
 /// The status with which a websocket is answered.
