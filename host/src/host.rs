@@ -281,6 +281,8 @@ async fn wait_for_store(core: &Core, mut synced: watch::Receiver<bool>, until: I
                 "NATS is there and refuses the buckets of this lattice; links and claims stay on the host that has them"
             );
         }
+        // What else keeps it away is said where it was found out.
+        Err(_) if core.broker.as_ref().is_some_and(|broker| broker.problem().is_some()) => {}
         Err(_) => {
             tracing::warn!("NATS is not there yet; this host serves what it has and joins the lattice when it is");
         }

@@ -66,8 +66,11 @@ pub fn init_logging(filter: &str, format: LogFormat) -> Result<(), LoggingError>
         Err(env::VarError::NotUnicode(_)) => return Err(LoggingError::NotText),
     };
     // The NATS client's own news repeats what the host says about its connections.
-    let directives =
-        if directives.contains("async_nats") { directives } else { format!("{directives},async_nats=warn") };
+    let directives = if directives.contains("async_nats") {
+        directives
+    } else {
+        format!("{directives},async_nats=warn,async_nats::connector=off")
+    };
     let filter = EnvFilter::builder()
         .parse(&directives)
         .map_err(|source| LoggingError::NoFilter { filter: directives.clone(), source })?;

@@ -145,6 +145,10 @@ impl ConnectionArgs {
             Side::Control => saved.ctl,
             Side::Rpc => saved.rpc,
         };
+        if self.socket.is_some() && (self.ctl_host.is_some() || self.ctl_port.is_some()) {
+            return Err(Failure::usage("a NATS server and a control socket are named")
+                .hint("leave out one of the two; each may also be set in the environment"));
+        }
         if self.no_nats && (self.ctl_host.is_some() || self.ctl_port.is_some()) {
             return Err(Failure::usage("a NATS server is named, and `--no-nats` says to use none")
                 .hint("leave out one of the two; each may also be set in the environment"));
@@ -363,6 +367,18 @@ mod tests {
         }
         let lattice = ConnectionArgs { lattice: text("lab"), timeout_ms: Some(1), ..Default::default() };
         assert!(!lattice.resolve(&context(dir.path())).unwrap().named);
+    }
+
+    #[test]
+    fn two_ways_that_were_both_named_are_a_contradiction_and_none_is_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let server = ConnectionArgs { ctl_port: Some(4222), ..Default::default() };
+        for args in [
+            ConnectionArgs { socket: Some("host.sock".into()), ..server.clone() },
+            ConnectionArgs { no_nats: true, ..server },
+        ] {
+            assert_eq!(args.resolve(&context(dir.path())).unwrap_err().exit_code(), 2, "{args:?}");
+        }
     }
 
     #[test]

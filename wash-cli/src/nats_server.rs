@@ -17,7 +17,7 @@ use lattice::client::NatsOptions;
 use crate::home::Home;
 
 pub use find::{Program, WAYS_TO_GET, find};
-pub use login::Login;
+pub use login::{Login, forget};
 pub use probe::{Probe, probe};
 pub use process::{ServerDir, ServerLock, ServerOptions, tail};
 

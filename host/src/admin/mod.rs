@@ -124,7 +124,10 @@ impl Pages {
             synced: self.is_synced() || self.core.broker.is_none(),
             taking_up: self.core.taking_up.left(),
         };
-        let readiness = facts.judge();
+        let mut readiness = facts.judge();
+        if let Some(reason) = self.core.store.state().borrow().refusal() {
+            readiness.name_refusal(reason);
+        }
         let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         page(status, JSON, json(&readiness))
     }

@@ -58,6 +58,16 @@ pub struct Reason {
     pub message: String,
 }
 
+impl Readiness {
+    /// What keeps lattice state from being compared is that the NATS server refuses it.
+    pub fn name_refusal(&mut self, reason: &str) {
+        for known in self.reasons.iter_mut().filter(|known| known.code == "not_synced") {
+            known.code = "store_refused";
+            known.message = format!("the NATS server does not let this host have the buckets of the lattice: {reason}");
+        }
+    }
+}
+
 impl Facts {
     /// The verdict.
     #[must_use]
@@ -87,6 +97,9 @@ mod tests {
         assert_eq!(ready.judge(), Readiness { ready: true, reasons: Vec::new() });
         let codes = |facts: Facts| facts.judge().reasons.iter().map(|reason| reason.code).collect::<Vec<_>>();
         assert_eq!(codes(Facts { synced: false, ..ready }), ["not_synced"]);
+        let mut refused = Facts { synced: false, ..ready }.judge();
+        refused.name_refusal("no room");
+        assert!(refused.reasons[0].code == "store_refused" && refused.reasons[0].message.ends_with("no room"));
         let all = Facts { stopping: true, synced: false, taking_up: 2 };
         assert_eq!(codes(all), ["stopping", "not_synced", "taking_up"]);
         assert!(!all.judge().ready);

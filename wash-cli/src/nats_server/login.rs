@@ -14,7 +14,10 @@ use lattice::client::Creds;
 use serde_json::{Value, json};
 
 use super::private::write_private;
-use crate::{failure::Result, keystore::KeyStore};
+use crate::{
+    failure::{Failure, Result},
+    keystore::KeyStore,
+};
 
 /// What the server is told about who may connect.
 #[derive(Debug, Clone)]
@@ -38,6 +41,23 @@ impl Login {
         write_private(&server.system_creds_file(), keys.user_creds(&keys.system, &keys.observer, "wash").as_bytes())?;
         Ok(Self { config: keys.config(), account: keys.account.public(), creds_file: server.creds_file() })
     }
+}
+
+/// Takes the credentials of a server away that is to let everybody in, so that nobody believes they were asked for. The
+/// keys stay, and make the same ones again.
+///
+/// # Errors
+/// A file cannot be removed.
+pub fn forget(server: &LocalNats) -> Result<()> {
+    for file in [server.creds_file(), server.system_creds_file()] {
+        match std::fs::remove_file(&file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Failure::from(error).while_doing(format!("cannot remove `{}`", file.display())));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 struct Keys {

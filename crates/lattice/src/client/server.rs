@@ -156,7 +156,7 @@ impl fmt::Debug for Server {
 
 /// Host and port of `host`, `host:port`, `::1`, `[::1]`, `[::1]:port`.
 fn split_port(place: &str) -> Result<(&str, Option<&str>), AddressProblem> {
-    let is_v6 = |host: &str| host.split('%').next().is_some_and(|host| host.parse::<std::net::Ipv6Addr>().is_ok());
+    let is_v6 = |host: &str| host.parse::<std::net::Ipv6Addr>().is_ok();
     if let Some(rest) = place.strip_prefix('[') {
         let (host, after) = rest.split_once(']').ok_or(AddressProblem::Host)?;
         if !is_v6(host) {
@@ -327,6 +327,8 @@ mod tests {
             ("[::1]x", Rest),
             ("[::1", Host),
             ("[h]", Host),
+            ("[fe80::1%eth0]:4222", Host),
+            ("::1%40]:4222", Host),
             ("a b", Host),
             ("a\u{1b}[2J", Host),
         ] {

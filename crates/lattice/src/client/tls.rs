@@ -49,15 +49,14 @@ impl TlsProblem {
                 _ => Self::Other,
             },
             rustls::Error::InvalidMessage(_) => Self::Plain,
-            rustls::Error::AlertReceived(alert) => match alert {
+            rustls::Error::AlertReceived(
                 AlertDescription::CertificateRequired
                 | AlertDescription::BadCertificate
                 | AlertDescription::UnsupportedCertificate
                 | AlertDescription::CertificateUnknown
                 | AlertDescription::CertificateExpired
-                | AlertDescription::UnknownCA => Self::OurCertificate,
-                _ => Self::Other,
-            },
+                | AlertDescription::UnknownCA,
+            ) => Self::OurCertificate,
             _ => Self::Other,
         }
     }

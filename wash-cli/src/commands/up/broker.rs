@@ -207,7 +207,10 @@ async fn join(mut options: NatsOptions, servers: &Servers, context: &Context) ->
 async fn start(args: &UpArgs, program: &Program, port: u16, lock: &ServerLock, context: &Context) -> Result<Broker> {
     let server = ServerDir::of(LocalNats::of(context.home.root(), port));
     let nats = &args.nats;
-    let login = if nats.nats_open { None } else { Some(Login::of(server.local())?) };
+    let login = match nats.nats_open {
+        true => nats_server::forget(server.local()).map(|()| None)?,
+        false => Some(Login::of(server.local())?),
+    };
     let creds = login.as_ref().map(|login| login.creds_file.clone());
     let options = ServerOptions {
         domain: nats.nats_js_domain.clone(),
