@@ -7,7 +7,9 @@ use claims::{AccountId, ActorId, HostId, KeyKind, KeyPair, ProviderId};
 use lattice::{
     Link,
     bounds::{self, Book, Place, Usage, json_len},
-    control::{ActorDescription, ActorInstance, HostInventory, HostSummary, Limits, PutLabel, ScaleActor, decode, encode},
+    control::{
+        ActorDescription, ActorInstance, HostInventory, HostSummary, Limits, PutLabel, ScaleActor, decode, encode,
+    },
     stored_claims::{StoredActor, StoredClaims},
     subject::{LatticeKey, config_key},
 };
@@ -92,10 +94,8 @@ impl World {
     fn check_counted(&self) {
         for (kind, usage) in self.book.usage() {
             let of_kind = self.held.values().filter(|(of, _)| *of == kind);
-            let counted = of_kind.fold(Usage::default(), |sum, (_, bytes)| Usage {
-                count: sum.count + 1,
-                bytes: sum.bytes + bytes,
-            });
+            let counted = of_kind
+                .fold(Usage::default(), |sum, (_, bytes)| Usage { count: sum.count + 1, bytes: sum.bytes + bytes });
             assert_eq!(usage, counted, "{kind}");
         }
     }

@@ -4,7 +4,6 @@
 //! a newer version has written is left as it is.
 
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -163,8 +162,8 @@ impl Replica {
     }
 
     #[cfg(test)]
-    fn load(&self, bucket: Bucket) -> Result<BTreeMap<String, Local>, ReplicaError> {
-        let mut entries = BTreeMap::new();
+    fn load(&self, bucket: Bucket) -> Result<std::collections::BTreeMap<String, Local>, ReplicaError> {
+        let mut entries = std::collections::BTreeMap::new();
         self.read(bucket, |key, entry| drop(entries.insert(key.to_owned(), entry)))?;
         Ok(entries)
     }

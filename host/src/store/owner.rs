@@ -3,12 +3,7 @@
 //! What takes a round trip to the broker for many keys (reading the buckets, sending what was written during an outage)
 //! goes on beside everything else; commands are served meanwhile. Invariant: only this task changes what is known.
 
-use std::{
-    collections::BTreeSet,
-    future::Future,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
 
 use lattice::{LatticeId, subject::revocation_bucket};
 use tokio::sync::{mpsc, watch};

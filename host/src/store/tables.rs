@@ -9,13 +9,13 @@ use std::{
 };
 
 use bytes::Bytes;
+use claims::PublicKey;
 use lattice::{
     Link,
     bounds::Usage,
     stored_claims::StoredClaims,
     subject::{LatticeKey, parse_config_key},
 };
-use claims::PublicKey;
 use tokio::sync::watch;
 
 use crate::state::{

@@ -132,7 +132,8 @@ impl Owner {
     /// and it is kept already, so not for as long as a broker may take otherwise.
     async fn send_all(&mut self, bucket: Bucket, accepted: &[Accepted]) -> Vec<Option<u64>> {
         let Some(stores) = self.stores(bucket) else { return vec![None; accepted.len()] };
-        let sending = accepted.iter().map(|Accepted { write, .. }| send(&stores, bucket, &write.key, write.value.clone()));
+        let sending =
+            accepted.iter().map(|Accepted { write, .. }| send(&stores, bucket, &write.key, write.value.clone()));
         let outcomes = join_all(sending).await;
         if outcomes.iter().any(Option::is_none) {
             self.buckets = None;
@@ -160,8 +161,11 @@ impl Owner {
         for bucket in [Bucket::Lattice, Bucket::Config] {
             let Some(stores) = self.stores(bucket) else { return };
             let known = self.known.of(bucket);
-            let waiting: Vec<(String, Local)> =
-                known.iter().filter(|(_, entry)| entry.pending).map(|(key, entry)| (key.clone(), entry.clone())).collect();
+            let waiting: Vec<(String, Local)> = known
+                .iter()
+                .filter(|(_, entry)| entry.pending)
+                .map(|(key, entry)| (key.clone(), entry.clone()))
+                .collect();
             let sending = waiting.into_iter().map(|(key, entry)| {
                 let stores = stores.clone();
                 async move {

@@ -165,7 +165,9 @@ impl Book {
                 check(&what, then(account.strangers, same), most)?;
             }
         }
-        if let Some(provider) = row.provider.as_ref().filter(|of| before.is_none_or(|b| b.provider.as_ref() != Some(of))) {
+        if let Some(provider) =
+            row.provider.as_ref().filter(|of| before.is_none_or(|b| b.provider.as_ref() != Some(of)))
+        {
             let links = self.of_provider.get(provider).copied().unwrap_or_default() + 1;
             within(format!("links to provider `{}`", provider.0), links, MAX_PROVIDER_LINKS, "entries")?;
         }

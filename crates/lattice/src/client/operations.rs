@@ -13,9 +13,9 @@ use crate::{
     ContractId, Link, LinkName,
     control::{
         Ack, ActorBid, AskWhy, AuctionActor, AuctionProvider, ClaimsReply, ClaimsRow, ConfigValue, ConfigValues,
-        DeleteLabel, DeleteLink, GetClaims, GetLinks, GetRevocations, HostInventory, HostSummary, LinksReply, ProviderBid, PutLabel,
-        PutRevocations, RegistryCredentials, RevocationsReply, ScaleActor, SignedList, StartProvider, StopActor,
-        StopHost, StopProvider, UpdateActor, WhyReply, encode,
+        DeleteLabel, DeleteLink, GetClaims, GetLinks, GetRevocations, HostInventory, HostSummary, LinksReply,
+        ProviderBid, PutLabel, PutRevocations, RegistryCredentials, RevocationsReply, ScaleActor, SignedList,
+        StartProvider, StopActor, StopHost, StopProvider, UpdateActor, WhyReply, encode,
     },
     subject::{ConfigKey, ControlSubject as Subject, HostCommand as Command},
 };

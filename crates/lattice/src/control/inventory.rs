@@ -304,7 +304,8 @@ mod tests {
     fn a_maximum_is_told_under_both_names_and_read_under_either() {
         let json = serde_json::to_value(&actor("a", &[]).instances[0]).expect("JSON");
         assert_eq!((&json["max_instances"], &json["max_concurrent"]), (&70_000.into(), &65_535.into()));
-        let old: ActorInstance = serde_json::from_str(r#"{"instance_id":"i","max_concurrent":3}"#).expect("an instance");
+        let old: ActorInstance =
+            serde_json::from_str(r#"{"instance_id":"i","max_concurrent":3}"#).expect("an instance");
         assert_eq!(old.max_instances, 3);
     }
 }

@@ -120,7 +120,8 @@ impl Slots {
 
     /// Those that were refused for a reason that may pass, or not answered, are given again.
     pub(super) fn try_again(&mut self) {
-        let due: Vec<ActorId> = self.slots.iter().filter(|(_, slot)| slot.may_pass()).map(|(actor, _)| *actor).collect();
+        let due: Vec<ActorId> =
+            self.slots.iter().filter(|(_, slot)| slot.may_pass()).map(|(actor, _)| *actor).collect();
         for actor in due {
             self.slots.entry(actor).or_default().again = true;
             self.enqueue(actor);

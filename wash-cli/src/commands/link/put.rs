@@ -127,7 +127,8 @@ async fn hosts_serving(lattice: &Lattice<'_>, link: &Link) -> Result<Serving> {
 /// Whether the claims of the actor grant the contract; none: nothing is known of the actor.
 async fn grant(lattice: &Lattice<'_>, link: &Link) -> Result<Option<bool>> {
     let rows = lattice.reached.control.claims().await?;
-    let row = rows.iter().find(|row| row.get("sub").or(row.get("subject")).is_some_and(|sub| *sub == link.actor_id.as_str()));
+    let row =
+        rows.iter().find(|row| row.get("sub").or(row.get("subject")).is_some_and(|sub| *sub == link.actor_id.as_str()));
     let caps = row.map(|row| row.get("caps").or(row.get("capabilities")).map(String::as_str).unwrap_or_default());
     Ok(caps.map(|caps| caps.split(',').any(|cap| cap.trim() == link.contract_id.as_str())))
 }
