@@ -60,6 +60,8 @@ pub struct Chosen {
     pub id: HostId,
     /// Its friendly name, if it was asked.
     pub name: Option<String>,
+    /// Whether it is known to be a host of others, which do not report every outcome.
+    pub is_of_others: bool,
 }
 
 impl Chosen {
@@ -84,7 +86,7 @@ pub async fn choose(
     auction_time: Duration,
 ) -> Result<Chosen> {
     if let Some(Ok(id)) = named.map(|term| term.trim().parse::<HostId>()) {
-        return Ok(Chosen { id, name: None });
+        return Ok(Chosen { id, name: None, is_of_others: false });
     }
     let hosts = lattice.hosts().await?;
     if let Some(term) = named {
@@ -171,8 +173,10 @@ fn nobody_takes(workload: &Workload, declined: &[(&HostSummary, String)]) -> Fai
 }
 
 fn chosen(id: HostId, hosts: &[HostSummary]) -> Chosen {
-    let name = hosts.iter().find(|host| host.id == id).map(|host| host.friendly_name.clone());
-    Chosen { id, name }
+    let host = hosts.iter().find(|host| host.id == id);
+    let name = host.map(|host| host.friendly_name.clone());
+    // Hosts of ours name their peers.
+    Chosen { id, name, is_of_others: host.is_some_and(|host| host.peers.is_none()) }
 }
 
 fn satisfies(host: &HostSummary, constraints: &BTreeMap<String, String>) -> bool {

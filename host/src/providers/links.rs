@@ -122,8 +122,10 @@ pub fn exists(core: &Core, actor: &ActorId) -> bool {
 /// Waits, but not for long, until the providers of this host were given the links of an actor that is about to run: its
 /// first call must not come before its link.
 pub async fn given(core: &Core, actor: &ActorId) {
-    let of_actor = core.tables().links.providers_of(actor);
-    let running = of_actor.iter().filter_map(|(id, name)| core.providers.get(id, name));
+    let of_actor = core.tables().links.of(actor);
+    // What is not granted is not given.
+    let granted = of_actor.iter().filter(|link| core.check_grant(actor, link.contract_id.as_str()).is_ok());
+    let running = granted.filter_map(|link| core.providers.get(&link.provider_id, &link.link_name));
     let waiting = running.map(|provider| async move { provider.answered(actor).await });
     timeout(GIVEN_WITHIN, futures_util::future::join_all(waiting)).await.ok();
 }

@@ -188,6 +188,13 @@ impl Links {
         links
     }
 
+    /// All links of an actor, what they move away from too.
+    #[must_use]
+    pub fn of(&self, actor: &ActorId) -> Vec<Arc<Link>> {
+        let routes = self.of_actor(actor);
+        routes.map(|routes| routes.iter().flat_map(Route::held).cloned().collect()).unwrap_or_default()
+    }
+
     /// The providers that an actor has links to, under their link names.
     #[must_use]
     pub fn providers_of(&self, actor: &ActorId) -> BTreeSet<(ProviderId, LinkName)> {

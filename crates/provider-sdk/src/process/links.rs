@@ -10,6 +10,7 @@ use std::{
 };
 
 use claims::ActorId;
+use contracts::mask;
 use lattice::{Link, control::Ack};
 use tokio::{
     sync::Semaphore,
@@ -116,10 +117,12 @@ impl State {
                     LinkRefused::Values(_) => self.waiting().remove(&actor).is_some(),
                     LinkRefused::Unavailable { .. } => self.waiting().insert(actor, link).is_some(),
                 };
+                let reason = refused.to_string();
+                let shown = mask::text(&reason);
                 if again {
-                    tracing::debug!(error = %refused, %actor, "link still refused");
+                    tracing::debug!(error = %shown, %actor, "link still refused");
                 } else {
-                    tracing::warn!(error = %refused, %actor, "link refused");
+                    tracing::warn!(error = %shown, %actor, "link refused");
                 }
                 self.table.refuse(actor, refused.to_string());
                 Ack::refused(refused.to_string())

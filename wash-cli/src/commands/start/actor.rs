@@ -22,6 +22,9 @@ use crate::{
 /// Fetching and compiling take time; a host of ours reports every outcome, so this is rarely waited out.
 const USUAL_PATIENCE: Duration = Duration::from_secs(30);
 
+/// Hosts of others say nothing when an artifact cannot be fetched, or runs already; their own `wash` waits as long.
+const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(5);
+
 /// Options of `wash start actor`.
 #[derive(Debug, Args)]
 pub struct ActorArgs {
@@ -55,7 +58,8 @@ pub async fn run(args: &ActorArgs, context: &Context) -> Result<Output> {
 
     let control = lattice.control(&host.id);
     let ran = actor_events::running_as(&control, &host.id, &reference).await;
-    let mut watch = Watch::open(&control, lattice.connection.patience(USUAL_PATIENCE)).await?;
+    let usual = if host.is_of_others { PATIENCE_WITH_OTHERS } else { USUAL_PATIENCE };
+    let mut watch = Watch::open(&control, lattice.connection.patience(usual)).await?;
     let request = ScaleActor {
         actor_ref: reference.clone(),
         max_instances: args.max_instances,
@@ -70,7 +74,12 @@ pub async fn run(args: &ActorArgs, context: &Context) -> Result<Output> {
         return Ok(result.with_text(&text).with("actor_id", Value::Null).with("result", text));
     }
     let scaling = Scaling { host: host.id, reference: &reference, max_instances: args.max_instances };
-    let scaled = match watch.until(&host.id, &doing, |event| scaling.judge(event)).await? {
+    let runs_already = if host.is_of_others { actor_events::as_running(&control, &scaling).await } else { None };
+    let scaled = match runs_already {
+        Some(running) => Some(running),
+        None => watch.until(&host.id, &doing, |event| scaling.judge(event)).await?,
+    };
+    let scaled = match scaled {
         Some(scaled) => scaled,
         // Hosts of the 0.82 line say nothing when the actor has run like this all along.
         None => actor_events::as_running(&control, &scaling)
