@@ -88,7 +88,7 @@ fn what_no_machine_runs_becomes_no_provider() {
     exit: 1
     stderr:
     error: `README.md` is no provider binary for `x86_64-linux`
-      cause: it is a text file
+      caused by: it is a text file
       hint: give the executable of the provider, or a script that begins with `#!`
     ");
     let mut elf = b"\x7FELF\x02\x01\x01".to_vec();

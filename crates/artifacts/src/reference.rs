@@ -127,12 +127,6 @@ impl Reference {
         self.digest.is_none() && self.tag.as_deref().is_none_or(|tag| tag.eq_ignore_ascii_case("latest"))
     }
 
-    /// The tag as peers of before 1.0 ask for it, where that is another one.
-    #[must_use]
-    pub fn older_tag(&self) -> Option<String> {
-        self.tag.as_ref().map(|tag| tag.to_ascii_lowercase()).filter(|lower| Some(lower) != self.tag.as_ref())
-    }
-
     /// The same place, pinned to a manifest.
     #[must_use]
     pub fn with_digest(&self, digest: Digest) -> Self {

@@ -28,14 +28,6 @@ fn references_lose_their_scheme_and_their_capitals_but_tags_do_not() {
 }
 
 #[test]
-fn what_older_peers_make_of_a_tag_is_known() {
-    let older = |text: &str| Reference::parse(text, None).expect("a reference").older_tag();
-    assert_eq!(older("registry.test/echo:2.0.0-RC1").as_deref(), Some("2.0.0-rc1"));
-    assert_eq!(older("registry.test/echo:2.0.0"), None);
-    assert_eq!(older("registry.test/echo"), None);
-}
-
-#[test]
 fn a_digest_stands_beside_or_instead_of_a_tag() {
     let pinned = Reference::parse(&format!("registry.test/echo:1@sha256:{HEX}"), None).expect("a reference");
     assert_eq!((pinned.tag(), pinned.digest()), (Some("1"), Some(&Digest::of(b""))));

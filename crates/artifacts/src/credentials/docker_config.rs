@@ -132,7 +132,7 @@ impl Place<'_> {
         let path = if matches!(path, "v1" | "v2") { "" } else { path };
         let below = self.repository.strip_prefix(path)?;
         let is_prefix = path.is_empty() || below.is_empty() || below.starts_with('/');
-        (host == self.registry && is_prefix).then(|| (std::cmp::Reverse(path.len()), has_scheme, key.len()))
+        (host == self.registry && is_prefix).then_some((std::cmp::Reverse(path.len()), has_scheme, key.len()))
     }
 }
 

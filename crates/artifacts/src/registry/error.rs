@@ -228,6 +228,13 @@ fn slow(moved: &Option<u64>, within: &Duration) -> String {
     }
 }
 
+/// The tag of a reference as tools of before 1.0 push it and ask for it, where that is another one.
+fn older_tag(reference: &str) -> Option<String> {
+    let (_, tag) = reference.rsplit_once(':').filter(|(before, _)| before.contains('/'))?;
+    let older = tag.to_ascii_lowercase();
+    (older != tag).then_some(older)
+}
+
 fn said_by_it(said: &str) -> String {
     if said.is_empty() { String::new() } else { format!(": {said}") }
 }
@@ -342,6 +349,10 @@ impl RegistryError {
             Self::Unauthorized { .. } => "check user and password".to_owned(),
             Self::Challenge { .. } => "use a registry with basic or token authentication".to_owned(),
             Self::Forbidden { .. } => "ask whoever runs the registry for access, or use other credentials".to_owned(),
+            Self::NotFound { what, .. } if older_tag(what).is_some() => format!(
+                "check the spelling, and that it was pushed; older tools push this under the tag `{}`",
+                older_tag(what).unwrap_or_default()
+            ),
             Self::NotFound { .. } => {
                 "check the spelling, and that it was pushed; some registries say this when credentials are missing"
                     .to_owned()
@@ -365,6 +376,23 @@ impl RegistryError {
             Self::Manifest { source, .. } => source.next_step(),
             Self::Credentials { source, .. } => source.next_step(),
             Self::Disk(_) => "make room in the cache directory and in the directory for temporary files".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_with_capitals_may_be_there_without_them() {
+        let next_step = |what: &str| {
+            let (registry, said) = ("registry.test".to_owned(), String::new());
+            RegistryError::NotFound { registry, what: what.to_owned(), said }.next_step()
+        };
+        assert!(next_step("registry.test/echo:2.0.0-RC1").contains("`2.0.0-rc1`"));
+        for other in ["registry.test/echo:2.0.0", "registry.test:5000/echo", "a configuration", "sha256:AB"] {
+            assert!(!next_step(other).contains("older tools"), "{other}");
         }
     }
 }
