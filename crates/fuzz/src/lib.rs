@@ -11,6 +11,7 @@ mod artifacts;
 mod contract_values;
 mod entries;
 mod forge;
+mod guest_answer;
 mod key_text;
 mod memory_room;
 mod messages;
@@ -25,6 +26,7 @@ mod wasm_claims;
 pub use archive::{archive, archive_entries};
 pub use artifacts::{image_config, image_layer, manifest, reference};
 pub use contract_values::contract_values;
+pub use guest_answer::guest_answer;
 pub use key_text::key_text;
 pub use memory_room::memory_room;
 pub use messages::{control, event, http_message, invocation, link, policy};
@@ -47,6 +49,7 @@ pub const TARGETS: &[Target] = &[
     ("contract_values", contract_values),
     ("control", control),
     ("event", event),
+    ("guest_answer", guest_answer),
     ("http_message", http_message),
     ("image_config", image_config),
     ("image_layer", image_layer),
