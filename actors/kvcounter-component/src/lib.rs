@@ -73,7 +73,8 @@ fn answer(response: ResponseOutparam, status: u16, text: &str) {
     let Ok(body) = head.body() else { unreachable!("the body of a fresh response is taken once") };
     ResponseOutparam::set(response, Ok(head));
     let Ok(out) = body.write() else { unreachable!("the stream of a fresh body is taken once") };
-    let written = out.blocking_write_and_flush(text.as_bytes());
+    // The interface takes so much in one blocking write.
+    let written = text.as_bytes().chunks(4096).try_for_each(|piece| out.blocking_write_and_flush(piece));
     drop(out);
     if written.is_ok() {
         // A failure to finish means that the client is gone; there is nobody left to tell.

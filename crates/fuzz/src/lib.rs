@@ -13,6 +13,7 @@ mod artifacts;
 mod contract_values;
 mod entries;
 mod forge;
+mod guest_answer;
 mod key_text;
 mod lattice_state;
 mod memory_room;
@@ -31,6 +32,7 @@ pub use archive::{archive, archive_entries};
 pub use archive_memory::archive_memory;
 pub use artifacts::{image_config, image_layer, manifest, reference};
 pub use contract_values::contract_values;
+pub use guest_answer::guest_answer;
 pub use key_text::key_text;
 pub use lattice_state::lattice_state;
 pub use memory_room::memory_room;
@@ -60,6 +62,7 @@ pub const TARGETS: &[Target] = &[
     ("creds_file", creds_file),
     ("docker_config", docker_config),
     ("event", event),
+    ("guest_answer", guest_answer),
     ("http_message", http_message),
     ("image_config", image_config),
     ("image_layer", image_layer),

@@ -11,11 +11,12 @@ use std::{
 use bytes::Bytes;
 use contracts::{
     CallError, codec,
+    http_message::{HttpTerms, Time},
     httpserver::{HANDLE_REQUEST, HttpRequest, HttpResponse},
 };
 use http::{Request, Response};
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
-use runtime::{CallContext, Guest, GuestKind, GuestLimits, HttpBody, OutboundTarget};
+use runtime::{CallContext, Guest, GuestKind, GuestLimits, HttpBody, OutboundTarget, Watch};
 use support::{answering, context, eventually, limits, neighbour_answers, runtime, within};
 
 async fn vectors_component() -> Guest {
@@ -203,15 +204,85 @@ async fn neither_computing_nor_sleeping_outlasts_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_guest_that_fails_after_its_head_breaks_the_body_off() {
+async fn a_guest_that_fails_after_its_head_breaks_the_body_off_with_the_cause() {
     let guest = http_guest().await;
-    for path in ["/l", "/w"] {
-        let answer = ask_within(&guest, path, within(Duration::from_millis(200))).await.unwrap();
-        let mut body = answer.into_body();
-        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "first", "{path}");
-        assert!(body.frame().await.unwrap().is_err(), "{path}");
-    }
+    let answer = ask_within(&guest, "/w", within(Duration::from_millis(200))).await.unwrap();
+    let mut body = answer.into_body();
+    assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "first");
+    let error = body.frame().await.unwrap().unwrap_err().downcast::<CallError>().unwrap();
+    assert_eq!(error.code(), "deadline_exceeded");
+    // Where nothing of the answer has left, there is none.
+    let error = ask(&guest, "/l").await.err().unwrap();
+    assert_eq!(error.code(), "trap");
     ends(&guest).await;
+}
+
+/// Tells what it was told.
+struct Told(tokio::sync::mpsc::UnboundedSender<(bool, String)>);
+
+impl Watch for Told {
+    fn ended(self, outcome: Result<(), &CallError>) {
+        self.0.send((false, outcome.map_or_else(|error| error.code().to_owned(), |()| "ok".to_owned()))).unwrap();
+    }
+
+    fn ended_afterwards(self, outcome: Result<(), &CallError>) {
+        self.0.send((true, outcome.map_or_else(|error| error.code().to_owned(), |()| "ok".to_owned()))).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn whoever_watches_hears_once_how_all_of_it_ended() {
+    let guest = http_guest_with(GuestLimits { cpu_time: Duration::from_millis(100), ..limits() }).await;
+    let time = |name| Time { limit: Duration::from_secs(5), name };
+    let terms = HttpTerms { max_body: 1000, head: time("head"), pause: time("pause") };
+    for (path, expected) in [
+        ("/h", Some((true, "ok"))),
+        ("/l", None), // told to whoever asked
+        ("/w", Some((false, "limit_exceeded"))),
+        ("/a", Some((true, "limit_exceeded"))),
+    ] {
+        let (told, mut hears) = tokio::sync::mpsc::unbounded_channel();
+        let mut watch = Some(Told(told));
+        let answer = guest.answer_http(request(path, empty()), terms, context(), &mut watch).await;
+        assert_eq!(watch.is_none(), answer.is_ok(), "{path}: taken with the answer");
+        drop(watch);
+        if let Ok(answer) = answer {
+            let _ = answer.into_body().collect().await;
+        }
+        let heard = hears.recv().await;
+        assert_eq!(heard.as_ref().map(|(late, code)| (*late, code.as_str())), expected, "{path}");
+        assert_eq!(hears.recv().await, None, "{path}: once");
+    }
+    // One who leaves is no failure of the guest.
+    let (told, mut hears) = tokio::sync::mpsc::unbounded_channel();
+    let mut watch = Some(Told(told));
+    drop(guest.answer_http(request("/w", empty()), terms, context(), &mut watch).await.unwrap());
+    assert_eq!(hears.recv().await, None);
+}
+
+#[tokio::test]
+async fn an_answer_that_stands_still_is_cut_with_the_name_of_the_limit() {
+    let guest = http_guest().await;
+    let terms = HttpTerms {
+        max_body: 0,
+        head: Time { limit: Duration::from_secs(20), name: "head" },
+        pause: Time { limit: Duration::from_millis(100), name: "`idle_ms` of the link" },
+    };
+    let answer = guest.answer_http(request("/w", empty()), terms, context(), &mut None::<()>).await.unwrap();
+    let error = answer.into_body().collect().await.unwrap_err().downcast::<CallError>().unwrap();
+    assert!(error.to_string().contains("stood still for 100ms (`idle_ms` of the link)"), "{error}");
+}
+
+#[tokio::test]
+async fn a_request_that_names_nobody_is_malformed_and_no_fault_of_the_host() {
+    let guest = http_guest().await;
+    for host in ["a b", "b\u{fc}cher.test", "u@a", ""] {
+        let mut request = request("/h", empty());
+        *request.uri_mut() = "/h".parse().unwrap();
+        request.headers_mut().insert("host", http::HeaderValue::from_bytes(host.as_bytes()).unwrap());
+        let error = guest.handle_http(request, 1000, context()).await.err().unwrap();
+        assert_eq!(error.code(), "malformed", "{host}: {error}");
+    }
 }
 
 #[tokio::test]

@@ -32,12 +32,15 @@ pub struct EmbeddedActors {
     core: Weak<Core>,
     id: ProviderId,
     link_name: LinkName,
+    /// The provider as the other end of a call that fails.
+    peer: Arc<Peer>,
 }
 
 impl EmbeddedActors {
     /// The handle for the provider `id` running under `link_name`.
     pub fn new(core: &Arc<Core>, id: ProviderId, link_name: LinkName) -> Arc<Self> {
-        Arc::new(Self { core: Arc::downgrade(core), id, link_name })
+        let peer = Arc::new(Peer::Provider { id, link_name: link_name.to_string() });
+        Arc::new(Self { core: Arc::downgrade(core), id, link_name, peer })
     }
 
     /// The link that lets this provider call the actor.
@@ -78,7 +81,7 @@ impl ActorHandle for EmbeddedActors {
     ) -> Result<http::Response<HttpBody>, CallError> {
         let core = self.core.upgrade().ok_or_else(stopping)?;
         let span = telemetry::arrival(&core.tracer, &mut request).with("lattice.actor", || actor.as_str());
-        let mut exchange = Some(Exchange { core: core.clone(), actor: *actor, peer: self.peer(), span, status: None });
+        let mut exchange = Some(Exchange { core: core.clone(), actor: *actor, peer: self.peer.clone(), span, status: None });
         let outcome = self.hand_over(&core, actor, request, terms, &mut exchange).await;
         // One that is still here was not handed over to a guest of this host, which would go on with it.
         if let Some(mut exchange) = exchange {
@@ -95,7 +98,7 @@ impl ActorHandle for EmbeddedActors {
 struct Exchange {
     core: Arc<Core>,
     actor: ActorId,
-    peer: Peer,
+    peer: Arc<Peer>,
     span: Span,
     status: Option<StatusCode>,
 }
@@ -125,9 +128,9 @@ impl Exchange {
     fn over(mut self, responded: Responded, outcome: Result<(), &CallError>) {
         self.core.metrics.responded(responded);
         match outcome {
-            Ok(()) => self.core.failures.worked(&self.actor, || self.peer.clone(), httpserver::HANDLE_REQUEST),
+            Ok(()) => self.core.failures.worked(&self.actor, || (*self.peer).clone(), httpserver::HANDLE_REQUEST),
             Err(error) => {
-                self.core.failures.called(&self.actor, self.peer.clone(), httpserver::HANDLE_REQUEST, error);
+                self.core.failures.called(&self.actor, (*self.peer).clone(), httpserver::HANDLE_REQUEST, error);
             }
         }
         std::mem::take(&mut self.span).end_with(outcome);
@@ -144,14 +147,10 @@ impl Drop for Exchange {
 }
 
 impl EmbeddedActors {
-    fn peer(&self) -> Peer {
-        Peer::Provider { id: self.id, link_name: self.link_name.to_string() }
-    }
-
     fn remember<T>(&self, core: &Core, actor: &ActorId, operation: &str, outcome: &Result<T, CallError>) {
         match outcome {
-            Ok(_) => core.failures.worked(actor, || self.peer(), operation),
-            Err(error) => core.failures.called(actor, self.peer(), operation, error),
+            Ok(_) => core.failures.worked(actor, || (*self.peer).clone(), operation),
+            Err(error) => core.failures.called(actor, (*self.peer).clone(), operation, error),
         }
     }
 

@@ -69,7 +69,14 @@ async fn log_lines_are_counted() {
 async fn an_answer_that_is_cut_short_does_not_look_complete() {
     let guest = load(limits()).await;
     for (path, time) in [("/cut", LATER), ("/unfinished", SOON)] {
-        let answer = ask(&guest, path, within(time)).await.expect("the head is out");
+        let answer = match ask(&guest, path, within(time)).await {
+            Ok(answer) => answer,
+            // It failed before anything of its answer had left.
+            Err(error) => {
+                assert_eq!((path, error.code()), ("/cut", "trap"));
+                continue;
+            }
+        };
         let mut body = answer.into_body();
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "the beginning");
         assert!(body.frame().await.unwrap().is_err(), "`{path}` is not complete");
