@@ -70,6 +70,13 @@ impl<K: Hash + Eq> Budgets<K> {
         Self { each, all: Budget::new(all), of: HashMap::new() }
     }
 
+    /// Whether nothing is left for anybody now, whoever asks.
+    #[must_use]
+    pub fn is_used_up(&mut self, now: Instant) -> bool {
+        self.all.fill(now);
+        self.all.left < 1.0
+    }
+
     /// Takes one for a sender, if its own budget and that of all have it.
     #[must_use]
     pub fn take(&mut self, sender: K, now: Instant) -> bool {
@@ -107,7 +114,9 @@ mod tests {
         let count = |budgets: &mut Budgets<u32>, sender| (0..100).filter(|_| budgets.take(sender, now)).count();
         assert_eq!(count(&mut budgets, 1), 2);
         assert_eq!(count(&mut budgets, 2), 2);
+        assert!(!budgets.is_used_up(now));
         assert_eq!(count(&mut budgets, 3), 1, "all together have five");
+        assert!(budgets.is_used_up(now) && !budgets.is_used_up(now + Duration::from_secs(1)));
     }
 
     #[test]

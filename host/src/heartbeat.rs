@@ -76,7 +76,8 @@ pub async fn follow_peers(core: Arc<Core>, broker: &Broker) {
 /// Who tells a message, if it is to be read.
 fn teller(core: &Core, message: &Message) -> Option<Teller> {
     let (lattice, trusted) = (&core.config.lattice, &core.identity.trusted_issuers);
-    core.intake.teller(&message.payload, message.headers.as_ref(), lattice, trusted, Instant::now())
+    let here = (&core.identity.host_id, lattice);
+    core.intake.teller(&message.payload, message.headers.as_ref(), here, trusted, Instant::now())
 }
 
 /// Most of what is told, such as `linkdef_set` by every host for every link, is nothing but a sign of life, and is not

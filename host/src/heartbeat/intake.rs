@@ -78,7 +78,7 @@ impl Intake {
         &self,
         message: &[u8],
         headers: Option<&HeaderMap>,
-        lattice: &LatticeId,
+        (own, lattice): (&HostId, &LatticeId),
         trusted: &BTreeSet<ClusterId>,
         now: Instant,
     ) -> Option<Teller> {
@@ -87,6 +87,10 @@ impl Intake {
         let Some(word) = word.filter(|word| trusted.contains(&word.cluster)) else {
             return self.takes_of_stranger(message.len(), now).then_some(Teller::Stranger);
         };
+        if word.host == *own {
+            // What this host told itself comes back; nothing is learned from it but that another one may have its key.
+            return Some(Teller::Member(*own));
+        }
         if !self.takes_word(word.host, message.len(), now) {
             return None;
         }
@@ -137,6 +141,7 @@ mod tests {
 
     struct World {
         intake: Intake,
+        own: HostId,
         lattice: LatticeId,
         key: KeyPair,
         trusted: BTreeSet<ClusterId>,
@@ -147,7 +152,8 @@ mod tests {
         fn new() -> Self {
             let key = KeyPair::generate(KeyKind::Cluster);
             let trusted = [ClusterId::try_from(key.public()).expect("a cluster key")].into();
-            Self { intake: Intake::default(), lattice: LatticeId::default(), key, trusted, now: Instant::now() }
+            let (own, lattice) = (host(), LatticeId::default());
+            Self { intake: Intake::default(), own, lattice, key, trusted, now: Instant::now() }
         }
 
         fn teller(&self, message: &[u8], header: Option<&str>) -> Option<Teller> {
@@ -156,7 +162,7 @@ mod tests {
                 headers.insert(MEMBER_HEADER, header);
                 headers
             });
-            self.intake.teller(message, headers.as_ref(), &self.lattice, &self.trusted, self.now)
+            self.intake.teller(message, headers.as_ref(), (&self.own, &self.lattice), &self.trusted, self.now)
         }
     }
 

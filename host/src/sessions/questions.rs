@@ -79,10 +79,17 @@ impl Questions {
         now: Instant,
     ) -> Result<Hello, SessionError> {
         let time = unix_now();
-        let glance = Glance::at(question, &way.lattice, &way.own, &way.trusted, time)?;
-        let noted = noted(&glance);
         let proof = headers.and_then(|headers| headers.get(PROOF_HEADER));
+        let strangers_may = !self.lock().strangers.is_used_up(now);
+        if proof.is_none() && !strangers_may {
+            return Err(SessionError::Busy);
+        }
+        let glance = Glance::at(question, &way.lattice, &way.own, &way.trusted, time)?;
         let is_proven = proof.is_some_and(|proof| self.acquaintances.holds(question, &glance.cluster, proof.as_str()));
+        if !is_proven && !strangers_may {
+            return Err(SessionError::Busy);
+        }
+        let noted = noted(&glance);
         self.admit(noted, is_proven, now)?;
         let hello = Hello::accept(question, &way.lattice, &way.own, &way.trusted, time)?;
         // Only now: what nobody signed must not be remembered.

@@ -109,10 +109,11 @@ impl LatticeActors {
         self.rpc.invoke(subject, invocation, time_left(deadline)).await
     }
 
-    /// Whether a call was refused for its key. Hosts of others say it in these words alone, with no code beside them.
+    /// Whether a call was refused for its key. Hosts of others say it in these words alone, with no code beside them; so do
+    /// older hosts of ours, with the code of many refusals.
     fn is_unknown(&self, error: &CallError) -> bool {
-        let words = matches!(error, CallError::Reported { message } if message == UNTRUSTED_ISSUER);
-        words && self.delegated.get().is_some()
+        let (CallError::Reported { message } | CallError::Remote { message, .. }) = error else { return false };
+        message == UNTRUSTED_ISSUER && self.delegated.get().is_some()
     }
 
     async fn hand_over(
