@@ -127,6 +127,12 @@ impl RunningActor {
         self.serving.get_or_init(CancellationToken::new)
     }
 
+    /// Whether it was in the table and may not return: who takes its place takes calls at another one.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.lock().is_empty() && self.serving.get().is_some()
+    }
+
     /// Whether it is loaded from these very bytes, under this reference.
     #[must_use]
     pub fn is_from(&self, image_ref: &str, artifact: &Provenance) -> bool {

@@ -223,9 +223,12 @@ async fn try_update(core: &Arc<Core>, command: &UpdateActor) -> Result<(), Actor
         Ok((old, max))
     };
     let (old, _) = runs()?; // before anything is fetched
-    let new = replacement(core, command, old.limits.clone()).await?;
+    let mut new = replacement(core, command, old.limits.clone()).await?;
     let _guard = core.actors.change(&id).await;
     let (old, max) = runs()?;
+    if new.has_ended() && !core.actors.holds(&new) {
+        new = replacement(core, command, old.limits.clone()).await?; // another set ran it, and was stopped meanwhile
+    }
     if !Arc::ptr_eq(&old, &new) {
         replace(core, &old, &new, annotations)?;
     }

@@ -66,9 +66,13 @@ impl Inbound {
         body: Bytes,
     ) -> Option<(Bytes, Option<String>)> {
         let soon = core.default_deadline();
+        let came;
         let actor = match core.actors.for_call(actor, BETWEEN_ACTORS) {
             Some(actor) => actor,
-            None => core.coming_here(actor, BETWEEN_ACTORS, soon).await.ok().flatten()?,
+            None => {
+                came = core.coming_here(actor, BETWEEN_ACTORS, soon).await.ok().flatten()?;
+                Arc::clone(&came)
+            }
         };
         let (id, outcome) = match Invocation::decode_within(&body, MAX_SOCKET_BODY) {
             Ok(invocation) => {

@@ -243,10 +243,12 @@ async fn each_annotation_set_has_a_version_of_its_own_and_an_update_touches_one(
         annotations,
         host_id: String::new(),
     };
-    operator.control.update_actor(&host, &command(set("one"))).await.expect("updated");
+    // Answered when the new one serves, which takes as long as compiling it.
+    let patient = operator.control.with_timeout(Duration::from_secs(120));
+    patient.update_actor(&host, &command(set("one"))).await.expect("updated");
     let expected = [("one", &three), ("other", one), ("two", &two)];
     runs(&client, &host, &one.id, &expected).await;
-    let refused = operator.control.update_actor(&host, &command(BTreeMap::new())).await.expect_err("no such set");
+    let refused = patient.update_actor(&host, &command(BTreeMap::new())).await.expect_err("no such set");
     assert!(refused.to_string().contains("actor instance with matching annotations not found"), "{refused}");
     // The same set with another reference is what an update is for.
     let again = ScaleActor {

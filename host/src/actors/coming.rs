@@ -2,23 +2,41 @@
 //!
 //! A deployment manager replaces a version by two commands, in either order. Where the old one stops first, nothing of the
 //! actor runs until the new one is loaded; what is called meanwhile is not lost. Nothing that was stopped runs on: a call
-//! waits for code that may run, until its deadline, or until it is clear that none comes. Invariant: only so many calls
-//! wait, of one actor and of all together.
+//! waits for code that may run, until its deadline, or until it is clear that none comes. Those that waited enter the new
+//! version a few at a time, so that they do not fill its queue. Invariant: only so many calls wait, of one actor and of
+//! all together.
 
 use std::{
+    ops::Deref,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use claims::ActorId;
 use contracts::CallError;
-use tokio::time::timeout_at;
+use tokio::{sync::OwnedSemaphorePermit, time::timeout_at};
 
 use super::{Actors, RunningActor, table::Vacancy};
 use crate::core::Core;
 
 /// Calls that wait for one vacant actor, and for all of them.
-pub(super) const MOST_WAITING: (usize, usize) = (1024, 4096);
+pub(super) const MOST_WAITING: (usize, usize) = (4096, 16_384);
+/// Calls that waited, and are in the new version at once.
+pub(super) const AT_ONCE: usize = 32;
+
+/// A version that was waited for. Kept for as long as the call runs: then the next one that waited enters.
+pub struct Came {
+    actor: Arc<RunningActor>,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl Deref for Came {
+    type Target = Arc<RunningActor>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.actor
+    }
+}
 
 /// How long an actor stays vacant.
 #[derive(Debug, Clone, Copy)]
@@ -62,15 +80,10 @@ impl Actors {
     /// Waits for a vacant actor to run again. None when it is not vacant, or does not come.
     ///
     /// # Errors
-    /// [`CallError::Busy`] when too many wait already.
-    pub async fn coming(
-        &self,
-        id: &ActorId,
-        contract: &str,
-        deadline: Instant,
-    ) -> Result<Option<Arc<RunningActor>>, CallError> {
-        let (mut filled, own) = match self.slot(id) {
-            Some(slot) => (slot.filled.subscribe(), slot.waiting.clone()),
+    /// [`CallError::Busy`] when too many wait already, [`CallError::DeadlineExceeded`] when it takes too long.
+    pub async fn coming(&self, id: &ActorId, contract: &str, deadline: Instant) -> Result<Option<Came>, CallError> {
+        let (mut filled, own, door) = match self.slot(id) {
+            Some(slot) => (slot.filled.subscribe(), slot.waiting.clone(), slot.door.clone()),
             None => return Ok(None),
         };
         let busy =
@@ -78,16 +91,13 @@ impl Actors {
         let _own = own.try_acquire().map_err(|_| busy(MOST_WAITING.0))?;
         let _all = self.waiting.try_acquire().map_err(|_| busy(MOST_WAITING.1))?;
         let back = async {
-            loop {
-                if let Some(actor) = self.for_call(id, contract) {
-                    return Some(actor);
-                }
-                if filled.changed().await.is_err() {
-                    return self.for_call(id, contract);
-                }
-            }
+            while self.for_call(id, contract).is_none() && filled.changed().await.is_ok() {}
+            let turn = door.acquire_owned().await.ok()?;
+            // It may have stopped again while others went before.
+            Some(Came { actor: self.for_call(id, contract)?, _turn: turn })
         };
-        Ok(timeout_at(deadline.into(), back).await.ok().flatten())
+        let late = |_| CallError::DeadlineExceeded { step: format!("waiting for a version of `{id}` to start") };
+        timeout_at(deadline.into(), back).await.map_err(late)
     }
 }
 
@@ -101,7 +111,7 @@ impl Core {
         id: &ActorId,
         contract: &str,
         deadline: Instant,
-    ) -> Result<Option<Arc<RunningActor>>, CallError> {
+    ) -> Result<Option<Came>, CallError> {
         if !self.actors.has_place(id) || self.peers.route(id).is_some() {
             return Ok(None);
         }
@@ -133,10 +143,10 @@ mod tests {
                 waiting.push(call);
             }
             let own = actors.coming(id, "", far).await.err().expect("too many of this one");
-            assert!(matches!(own, CallError::Busy { limit: 1024, .. }), "{own}");
+            assert!(matches!(own, CallError::Busy { limit: 4096, .. }), "{own}");
         }
         let all = actors.coming(&ids[4], "", far).await.err().expect("too many of all");
-        assert!(matches!(all, CallError::Busy { limit: 4096, .. }), "{all}");
+        assert!(matches!(all, CallError::Busy { limit: 16_384, .. }), "{all}");
         for (id, vacancy) in ids.iter().zip(vacancies) {
             actors.close(id, vacancy);
         }

@@ -20,7 +20,10 @@ use telemetry::Tracer;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{RunningActor, coming::MOST_WAITING};
+use super::{
+    RunningActor,
+    coming::{AT_ONCE, MOST_WAITING},
+};
 use crate::{
     metrics::{ActorCalls, BETWEEN_ACTORS},
     state::{revocations::Provenance, scale::Annotations},
@@ -46,6 +49,8 @@ pub(super) struct Slot {
     pub(super) filled: watch::Sender<u64>,
     /// Calls that wait for this one.
     pub(super) waiting: Arc<Semaphore>,
+    /// Lets those that waited in.
+    pub(super) door: Arc<Semaphore>,
 }
 
 impl Slot {
@@ -56,6 +61,7 @@ impl Slot {
             place: CancellationToken::new(),
             filled: watch::Sender::new(0),
             waiting: Arc::new(Semaphore::new(MOST_WAITING.0)),
+            door: Arc::new(Semaphore::new(AT_ONCE)),
         }
     }
 

@@ -185,10 +185,12 @@ impl EmbeddedActors {
         // A request is a stream and cannot be sent twice: whether there is room is asked before.
         let room = |local: &Arc<RunningActor>| !(local.guest.is_full() && core.runs_elsewhere(actor));
         let contract = link.contract_id.as_str();
-        let local = match core.actors.for_call(actor, contract) {
+        let running = core.actors.for_call(actor, contract);
+        let came = match running {
+            Some(_) => None,
             None => Box::pin(core.coming_here(actor, contract, terms.head.from_now())).await?,
-            running => running,
         };
+        let local = running.or_else(|| came.as_deref().cloned());
         if let Some(local) = local.filter(room) {
             return local.handle_http(request, terms, trace, exchange).await;
         }

@@ -2,15 +2,19 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use claims::{ActorId, HostId};
 use clap::{Args, Subcommand};
-use lattice::control::UpdateActor;
+use lattice::{
+    client::ControlClient,
+    control::{Annotations, UpdateActor},
+};
 
 use crate::{
     actor_events::Scaling,
     commands::stop::one_host_running,
     connection::ConnectionArgs,
     context::Context,
-    failure::{OrFail, Result},
+    failure::{Failure, Result},
     lattice_view::Lattice,
     output::Output,
     pairs, reference,
@@ -70,7 +74,12 @@ pub async fn run(UpdateCommand::Actor(args): UpdateCommand, context: &Context) -
     let doing = format!("host `{host}` does not update `{actor}` to `{reference}`, and the old version keeps running");
     let request =
         UpdateActor { actor_id: actor, new_actor_ref: reference.clone(), annotations, host_id: host.to_string() };
-    control.update_actor(&host, &request).await.while_doing(|| doing.clone())?;
+    if let Err(refused) = control.update_actor(&host, &request).await {
+        let failure = Failure::from(refused).while_doing(doing);
+        let sets = sets_of(&control, &host, &actor).await;
+        let is_one = sets.is_empty() || sets.contains(&request.annotations);
+        return Err(if is_one { failure } else { failure.hint(which_set(&sets)) });
+    }
     let scaling = Scaling { host, reference: &reference, max_instances: 0 };
     let updated = watch
         .until(&host, &doing, |event| scaling.judge(event))
@@ -82,4 +91,23 @@ pub async fn run(UpdateCommand::Actor(args): UpdateCommand, context: &Context) -
         .with("actor_id", actor.to_string())
         .with("host_id", host.to_string())
         .with("new_actor_ref", reference))
+}
+
+/// The annotation sets of an actor on a host; none when it does not say.
+async fn sets_of(control: &ControlClient, host: &HostId, actor: &ActorId) -> Vec<Annotations> {
+    let Ok(inventory) = control.inventory(host).await else { return Vec::new() };
+    let running = inventory.actors.into_iter().filter(|running| running.id == *actor);
+    running.flat_map(|running| running.instances).map(|instance| instance.annotations).collect()
+}
+
+/// An update is about exactly one set of notes.
+fn which_set(sets: &[Annotations]) -> String {
+    let shown = sets.iter().map(|set| {
+        let pairs: Vec<String> = set.iter().map(|(key, value)| format!("--annotations {key}={value}")).collect();
+        if pairs.is_empty() { "no notes".to_owned() } else { format!("`{}`", pairs.join(" ")) }
+    });
+    format!(
+        "name exactly the notes of the instances to replace; it runs with {}",
+        shown.collect::<Vec<_>>().join(", and with ")
+    )
 }

@@ -1,9 +1,10 @@
 //! `wash start actor`.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
+use claims::{ActorId, HostId};
 use clap::Args;
-use lattice::control::ScaleActor;
+use lattice::control::{ActorDescription, ActorInstance, ScaleActor};
 use serde_json::Value;
 
 use super::PlaceArgs;
@@ -86,6 +87,9 @@ pub async fn run(args: &ActorArgs, context: &Context) -> Result<Output> {
             .await
             .ok_or_else(|| timed_out(&format!("the start of `{reference}`"), &host.id, watch.patience()))?,
     };
+    for other in other_versions(&lattice, &scaled.id, &reference, &host.id).await {
+        context.printer.note(other);
+    }
     let text = match ran {
         // What was asked for is what there was.
         Some(max) if max == args.max_instances && args.limits.is_empty() => {
@@ -95,4 +99,26 @@ pub async fn run(args: &ActorArgs, context: &Context) -> Result<Output> {
         None => format!("Started {} on host {}", scaled.shown(), host.shown()),
     };
     Ok(result.with_text(&text).with("actor_id", scaled.id.to_string()).with("result", text))
+}
+
+/// Where the same actor runs from another reference: calls go there, too.
+async fn other_versions(lattice: &Lattice<'_>, id: &ActorId, reference: &str, host: &HostId) -> Vec<String> {
+    let Ok(hosts) = lattice.hosts().await else { return Vec::new() };
+    let elsewhere = hosts.iter().filter(|other| other.id != *host);
+    let mut notes = Vec::new();
+    for inventory in lattice.inventories(elsewhere.map(|other| other.id)).await {
+        let running = inventory.actors.iter().filter(|actor| actor.id == *id);
+        let instances = running.flat_map(|actor| actor.instances.iter().map(move |one| (actor, one)));
+        let from = |(actor, one): (&ActorDescription, &ActorInstance)| {
+            one.image_ref.clone().or_else(|| actor.image_ref.clone()).filter(|other| other != reference)
+        };
+        let others: BTreeSet<String> = instances.filter_map(from).collect();
+        notes.extend(others.into_iter().map(|other| {
+            format!(
+                "host `{}` runs this actor from `{other}`; `wash update actor {id} {reference} --host-id {}` replaces it",
+                inventory.friendly_name, inventory.host_id
+            )
+        }));
+    }
+    notes
 }

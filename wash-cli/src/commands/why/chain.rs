@@ -96,7 +96,7 @@ pub fn over_link(facts: &Facts, actor: &ActorId, contract: &ContractId, link_nam
         .then("route", |_| runs(facts, actor, false))
         .then("provider", |_| link.map_or(Ok((State::Unknown, String::new())), |link| provider_runs(facts, link)))
         .then("health", |_| health(facts))
-        .then("room", |_| room(facts, actor))
+        .then("room", |_| room(facts, actor, false))
         .then("last error", |remarks| last_error(facts, about, remarks))
 }
 
@@ -113,7 +113,7 @@ pub fn actor_to_actor(facts: &Facts, caller: &ActorId, callee: &ActorId) -> Diag
         .then("callee", |_| not_revoked(facts, callee, true))
         .then("policy", |_| policy(facts))
         .then("route", |_| runs(facts, caller, false).and_then(|_| runs(facts, callee, true)))
-        .then("room", |_| room(facts, callee))
+        .then("room", |_| room(facts, callee, true))
         .then("last error", |remarks| last_error(facts, about, remarks))
 }
 
@@ -123,7 +123,7 @@ pub fn actor(facts: &Facts, actor: &ActorId) -> Diagnosis {
         .then("nats", |_| nats(facts))
         .then("claims", |_| not_revoked(facts, actor, false))
         .then("route", |_| runs(facts, actor, false))
-        .then("room", |_| room(facts, actor))
+        .then("room", |_| room(facts, actor, false))
         .then("last error", |remarks| last_error(facts, |_| true, remarks))
 }
 

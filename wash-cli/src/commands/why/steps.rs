@@ -264,12 +264,9 @@ pub fn health(facts: &Facts) -> Found {
 }
 
 /// Not every host on which it runs is full.
-pub fn room(facts: &Facts, actor: &ActorId) -> Found {
-    let running: Vec<_> = facts
-        .states(false)
-        .chain(facts.states(true))
-        .filter(|(host, state)| state.running && facts.hosts_of(actor).contains(host))
-        .collect();
+pub fn room(facts: &Facts, actor: &ActorId, callee: bool) -> Found {
+    let running: Vec<_> =
+        facts.states(callee).filter(|(host, state)| state.running && facts.hosts_of(actor).contains(host)).collect();
     let full = |(_, state): &(&HostId, &lattice::control::ActorState)| {
         state.max_instances < UNBOUNDED && state.in_use >= state.max_instances
     };
@@ -333,6 +330,10 @@ fn over(facts: &Facts, failure: &FailureRecord) -> Option<String> {
             }
             Some(FailureKind::Start) | None => format!("that is over since {ago} s"),
         });
+    }
+    // Whoever asks for the last error has seen before that the actor runs.
+    if failure.kind == Some(FailureKind::Start) {
+        return Some("it runs all the same".to_owned());
     }
     let serves = facts
         .replies

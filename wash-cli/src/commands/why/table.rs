@@ -240,6 +240,12 @@ const BROKEN: &[Row] = &[
         |w| w.failed(1, of_start("untrusted_issuer"), 900, None),
         "untrusted_issuer",
     ),
+    (
+        "a callee without room, whose caller has some",
+        Ask::Call,
+        |w| w.replies[0]["callee"]["in_use"] = json!(5),
+        "actor_full",
+    ),
     ("a call to an actor that traps", Ask::Call, |w| w.failed(0, of_callee("trap"), 3, None), "trap"),
 ];
 
@@ -319,8 +325,8 @@ fn verdict(ask: Ask, facts: &Facts) -> Diagnosis {
 }
 
 #[test]
-fn forty_set_ups_get_the_right_verdict() {
-    assert_eq!((BROKEN.len(), HEALTHY.len()), (20, 20));
+fn forty_one_set_ups_get_the_right_verdict() {
+    assert_eq!((BROKEN.len(), HEALTHY.len()), (21, 20));
     let mut wrong = Vec::new();
     for (what, ask, trouble, expected) in BROKEN.iter().chain(HEALTHY) {
         let mut world = World::well();
