@@ -12,6 +12,7 @@ mod reaper;
 use std::{
     ffi::OsStr,
     io::{self, Write as _},
+    path::Path,
     process::{Command, ExitCode},
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
@@ -49,11 +50,12 @@ pub fn run_if_asked() -> Option<ExitCode> {
 
 /// The command that runs `program` under a guard, where there can be one. Environment and streams are the provider's.
 pub(crate) fn command(program: &OsStr) -> Option<Command> {
-    if !cfg!(target_os = "linux") || !AVAILABLE.load(Ordering::Relaxed) {
+    // This very program, also when its file was replaced since.
+    const THIS: &str = "/proc/self/exe";
+    if !cfg!(target_os = "linux") || !AVAILABLE.load(Ordering::Relaxed) || !Path::new(THIS).exists() {
         return None;
     }
-    // This very program, also when its file was replaced since.
-    let mut command = Command::new("/proc/self/exe");
+    let mut command = Command::new(THIS);
     command.arg(ARGUMENT).arg(getpid().as_raw_nonzero().to_string()).arg(program);
     Some(command)
 }

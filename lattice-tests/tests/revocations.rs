@@ -382,7 +382,8 @@ async fn the_program_of_a_provider_is_revoked_in_every_archive() {
     let archive = claims::archive::read(&std::fs::read(&provider.path).expect("the archive")).expect("an archive");
     let plain = claims::archive::write(&archive, false).expect("it can be packed");
     let repacked = format!("file://{}", world.signer.write("plain.par", &plain).display());
-    let re_signed = Signer::default().provider(&program, lattice_tests::KEYVALUE).reference();
+    let stranger = Signer::default();
+    let re_signed = stranger.provider(&program, lattice_tests::KEYVALUE).reference();
     for reference in [provider.reference(), repacked, re_signed] {
         let reason = world.operator.start_provider(&a, &reference).await.expect_err("it is the same program");
         assert!(reason.contains("revoked"), "{reason}");

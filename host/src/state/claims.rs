@@ -175,7 +175,9 @@ mod tests {
         }
         let named = |order: &[&StoredActor]| {
             let cache = ClaimsCache::default();
-            order.iter().for_each(|actor| drop(cache.put(StoredClaims::Actor((*actor).clone()), &owners)));
+            for actor in order {
+                cache.put(StoredClaims::Actor((*actor).clone()), &owners);
+            }
             cache.alias("pay")
         };
         assert_eq!(named(&[&first, &stranger]), Some(first.id));
