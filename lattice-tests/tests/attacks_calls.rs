@@ -134,7 +134,11 @@ struct Flood {
 struct Pace(Option<u64>);
 
 impl Flood {
-    fn start(client: Client, pace: Pace, mut message: impl FnMut() -> (String, Option<HeaderMap>, Bytes) + Send + 'static) -> Self {
+    fn start(
+        client: Client,
+        pace: Pace,
+        mut message: impl FnMut() -> (String, Option<HeaderMap>, Bytes) + Send + 'static,
+    ) -> Self {
         let (end, sent) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
         let (ended, counted, begun) = (end.clone(), sent.clone(), Instant::now());
         let task = tokio::spawn(async move {
@@ -298,6 +302,7 @@ fn forged_heartbeat(actors: &[claims::ActorId]) -> Bytes {
         uptime_human: String::new(),
         uptime_seconds: 1,
         actors: actors.iter().map(describe).collect(),
+        left_out: 0,
         providers: Vec::new(),
         sessions: Some(lattice::session::VERSION),
     };
