@@ -328,7 +328,7 @@ mod tests {
             ("[::1", Host),
             ("[h]", Host),
             ("[fe80::1%eth0]:4222", Host),
-            ("::1%40]:4222", Host),
+            ("::1%40]:4222", NoHost),
             ("a b", Host),
             ("a\u{1b}[2J", Host),
         ] {
