@@ -51,6 +51,7 @@ pub struct UntrustedNative {
 ///
 /// # Errors
 /// [`UntrustedNative`] with the command that trusts it.
+#[expect(clippy::result_large_err, reason = "ids are texts, and a start is rare")]
 pub async fn check(core: &Core, provider: ProviderId, issuer: AccountId) -> Result<(), UntrustedNative> {
     let refuse = |next_step| Err(UntrustedNative { provider, issuer, next_step });
     let start_with = || {
