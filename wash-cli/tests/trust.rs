@@ -114,7 +114,7 @@ fn a_file_is_revoked_as_the_program_it_is() {
     par(&wash, "own", "");
     let revoked = wash.json("claims revoke digest own.par");
     assert_eq!(revoked["ids"].as_array().map(Vec::len), Some(2), "the archive and its binary: {revoked}");
-    par(&wash, "own2", "--compress");
+    par(&wash, "own2", "");
     let (_, failure) = wash.json_failure("start provider ./own2.par");
     assert!(reason(&failure).contains("revoked"), "{failure}");
 }

@@ -192,10 +192,12 @@ fn check(lattice: &str, subject: PublicKey) -> Result<(), OwnershipError> {
     }
 }
 
-fn sign<W: Serialize>(lattice: &str, wire: W, at_ms: u64, signer: &KeyPair) -> Result<String, OwnershipError>
-where
-    W: Subject,
-{
+fn sign<W: Serialize + Subject>(
+    lattice: &str,
+    wire: W,
+    at_ms: u64,
+    signer: &KeyPair,
+) -> Result<String, OwnershipError> {
     check(lattice, wire.subject())?;
     let claims = Claims {
         expires_at: None,

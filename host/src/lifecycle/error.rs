@@ -42,7 +42,7 @@ pub enum ActorError {
     },
     /// Its id belongs to another account.
     #[error(transparent)]
-    Owner(#[from] NotTheOwner),
+    Owner(Box<NotTheOwner>),
     /// It cannot be compiled or linked.
     #[error("`{reference}` cannot be loaded")]
     Load {
@@ -114,6 +114,12 @@ pub enum ActorError {
     Interrupted,
 }
 
+impl From<NotTheOwner> for ActorError {
+    fn from(error: NotTheOwner) -> Self {
+        Self::Owner(Box::new(error))
+    }
+}
+
 impl ActorError {
     /// Stable word for logs, tests and docs.
     #[must_use]
@@ -145,7 +151,10 @@ impl ActorError {
             Self::UntrustedIssuer { actor, .. }
             | Self::OtherReference { actor, .. }
             | Self::FileChanged { actor, .. } => Some(*actor),
-            Self::Owner(NotTheOwner::Other { subject, .. }) => (*subject).try_into().ok(),
+            Self::Owner(error) => match error.as_ref() {
+                NotTheOwner::Other { subject, .. } => (*subject).try_into().ok(),
+                _ => None,
+            },
             Self::Revoked { named, .. } => named.revoked.to_string().parse().ok(),
             _ => None,
         }

@@ -53,10 +53,10 @@ pub enum StartProviderError {
     },
     /// Its issuer is not trusted with native code.
     #[error(transparent)]
-    UntrustedIssuer(#[from] UntrustedNative),
+    UntrustedIssuer(Box<UntrustedNative>),
     /// Its id belongs to another account.
     #[error(transparent)]
-    Owner(#[from] NotTheOwner),
+    Owner(Box<NotTheOwner>),
     /// A revocation list names it.
     #[error("`{reference}` is refused: {named}")]
     Revoked {
@@ -82,6 +82,18 @@ pub enum StartProviderError {
         /// Why.
         reason: String,
     },
+}
+
+impl From<UntrustedNative> for StartProviderError {
+    fn from(error: UntrustedNative) -> Self {
+        Self::UntrustedIssuer(Box::new(error))
+    }
+}
+
+impl From<NotTheOwner> for StartProviderError {
+    fn from(error: NotTheOwner) -> Self {
+        Self::Owner(Box::new(error))
+    }
 }
 
 impl StartProviderError {

@@ -95,6 +95,7 @@ pub fn key_of(record: &SignedRecord) -> String {
 
 /// What a host makes of a record that it found.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "taken apart where it is made")]
 pub enum Judged {
     /// It is believed.
     Believed(SignedRecord),
@@ -197,6 +198,7 @@ impl TransferRefused {
 ///
 /// # Errors
 /// [`TransferRefused`].
+#[expect(clippy::result_large_err, reason = "ids are texts, and a transfer is rare")]
 pub fn decide(
     signed: &Signed<Transfer, Signer>,
     present: Option<Present>,

@@ -86,6 +86,7 @@ fn word(subject: &PublicKey) -> &'static str {
 ///
 /// # Errors
 /// [`NotTheOwner`].
+#[expect(clippy::result_large_err, reason = "ids are texts, and a start is rare")]
 pub fn check(core: &Core, subject: PublicKey, issuer: AccountId) -> Result<(), NotTheOwner> {
     if let Some(name) = builtin(core, &subject).filter(|_| issuer != own_issuer(&subject)) {
         return Err(NotTheOwner::Builtin { subject, name });
