@@ -52,11 +52,7 @@ pub struct Publisher {
 
 /// Makes the emitting side and, with a connection, the task that publishes.
 #[must_use]
-pub fn channel(
-    identity: Identity,
-    lattice: LatticeId,
-    connection: Option<Connection>,
-) -> (Events, Option<Publisher>) {
+pub fn channel(identity: Identity, lattice: LatticeId, connection: Option<Connection>) -> (Events, Option<Publisher>) {
     let source = identity.host_id;
     let listeners = broadcast::Sender::new(BACKLOG);
     let Some(connection) = connection else {

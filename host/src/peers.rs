@@ -22,8 +22,8 @@ use lattice::control::{Annotations, HostInventory};
 
 #[cfg(test)]
 use self::table::Bounds;
-use self::table::Table;
 pub use self::table::Standing;
+use self::table::Table;
 
 /// Four heartbeats of 30 s, after which 0.82-era tools drop a host too (protocol section 10.4).
 pub const FORGET_AFTER: Duration = Duration::from_secs(120);
@@ -107,28 +107,14 @@ impl Peers {
     }
 
     /// A host runs an actor with these annotations.
-    pub fn started(
-        &self,
-        host: HostId,
-        standing: Standing,
-        actor: ActorId,
-        annotations: &Annotations,
-        now: Instant,
-    ) {
+    pub fn started(&self, host: HostId, standing: Standing, actor: ActorId, annotations: &Annotations, now: Instant) {
         let mut table = self.lock();
         table.started(host, standing, actor, annotations, now);
         self.reroute(&table, [actor]);
     }
 
     /// A host does not run an actor with these annotations any more.
-    pub fn stopped(
-        &self,
-        host: HostId,
-        standing: Standing,
-        actor: ActorId,
-        annotations: &Annotations,
-        now: Instant,
-    ) {
+    pub fn stopped(&self, host: HostId, standing: Standing, actor: ActorId, annotations: &Annotations, now: Instant) {
         let mut table = self.lock();
         table.stopped(host, standing, actor, annotations, now);
         self.reroute(&table, [actor]);

@@ -134,7 +134,11 @@ struct Flood {
 struct Pace(Option<u64>);
 
 impl Flood {
-    fn start(client: Client, pace: Pace, mut message: impl FnMut() -> (String, Option<HeaderMap>, Bytes) + Send + 'static) -> Self {
+    fn start(
+        client: Client,
+        pace: Pace,
+        mut message: impl FnMut() -> (String, Option<HeaderMap>, Bytes) + Send + 'static,
+    ) -> Self {
         let (end, sent) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
         let (ended, counted, begun) = (end.clone(), sent.clone(), Instant::now());
         let task = tokio::spawn(async move {
@@ -320,8 +324,7 @@ async fn forged_heartbeats_take_little_memory_and_no_place_of_a_member() {
         at += 1;
         (subject.clone(), None, forged[at % forged.len()].clone())
     });
-    let (caller, until, mut slowest, mut most) =
-        (lattice.caller("a"), Instant::now() + ATTACK, Duration::ZERO, before);
+    let (caller, until, mut slowest, mut most) = (lattice.caller("a"), Instant::now() + ATTACK, Duration::ZERO, before);
     while Instant::now() < until {
         let started = Instant::now();
         caller.call(&echo.id, "Test.Echo", Bytes::from_static(b"x")).await.expect("a host serves beside it");
@@ -347,7 +350,8 @@ async fn forged_heartbeats_take_little_memory_and_no_place_of_a_member() {
 
 /// A program that keeps what its host tells it, and is no provider otherwise.
 fn listener(file: &Path, own_key: bool) -> Vec<u8> {
-    let mut program = format!("#!/bin/sh\nIFS= read -r line\nprintf '%s' \"$line\" > {0}.new\n", file.display()).into_bytes();
+    let mut program =
+        format!("#!/bin/sh\nIFS= read -r line\nprintf '%s' \"$line\" > {0}.new\n", file.display()).into_bytes();
     program.extend(format!("/bin/mv {0}.new {0}\nexec /bin/sleep 60\n", file.display()).into_bytes());
     if own_key {
         let length = program.len().next_multiple_of(16);
@@ -360,7 +364,8 @@ fn listener(file: &Path, own_key: bool) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_process_of_ours_gets_a_key_for_its_own_calls_and_no_cluster_seed() {
     let Some(lattice) = TestLattice::start(["a", "b"]).await else { return };
-    let (signer, operator, dir) = (Signer::default(), lattice.operator().await, tempfile::tempdir().expect("a directory"));
+    let (signer, operator, dir) =
+        (Signer::default(), lattice.operator().await, tempfile::tempdir().expect("a directory"));
     let echo = signer.actor(Actor::Echo);
     operator.start_actor(&lattice.id("b"), &echo.reference()).await.expect("it starts");
     let told = async |own_key: bool| {

@@ -13,8 +13,8 @@ use lattice::{
     LatticeId,
     invocation::Entity,
     session::{
-        Acquaintances, Answer, BatchKind, CallParts, Draft, FromCallee, Granted, Hello, MAX_APART, MacKey, Opened, PROOF_HEADER,
-        Parties, Refusal, SessionId, Unknown,
+        Acquaintances, Answer, BatchKind, CallParts, Draft, FromCallee, Granted, Hello, MAX_APART, MacKey, Opened,
+        PROOF_HEADER, Parties, Refusal, SessionId, Unknown,
     },
     subject::RpcSubject,
 };

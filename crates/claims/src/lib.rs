@@ -55,7 +55,8 @@ pub use chain::{Chain, ChainError, verify_chain};
 pub use id::{AccountId, ActorId, ClusterId, HostId, OperatorId, ProviderId};
 pub use key::{KeyError, KeyKind, KeyPair, PublicKey, Seed};
 pub use metadata::{
-    AccountMetadata, ActorMetadata, ClusterMetadata, DelegationMetadata, InvocationMetadata, Metadata, OperatorMetadata, ProviderMetadata,
+    AccountMetadata, ActorMetadata, ClusterMetadata, DelegationMetadata, InvocationMetadata, Metadata,
+    OperatorMetadata, ProviderMetadata,
 };
 pub use token::{Claims, Inspection, REVISION, TokenError, new_token_id, subject_kind};
 pub use wasm::{ArtifactError, SignedActor, WasmError};

@@ -10,12 +10,10 @@ mod entity;
 mod envelope;
 mod forgery;
 
-pub use delegation::{
-    DELEGATION_HEADER, DELEGATION_LIFETIME, Delegation, Delegations, Mark, OWN_KEY_MARK,
-};
+pub use delegation::{DELEGATION_HEADER, DELEGATION_LIFETIME, Delegation, Delegations, Mark, OWN_KEY_MARK};
 pub use entity::Entity;
 pub use envelope::{Invocation, InvocationResponse, MAX_ERROR_BYTES, UNKNOWN_INVOCATION};
-pub use forgery::{InvocationError, UNTRUSTED_ISSUER, LIFETIME, Verified};
+pub use forgery::{InvocationError, LIFETIME, UNTRUSTED_ISSUER, Verified};
 
 /// Message header of an answer: the stable word of a failure, beside the text in the envelope. Only our hosts send it.
 pub const ERROR_CODE_HEADER: &str = "Lattice-Error";

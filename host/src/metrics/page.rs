@@ -66,8 +66,11 @@ fn host(page: &mut Page, core: &Core, synced: bool) {
         .value(&[], u8::from(synced));
     page.gauge("lattice_peers", "Other hosts it has heard of lately.")
         .value(&[], core.peers.current(Instant::now()).len());
-    page.counter("lattice_peer_messages_dropped_total", "What was told about other hosts and not read: too much of it.")
-        .value(&[], core.intake.dropped());
+    page.counter(
+        "lattice_peer_messages_dropped_total",
+        "What was told about other hosts and not read: too much of it.",
+    )
+    .value(&[], core.intake.dropped());
     page.gauge("lattice_links", "Links it knows.").value(&[], core.tables().links.all().len());
     page.counter("lattice_events_dropped_total", "Events that were not sent because too many waited for NATS.")
         .value(&[], core.events.dropped());

@@ -167,7 +167,8 @@ impl Table {
         let bounds = self.kept(standing).bounds;
         let mut runs = HashMap::new();
         for actor in inventory.actors.iter().take(bounds.actors_of_one) {
-            let sets = actor.instances.iter().take(MAX_SETS).map(|instance| self.hasher.hash_one(&instance.annotations));
+            let sets =
+                actor.instances.iter().take(MAX_SETS).map(|instance| self.hasher.hash_one(&instance.annotations));
             runs.insert(actor.id, sets.collect::<Vec<_>>());
         }
         let was_of = self.peers.get(&host).map(|peer| peer.standing);
@@ -256,7 +257,8 @@ impl Table {
     /// members are called in sessions: anybody can say that it runs everything.
     pub fn route(&self, actor: &ActorId) -> (Route, bool) {
         let (mut route, mut unknown) = (Route::default(), false);
-        let peers = self.runners.get(actor).into_iter().flatten().filter_map(|host| Some((host, self.peers.get(host)?)));
+        let peers =
+            self.runners.get(actor).into_iter().flatten().filter_map(|host| Some((host, self.peers.get(host)?)));
         for (host, peer) in peers {
             match (peer.sessions, peer.standing) {
                 (Some(session::VERSION), Standing::Member) => route.hosts.push(*host),

@@ -3,7 +3,10 @@
 use claims::{KeyKind, KeyPair};
 use lattice::control::{ActorDescription, ActorInstance};
 
-use super::{Standing::{Member, Stranger}, *};
+use super::{
+    Standing::{Member, Stranger},
+    *,
+};
 
 fn host() -> HostId {
     KeyPair::generate(KeyKind::Server).public().try_into().expect("a host key")

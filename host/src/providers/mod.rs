@@ -31,9 +31,7 @@ use std::{
 use claims::{ActorId, ProviderId};
 use contracts::CallError;
 use dashmap::DashMap;
-use lattice::{
-    ContractId, Link, LinkName, control::ProviderDescription, event::ProviderClaims, invocation::Entity,
-};
+use lattice::{ContractId, Link, LinkName, control::ProviderDescription, event::ProviderClaims, invocation::Entity};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use provider_sdk::Provider;
 use tokio::sync::{Notify, watch};

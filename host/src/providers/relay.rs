@@ -65,13 +65,14 @@ async fn make(core: &Arc<Core>, incoming: Incoming) -> Result<Bytes, CallError> 
     let actor: ActorId = invocation.target.public_key.parse().map_err(|_| unauthorized("the target is no actor"))?;
     let origin = own_provider(core, &invocation.origin)?;
     let link_of = || core.tables().links.granting(&actor, &origin.0, &invocation.origin.link_name);
-    let link = link_of().filter(|link| link.contract_id.as_str() == invocation.origin.contract_id).ok_or_else(|| {
-        CallError::NotLinked {
-            actor: actor.to_string(),
-            contract: invocation.origin.contract_id.clone(),
-            link_name: invocation.origin.link_name.clone(),
-        }
-    })?;
+    let link =
+        link_of().filter(|link| link.contract_id.as_str() == invocation.origin.contract_id).ok_or_else(|| {
+            CallError::NotLinked {
+                actor: actor.to_string(),
+                contract: invocation.origin.contract_id.clone(),
+                link_name: invocation.origin.link_name.clone(),
+            }
+        })?;
     core.check_grant(&actor, link.contract_id.as_str())?;
     revocations::check_caller(core, origin.0.public_key())?;
     policy::may_serve(core, &link, deadline).await?;

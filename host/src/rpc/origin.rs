@@ -31,7 +31,8 @@ pub(crate) async fn check_known(core: &Core, caller: PublicKey, deadline: Instan
 
 async fn wait(core: &Core, caller: PublicKey, until: Instant) -> Result<(), CallError> {
     let unknown = || {
-        let reason = format!("failed to look up claims for origin `{caller}`: the lattice knows no such actor or provider");
+        let reason =
+            format!("failed to look up claims for origin `{caller}`: the lattice knows no such actor or provider");
         CallError::Unauthorized { reason }
     };
     let _place = core.inbound.strangers.try_acquire().map_err(|_| unknown())?;

@@ -160,8 +160,7 @@ mod tests {
     #[test]
     fn refusals_are_sent_within_a_budget() {
         let (questions, now) = (questions(), Instant::now());
-        let answered =
-            (0..100_000).filter(|_| questions.is_worth_an_answer(&SessionError::Signature, now)).count();
+        let answered = (0..100_000).filter(|_| questions.is_worth_an_answer(&SessionError::Signature, now)).count();
         assert_eq!(answered, REFUSALS.burst as usize);
     }
 }

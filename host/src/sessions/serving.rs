@@ -17,8 +17,8 @@ use dashmap::DashMap;
 use lattice::{
     is_chunked,
     session::{
-        Answer, BatchKind, CallEntry, FromCallee, FromCaller, Granted, Hello, MacKey, Opened, SessionError,
-        SessionId, Window, large_result,
+        Answer, BatchKind, CallEntry, FromCallee, FromCaller, Granted, Hello, MacKey, Opened, SessionError, SessionId,
+        Window, large_result,
     },
 };
 use sha2::{Digest, Sha256};

@@ -21,11 +21,7 @@ const MAX_CODE: usize = 64;
 const MAX_TIME_LEFT: Duration = Duration::from_secs(3600);
 
 /// Headers of a call that the caller waits for as long as `time_left`.
-pub(super) fn of_call(
-    time_left: Duration,
-    trace: &BTreeMap<String, String>,
-    delegation: Option<&str>,
-) -> HeaderMap {
+pub(super) fn of_call(time_left: Duration, trace: &BTreeMap<String, String>, delegation: Option<&str>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     if let Some(statement) = delegation {
         headers.insert(DELEGATION_HEADER, statement);

@@ -16,8 +16,8 @@ use std::{
 use claims::ClusterId;
 use sha2::{Digest, Sha256};
 
-pub use self::memory::{Memory, MemoryBounds, Noted, Seen};
 use self::journal::Journal;
+pub use self::memory::{Memory, MemoryBounds, Noted, Seen};
 use crate::invocation::{LIFETIME, Verified};
 
 /// How much hosts and providers remember: longer than anything is accepted, because a file keeps times less exactly. An

@@ -168,11 +168,7 @@ mod tests {
     }
 
     fn provider(link_name: &str) -> Entity {
-        Entity {
-            public_key: "VABC".to_owned(),
-            link_name: link_name.to_owned(),
-            contract_id: "acme:things".to_owned(),
-        }
+        Entity { public_key: "VABC".to_owned(), link_name: link_name.to_owned(), contract_id: "acme:things".to_owned() }
     }
 
     #[test]

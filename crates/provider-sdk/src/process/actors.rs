@@ -81,10 +81,11 @@ impl LatticeActors {
             return Err(expired());
         }
         let call = async {
-            let refused = match self.send(&RpcSubject::Actor(*actor), actor, operation, &payload, deadline, &trace).await {
-                Err(error) if self.is_unknown(&error) => error,
-                outcome => return outcome,
-            };
+            let refused =
+                match self.send(&RpcSubject::Actor(*actor), actor, operation, &payload, deadline, &trace).await {
+                    Err(error) if self.is_unknown(&error) => error,
+                    outcome => return outcome,
+                };
             tracing::debug!(%actor, error = %refused, "a host does not know the key of this process; its own host calls");
             self.send(&RpcSubject::Relay(self.host), actor, operation, &payload, deadline, &trace).await
         };
