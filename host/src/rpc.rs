@@ -30,6 +30,7 @@ use crate::{
     broker::Broker,
     config::HostConfig,
     core::{Core, unix_now},
+    heartbeat,
     metrics::BETWEEN_ACTORS,
     policy, revocations,
     why::Peer,
@@ -126,6 +127,8 @@ async fn answer(core: Arc<Core>, actor: Arc<RunningActor>, message: Message) {
     drop(message);
     let (reply_to, outcome) = match accepted {
         Ok(incoming) => {
+            // Who else runs it, and is to hear of it, may not be known yet.
+            heartbeat::ask_unknown(&core);
             incoming.noted.iter().for_each(|noted| core.tell_taken(&actor.id, *noted));
             let deadline = incoming.deadline.unwrap_or_else(|| core.default_deadline());
             (incoming.reply_to, run_or_pass_on(&core, &actor, incoming.invocation, deadline).await)
