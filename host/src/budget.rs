@@ -3,10 +3,16 @@
 //! Pure: the clock is an argument. Invariant: in any stretch of time no more is granted than the burst and the rate of
 //! that stretch; what is remembered of senders is bounded.
 
-use std::{collections::HashMap, hash::Hash, time::Instant};
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    time::{Duration, Instant},
+};
 
 /// Senders that have a budget of their own; further ones share that of all.
 const MAX_SENDERS: usize = 4096;
+/// How often those that have all of their budget are dropped, when there are too many.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// So much at once, and so much more every second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,13 +67,15 @@ pub struct Budgets<K> {
     each: Rate,
     all: Budget,
     of: HashMap<K, Budget>,
+    /// When those that have all of theirs were last dropped.
+    swept: Option<Instant>,
 }
 
 impl<K: Hash + Eq> Budgets<K> {
     /// Nobody has taken anything.
     #[must_use]
     pub fn new(each: Rate, all: Rate) -> Self {
-        Self { each, all: Budget::new(all), of: HashMap::new() }
+        Self { each, all: Budget::new(all), of: HashMap::new(), swept: None }
     }
 
     /// Whether nothing is left for anybody now, whoever asks.
@@ -77,14 +85,22 @@ impl<K: Hash + Eq> Budgets<K> {
         self.all.left < 1.0
     }
 
+    /// Once a second at most: whoever makes up senders must not have all of them looked at for each.
+    fn sweep(&mut self, now: Instant) {
+        if self.swept.is_none_or(|swept| now.saturating_duration_since(swept) >= SWEEP) {
+            self.swept = Some(now);
+            self.of.retain(|_, budget| !budget.is_full(now));
+        }
+    }
+
     /// Takes one for a sender, if its own budget and that of all have it.
     #[must_use]
     pub fn take(&mut self, sender: K, now: Instant) -> bool {
         if self.of.len() >= MAX_SENDERS && !self.of.contains_key(&sender) {
-            self.of.retain(|_, budget| !budget.is_full(now));
-        }
-        if self.of.len() >= MAX_SENDERS && !self.of.contains_key(&sender) {
-            return self.all.take(1, now);
+            self.sweep(now);
+            if self.of.len() >= MAX_SENDERS {
+                return self.all.take(1, now);
+            }
         }
         let each = self.each;
         self.of.entry(sender).or_insert_with(|| Budget::new(each)).take(1, now) && self.all.take(1, now)
@@ -93,8 +109,6 @@ impl<K: Hash + Eq> Budgets<K> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const EACH: Rate = Rate { burst: 2, per_second: 1 };

@@ -30,6 +30,7 @@ use crate::{
     broker::Broker,
     config::HostConfig,
     core::{Core, unix_now},
+    heartbeat,
     metrics::BETWEEN_ACTORS,
     policy, revocations,
     why::Peer,
@@ -136,6 +137,8 @@ async fn answer(core: Arc<Core>, actor: Arc<RunningActor>, message: Message) {
     drop(message);
     let (reply_to, words, outcome) = match accepted {
         Ok(incoming) => {
+            // Who else runs it, and is to hear of it, may not be known yet.
+            heartbeat::ask_unknown(&core);
             incoming.noted.iter().for_each(|noted| core.tell_taken(&actor.id, *noted));
             let (origin, operation) = (&incoming.invocation.origin, &incoming.invocation.operation);
             let words = actor.calls.arrived.words(contract_of(origin), operation);
