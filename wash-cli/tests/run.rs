@@ -194,7 +194,7 @@ fn a_precompiled_file_that_is_damaged_is_compiled_anew_or_refused() {
     assert!(text.starts_with("exit: 0\nstdout:\nhello\nstderr:\nnote: the code in"), "{text}");
     wash.write("short.cwasm", &file[..20]);
     let text = wash.run("run short.cwasm");
-    assert!(text.starts_with("exit: 1\nstderr:\nerror: cannot run `short.cwasm`"), "{text}");
+    assert!(text.starts_with("exit: 1\nstderr:\nerror: cannot read `short.cwasm`"), "{text}");
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn compiling_says_what_it_made() {
     let again = wash.json("compile made.cwasm --destination again.cwasm");
     assert_eq!(again["wasm_bytes"], made["wasm_bytes"]);
     wash.write("no.wasm", "no wasm at all");
-    assert!(wash.run("compile no.wasm").starts_with("exit: 1\nstderr:\nerror: cannot compile `no.wasm`"));
+    assert!(wash.run("compile no.wasm").starts_with("exit: 1\nstderr:\nerror: `no.wasm` is a text file"));
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn what_cannot_be_run_is_said_with_the_next_step() {
     let wash = Wash::new();
     wash.write("no.wasm", "no wasm at all");
     let text = wash.run("run no.wasm");
-    assert!(text.starts_with("exit: 1\nstderr:\nerror: cannot run `no.wasm`\n  caused by: not a valid wasm"), "{text}");
+    assert!(text.starts_with("exit: 1\nstderr:\nerror: `no.wasm` is a text file, not WebAssembly"), "{text}");
     let absent = wash.run("run absent.wasm");
     assert_eq!(absent, "exit: 1\nstderr:\nerror: no file `absent.wasm`\n");
     hello(&wash);

@@ -81,7 +81,7 @@ fn an_actor_is_refused_with_the_words_of_the_host() {
     wash.json("up -d --no-nats");
     wash.write("echo.wasm", EMPTY_MODULE);
     wash.write("text.wasm", "no wasm at all");
-    for (file, reason) in [("echo.wasm", "not signed"), ("text.wasm", "not a WebAssembly")] {
+    for (file, reason) in [("echo.wasm", "not signed"), ("text.wasm", "is a text file, not an actor")] {
         let (code, failure) = wash.json_failure(&format!("start actor {file}"));
         assert_eq!(code, Some(1), "{failure}");
         let cause = failure["error_chain"][0].as_str().unwrap_or_default();
