@@ -271,7 +271,7 @@ fn data_have_exactly_the_members_of_the_protocol() {
             "contract_id link_name public_key".to_owned()
         }
         EventKind::LinkdefSet | EventKind::LinkdefDeleted => format!("{link} values"),
-        EventKind::LinkdefApplied => format!("{link} host_id"),
+        EventKind::LinkdefApplied | EventKind::LinkdefSent | EventKind::LinkdefWaiting => format!("{link} host_id"),
         EventKind::LinkdefFailed => format!("{link} host_id error"),
         EventKind::ConfigSet | EventKind::ConfigDeleted => "entity_id key".to_owned(),
         EventKind::ActorRevoked => format!("host_id image_ref public_key {by}"),
