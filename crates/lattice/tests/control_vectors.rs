@@ -46,7 +46,18 @@ fn request_round_trips<T: ControlRequest>(wire: &Value) {
 
 fn reply_round_trips<T: Serialize + DeserializeOwned>(wire: &Value) {
     let reply: T = serde_json::from_value(wire.clone()).unwrap();
-    assert_eq!(serde_json::from_slice::<Value>(&encode(&reply)).unwrap(), *wire);
+    let mut written = serde_json::from_slice::<Value>(&encode(&reply)).unwrap();
+    without_what_we_add(&mut written);
+    assert_eq!(written, *wire);
+}
+
+/// The second name of a maximum, which hosts of 0.82 lack and wadm 0.10 needs.
+fn without_what_we_add(inventory: &mut Value) {
+    for actor in inventory.get_mut("actors").and_then(Value::as_array_mut).into_iter().flatten() {
+        for instance in actor["instances"].as_array_mut().into_iter().flatten() {
+            instance.as_object_mut().unwrap().remove("max_concurrent");
+        }
+    }
 }
 
 /// The captured request must fail with the captured text, to which we add the reason.

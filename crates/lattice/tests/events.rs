@@ -206,6 +206,13 @@ fn captured_events_are_understood_and_written_back_with_the_same_members() {
                 written["data"].as_object_mut().unwrap().remove(*member);
             }
         }
+        // The second name of a maximum, which hosts of 0.82 lack and wadm 0.10 needs.
+        let actors = written["data"].get_mut("actors").and_then(Value::as_array_mut);
+        for actor in actors.into_iter().flatten() {
+            for instance in actor["instances"].as_array_mut().into_iter().flatten() {
+                instance.as_object_mut().unwrap().remove("max_concurrent");
+            }
+        }
         // Trailing zeros of a second's fraction are free.
         assert_eq!(Event::from_json(written.to_string().as_bytes()).unwrap().time, event.time);
         written["time"] = json["time"].clone();
