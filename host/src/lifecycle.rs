@@ -149,7 +149,7 @@ async fn code(
     };
     match (verified, found) {
         (Some(loaded), _) => Ok(loaded),
-        (None, Found::Fetched(verified)) => load(core, reference, verified, limits.unwrap_or_default()).await,
+        (None, Found::Fetched(verified)) => load(core, reference, *verified, limits.unwrap_or_default()).await,
         // It ran when the command came and was stopped since, or is to run with other limits: fetch it again.
         (None, Found::Running(actor)) => {
             let verified = fetch_verified(core, reference).await?;

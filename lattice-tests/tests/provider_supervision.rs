@@ -23,7 +23,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 struct Script {
     signed: Signed<ProviderId>,
     dir: tempfile::TempDir,
-    signer: Signer,
+    _signer: Signer,
 }
 
 impl Script {
@@ -31,7 +31,7 @@ impl Script {
         let (dir, signer) = (tempfile::tempdir().expect("a directory"), Signer::default());
         let store = binary("wash-keyvalue-redb");
         let script = format!("#!/bin/sh\ndir={}\nstore={}\n{text}\n", dir.path().display(), store.display());
-        Self { signed: signer.provider(script.as_bytes(), KEYVALUE), dir, signer }
+        Self { signed: signer.provider(script.as_bytes(), KEYVALUE), dir, _signer: signer }
     }
 
     /// The store on disk, which dies at its start while the file `broken` is there.
@@ -99,13 +99,42 @@ async fn one_that_exits_at_once_has_not_started_and_its_last_words_say_why() {
     assert!(operator.inventory(&host).await.providers.is_empty());
 }
 
+/// A provider of another maker: a process that lives, and a voice on its health subject.
+struct Voice {
+    signed: Signed<ProviderId>,
+    signer: Signer,
+    dir: tempfile::TempDir,
+}
+
+impl Voice {
+    async fn in_lattice(lattice: &TestLattice) -> Self {
+        let (dir, signer) = (tempfile::tempdir().expect("a directory"), Signer::default());
+        let script = format!("#!/bin/sh\necho $$ > {}/pid\nexec /bin/sleep 600\n", dir.path().display());
+        let signed = signer.provider(script.as_bytes(), KEYVALUE);
+        let client = lattice.nats.client().await;
+        let subject = RpcSubject::Health { id: signed.id, link_name: LinkName::default() };
+        let mut checks = lattice_tests::subscribe(&client, subject.render(lattice.name())).await;
+        tokio::spawn(async move {
+            while let Some(check) = checks.next().await {
+                let well = HealthResponse { healthy: true, message: None };
+                client.publish(check.reply.expect("somebody asks"), well.encode().into()).await.expect("answered");
+            }
+        });
+        Self { signed, signer, dir }
+    }
+
+    fn pid(&self) -> i32 {
+        fs::read_to_string(self.dir.path().join("pid")).expect("noted").trim().parse().expect("a process id")
+    }
+}
+
 /// A deployment manager notes where a provider is when it is told of its start; what it hears before, it cannot place.
 #[tokio::test(flavor = "multi_thread")]
 async fn its_start_is_told_before_its_health_also_after_a_restart() {
     let Some(lattice) = TestLattice::start(["a"]).await else { return };
-    let (operator, host, script) = (lattice.operator().await, lattice.id("a"), Script::store());
+    let (operator, host, voice) = (lattice.operator().await, lattice.id("a"), Voice::in_lattice(&lattice).await);
     let mut events = operator.events().await;
-    let id = operator.start_provider(&host, &script.signed.reference()).await.expect("it starts");
+    let id = operator.start_provider(&host, &voice.signed.reference()).await.expect("it starts");
     let (mut told, mut passed) = (Vec::new(), 0);
     while passed < 2 {
         let event = events.next().await.expect("told");
@@ -117,7 +146,11 @@ async fn its_start_is_told_before_its_health_also_after_a_restart() {
                 told.push(name);
                 passed += 1;
                 if passed == 1 {
-                    kill(script.pid("pid"));
+                    eventually("its pid", || async {
+                        if voice.dir.path().join("pid").exists() { Ok(()) } else { Err("not noted") }
+                    })
+                    .await;
+                    kill(voice.pid());
                 }
             }
             EventData::HealthCheckFailed(check) | EventData::HealthCheckStatus(check) if check.public_key == id => {
@@ -136,14 +169,13 @@ async fn its_start_is_told_before_its_health_also_after_a_restart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archive_that_was_built_again_is_not_taken_for_what_runs() {
     let Some(lattice) = TestLattice::start(["a"]).await else { return };
-    let (operator, host) = (lattice.operator().await, lattice.id("a"));
-    let script = Script::store();
-    let (id, reference) = (script.signed.id, script.signed.reference());
+    let (operator, host, voice) = (lattice.operator().await, lattice.id("a"), Voice::in_lattice(&lattice).await);
+    let (id, reference) = (voice.signed.id, voice.signed.reference());
     operator.start_provider(&host, &reference).await.expect("it starts");
     let again = operator.start_provider(&host, &reference).await.expect_err("it runs");
     assert!(again.contains("is already running under link name `default`"), "{again}");
-    let signer = &script.signer;
-    assert_eq!(signer.provider_as(id, b"#!/bin/sh\nexit 1\n", KEYVALUE).path, script.signed.path, "built in its place");
+    let path = voice.signer.provider_as(id, b"#!/bin/sh\nexit 1\n", KEYVALUE).path;
+    assert_eq!(path, voice.signed.path, "built in its place");
     let other = operator.start_provider(&host, &reference).await.expect_err("another one runs");
     assert!(other.contains("which is not what") && other.contains("wash stop provider"), "{other}");
     assert_eq!(operator.inventory(&host).await.providers.len(), 1);

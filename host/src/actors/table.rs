@@ -170,7 +170,7 @@ impl Actors {
 
     /// What runs from a reference. A file may have held one actor and hold another now.
     #[must_use]
-    pub fn from_reference(&self, image_ref: &str) -> Vec<Arc<RunningActor>> {
+    pub fn running_from(&self, image_ref: &str) -> Vec<Arc<RunningActor>> {
         let mut found = self.all();
         found.retain(|version| version.image_ref == image_ref);
         found

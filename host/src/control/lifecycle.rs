@@ -69,7 +69,7 @@ pub fn queue_again(core: &Arc<Core>, command: ScaleActor) -> Outcome<ActorError>
 }
 
 fn lines_of(core: &Core, command: &ScaleActor) -> Vec<Line> {
-    let running = core.actors.from_reference(command.actor_ref.trim());
+    let running = core.actors.running_from(command.actor_ref.trim());
     let ids = running.iter().map(|actor| Line::Actor(actor.id));
     [Line::reference(&command.actor_ref)].into_iter().chain(ids).collect()
 }

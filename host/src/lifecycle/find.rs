@@ -23,7 +23,7 @@ pub(super) enum Found {
     /// Something that runs from the reference, so that nothing had to be fetched.
     Running(Arc<RunningActor>),
     /// What the reference leads to.
-    Fetched(Verified),
+    Fetched(Box<Verified>),
 }
 
 impl Found {
@@ -52,10 +52,10 @@ impl Found {
 
 /// What a command is to run.
 pub(super) async fn to_run(core: &Core, command: &ScaleActor, reference: &ArtifactRef) -> Result<Found, ActorError> {
-    let running = core.actors.from_reference(reference.as_str());
+    let running = core.actors.running_from(reference.as_str());
     let of_set = running.iter().find(|version| version.max_of(&command.annotations).is_some());
     let Some(running) = of_set.or(running.first()).cloned() else {
-        return fetch_verified(core, reference).await.map(Found::Fetched);
+        return fetch_verified(core, reference).await.map(|fetched| Found::Fetched(Box::new(fetched)));
     };
     if !matches!(reference.location(), Location::File(_)) {
         return Ok(Found::Running(running));
@@ -63,7 +63,7 @@ pub(super) async fn to_run(core: &Core, command: &ScaleActor, reference: &Artifa
     match fetch_verified(core, reference).await {
         // A file that is gone, or may no longer be read, does not keep what runs from running.
         Err(ActorError::Fetch(_)) => Ok(Found::Running(running)),
-        found => found.map(Found::Fetched),
+        found => found.map(|fetched| Found::Fetched(Box::new(fetched))),
     }
 }
 
@@ -75,7 +75,7 @@ pub(super) async fn to_stop(
     reference: &ArtifactRef,
     given_up: &[ActorId],
 ) -> Result<Vec<(ActorId, ActorClaims)>, ActorError> {
-    let mut running = core.actors.from_reference(reference.as_str());
+    let mut running = core.actors.running_from(reference.as_str());
     running.retain(|version| version.max_of(&command.annotations).is_some());
     if !running.is_empty() {
         return Ok(running.iter().map(|version| (version.id, version.shown.clone())).collect());

@@ -37,7 +37,7 @@ pub enum StartProviderError {
     )]
     OtherRuns {
         /// The provider.
-        id: ProviderId,
+        id: Box<ProviderId>,
         /// The link name.
         link_name: String,
         /// The reference that runs.

@@ -249,7 +249,7 @@ fn refuse_second(core: &Core, spec: &ProviderSpec) -> Result<(), StartProviderEr
         return Err(StartProviderError::AlreadyRunning { id, link_name });
     }
     let (running, wanted) = (running.spec.image_ref.clone(), spec.image_ref.clone());
-    Err(StartProviderError::OtherRuns { id, link_name, running, wanted })
+    Err(StartProviderError::OtherRuns { id: Box::new(id), link_name, running, wanted })
 }
 
 async fn announce(
