@@ -77,14 +77,14 @@ impl World {
             Place::Here | Place::OnAnotherHost => BUILTIN.to_owned(),
         };
         let provider = operator.start_provider(&serves, &reference).await.expect("the server starts");
-        let (runs, metrics) =
-            if place == Place::OnAnotherHost { (lattice.id("back"), back) } else { (serves, front) };
+        let (runs, metrics) = if place == Place::OnAnotherHost { (lattice.id("back"), back) } else { (serves, front) };
         Some(Self { _lattice: lattice, operator, receiver, provider, runs, metrics, serves, place, signer })
     }
 
     /// Starts an actor and links it.
     async fn serve(&self, reference: &str) -> (ActorId, SocketAddr) {
-        let (actor, address) = (self.operator.start_actor(&self.runs, reference).await.expect("it starts"), free_address());
+        let (actor, address) =
+            (self.operator.start_actor(&self.runs, reference).await.expect("it starts"), free_address());
         let text = address.to_string();
         let values: Vec<_> = TIMES.into_iter().chain([("address", text.as_str())]).collect();
         self.operator.link(&actor, &self.provider, &values).await.expect("the link is taken");
@@ -132,7 +132,8 @@ impl World {
         let counted = || async {
             let after = self.outcomes(actor).await;
             let more = |outcome: &String| after[outcome] - before.get(outcome).copied().unwrap_or_default();
-            let changed: Vec<_> = after.keys().filter(|outcome| more(outcome) > 0).map(|one| (one.clone(), more(one))).collect();
+            let changed: Vec<_> =
+                after.keys().filter(|outcome| more(outcome) > 0).map(|one| (one.clone(), more(one))).collect();
             if changed == [(shape.code.to_owned(), 1)] { Ok(()) } else { Err(format!("{what}: {changed:?}")) }
         };
         eventually("the outcome of the call is counted, once", counted).await;
@@ -210,7 +211,8 @@ impl World {
         }
         // A request that no actor should see is counted nowhere.
         let before = self.outcomes(&hello).await;
-        let request = Request::get("/").header("x", "y".repeat(70_000)).body(Full::new(Bytes::new())).expect("a request");
+        let request =
+            Request::get("/").header("x", "y".repeat(70_000)).body(Full::new(Bytes::new())).expect("a request");
         assert_eq!(ask(address, Version::HTTP_11, request).await.status, 431);
         assert_eq!(self.outcomes(&hello).await, before);
         assert!(!failures_of_host(&self.failures(&hello).await), "none of it was a fault of the host");
@@ -266,7 +268,9 @@ fn failed_lines(actor: &ActorId, code: &str) -> usize {
     let log = log().lock().unwrap_or_else(PoisonError::into_inner).clone();
     let text = String::from_utf8_lossy(&log).into_owned();
     let code = format!("code=\"{code}\"");
-    text.lines().filter(|line| line.contains("a call failed") && line.contains(actor.as_str()) && line.contains(&code)).count()
+    text.lines()
+        .filter(|line| line.contains("a call failed") && line.contains(actor.as_str()) && line.contains(&code))
+        .count()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use host::{AdminAddress, HostConfig};
 use http::Request;
 use lattice_tests::{
-    Actor, HTTPSERVER, Receiver, Span, KEYVALUE, Signer, SingleHost, TestLattice, ask, binary, eventually, free_address, get, link,
+    Actor, HTTPSERVER, KEYVALUE, Receiver, Signer, SingleHost, Span, TestLattice, ask, binary, eventually,
+    free_address, get, link,
 };
 
 const PROVIDER: &str = "builtin://httpserver";

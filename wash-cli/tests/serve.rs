@@ -120,7 +120,8 @@ fn what_runs_has_its_time_when_the_command_is_stopped() {
     let server = Server::start("--timeout 30s");
     // It sleeps for longer than a listener usually waits, behind a body that is still coming in.
     let mut stream = TcpStream::connect(&server.address).expect("it listens");
-    write!(stream, "POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\nconnection: close\r\n\r\n01234").expect("sent");
+    write!(stream, "POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\nconnection: close\r\n\r\n01234")
+        .expect("sent");
     let mut begun = [0; 15];
     stream.read_exact(&mut begun).expect("it has begun to answer");
     kill_process(Pid::from_child(&server.process), Signal::TERM).expect("it runs");

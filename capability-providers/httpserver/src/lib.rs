@@ -159,6 +159,7 @@ impl Provider for HttpServer {
             closing.map(|(address, ingress)| (ingress, state.drain(address, self.limits.drain))).collect();
         state.links.clear();
         drop(state);
-        join_all(closing.into_iter().map(|(ingress, drain)| async move { ingress.close(drain).await.wait().await })).await;
+        join_all(closing.into_iter().map(|(ingress, drain)| async move { ingress.close(drain).await.wait().await }))
+            .await;
     }
 }

@@ -65,7 +65,9 @@ pub fn fit(response: Response<HttpBody>, to_head: bool, version: Version) -> Res
         parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
     let body = match length {
-        Some(length) if parts.status == StatusCode::NOT_MODIFIED && version < Version::HTTP_2 => Named(length).boxed_unsync(),
+        Some(length) if parts.status == StatusCode::NOT_MODIFIED && version < Version::HTTP_2 => {
+            Named(length).boxed_unsync()
+        }
         _ => empty(),
     };
     Ok(Response::from_parts(parts, body))

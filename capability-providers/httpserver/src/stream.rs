@@ -200,7 +200,8 @@ mod tests {
     async fn a_client_that_takes_nothing_is_noticed() {
         let (near, mut far) = tokio::io::duplex(4);
         let mut stream = stream(near);
-        let mut write = async |bytes: &[u8]| poll_fn(|cx| Poll::Ready(Pin::new(&mut stream).poll_write(cx, bytes))).await;
+        let mut write =
+            async |bytes: &[u8]| poll_fn(|cx| Poll::Ready(Pin::new(&mut stream).poll_write(cx, bytes))).await;
         assert!(write(b"1234").await.is_ready());
         assert!(write(b"5").await.is_pending());
         far.read_exact(&mut [0; 4]).await.expect("bytes");

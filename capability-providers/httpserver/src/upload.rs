@@ -146,7 +146,10 @@ mod tests {
     const PAUSE: Time = Time { limit: Duration::from_millis(200), name: "`idle_ms` of the link" };
 
     /// Bytes that come one by one after so long each.
-    fn dripping(every: Duration, count: usize) -> impl Body<Data = Bytes, Error = Box<dyn Error + Send + Sync>> + Unpin {
+    fn dripping(
+        every: Duration,
+        count: usize,
+    ) -> impl Body<Data = Bytes, Error = Box<dyn Error + Send + Sync>> + Unpin {
         let drops = futures_util::stream::iter(0..count).then(move |_| async move {
             tokio::time::sleep(every).await;
             Ok(Frame::data(Bytes::from_static(b"x")))

@@ -200,7 +200,9 @@ async fn a_head_that_cannot_be_read_is_refused_with_a_line_too() {
     }
     // Behind a request that is answered.
     let answer = raw(address, b"GET /3 HTTP/1.1\r\nhost: a\r\n\r\nnonsense\r\n\r\n").await;
-    assert!(answer.contains("target GET /3") && answer.ends_with("bad_request: the head of the request is not HTTP/1.1\n"));
+    assert!(
+        answer.contains("target GET /3") && answer.ends_with("bad_request: the head of the request is not HTTP/1.1\n")
+    );
 }
 
 #[tokio::test]
@@ -308,7 +310,10 @@ async fn an_upload_that_moves_is_waited_for_and_one_that_stands_still_is_not() {
     feed.try_send(Bytes::from_static(b"x")).unwrap();
     let answer = post(address, "/swallow", body).await;
     assert_eq!(answer.status, 408);
-    assert!(answer.body.starts_with("deadline_exceeded: ") && answer.body.contains("`idle_ms` of the link"), "{answer:?}");
+    assert!(
+        answer.body.starts_with("deadline_exceeded: ") && answer.body.contains("`idle_ms` of the link"),
+        "{answer:?}"
+    );
     drop(feed);
 }
 

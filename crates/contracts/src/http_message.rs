@@ -270,7 +270,8 @@ mod tests {
 
     #[test]
     fn a_request_that_no_component_could_take_is_malformed() {
-        for (path, host) in [("/", "a b"), ("/", "b\u{fc}cher.test"), ("/", "u@a"), ("a", "a"), ("*", "a"), ("//", "")] {
+        for (path, host) in [("/", "a b"), ("/", "b\u{fc}cher.test"), ("/", "u@a"), ("a", "a"), ("*", "a"), ("//", "")]
+        {
             let header = [("host".to_owned(), vec![host.to_owned()])].into();
             let (method, path) = ("GET".to_owned(), path.to_owned());
             let request = HttpRequest { method, path, header, ..HttpRequest::default() };

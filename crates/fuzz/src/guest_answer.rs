@@ -50,7 +50,8 @@ fn message(data: &[u8]) {
 
 /// A head by its numbers: status, fields, values of each, length of names and of values.
 fn head(data: &[u8]) {
-    let mut numbers = data.chunks(2).map(|pair| u16::from_le_bytes([pair[0], pair.get(1).copied().unwrap_or_default()]));
+    let mut numbers =
+        data.chunks(2).map(|pair| u16::from_le_bytes([pair[0], pair.get(1).copied().unwrap_or_default()]));
     let mut next = || numbers.next().unwrap_or_default();
     let (status_code, fields, values) = (next(), usize::from(next()), usize::from(next() % 4));
     let (name, value) = ("n".repeat(usize::from(next() % 64)), "v".repeat(usize::from(next() % 1024)));
@@ -85,7 +86,8 @@ fn frames(data: &[u8]) {
     let Poll::Ready(encoded) = encoding.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
         panic!("a body that is there is waited for");
     };
-    let encoded = encoded.map(|message| decode_response(&message, false).expect("ours").into_body().size_hint().exact());
+    let encoded =
+        encoded.map(|message| decode_response(&message, false).expect("ours").into_body().size_hint().exact());
     assert_eq!(encoded.map_err(code), expected.unwrap_or(Ok(Some(length as u64))));
 }
 

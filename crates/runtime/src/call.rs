@@ -10,7 +10,8 @@ use wasmtime::{Store, UpdateDeadline};
 
 use crate::{
     CallContext, GuestLimits, Identity, Limit, LocalGrants, OutboundTarget, background::Habit, breaches::Breaches,
-    component::clock::Clock, error::Breach, limits::StoreLimiter, log_rate::LogRate, logs::Logs, meter, way_out::WayOut,
+    component::clock::Clock, error::Breach, limits::StoreLimiter, log_rate::LogRate, logs::Logs, meter,
+    way_out::WayOut,
 };
 
 /// The actor as its calls see it; one per loaded guest.

@@ -11,11 +11,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use claims::{ActorId, ProviderId};
-use contracts::{
-    CallError, TraceContext,
-    http_message::HttpTerms,
-    httpserver,
-};
+use contracts::{CallError, TraceContext, http_message::HttpTerms, httpserver};
 use http::StatusCode;
 use lattice::{Link, LinkName, invocation::Entity};
 use provider_sdk::{Actors as ActorHandle, HttpBody, http_message};
@@ -84,7 +80,8 @@ impl ActorHandle for EmbeddedActors {
     ) -> Result<http::Response<HttpBody>, CallError> {
         let core = self.core.upgrade().ok_or_else(stopping)?;
         let span = telemetry::arrival(&core.tracer, &mut request).with("lattice.actor", || actor.as_str());
-        let mut exchange = Some(Exchange { core: core.clone(), actor: *actor, peer: self.peer.clone(), span, status: None });
+        let mut exchange =
+            Some(Exchange { core: core.clone(), actor: *actor, peer: self.peer.clone(), span, status: None });
         let outcome = self.hand_over(&core, actor, request, terms, &mut exchange).await;
         // One that is still here was not handed over to a guest of this host, which would go on with it.
         if let Some(mut exchange) = exchange {

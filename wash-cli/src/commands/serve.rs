@@ -133,8 +133,7 @@ async fn load(args: &ServeArgs, artifact: Bytes, id: ActorId, context: &Context)
 /// What its claims grant is given by providers, of which there are none without a lattice.
 fn not_loaded(name: &str, error: &LoadError) -> Failure {
     let LoadError::NotGranted { imports } = error else { return programs::refused(name, error) };
-    let missing: Vec<String> =
-        imports.iter().map(|(import, contract)| format!("`{import}` (`{contract}`)")).collect();
+    let missing: Vec<String> = imports.iter().map(|(import, contract)| format!("`{import}` (`{contract}`)")).collect();
     Failure::new(format!(
         "`{name}` uses {}, which only a provider can give, and `wash serve` has none: it runs without a lattice",
         missing.join(", ")

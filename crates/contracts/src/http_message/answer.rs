@@ -70,9 +70,12 @@ pub(crate) fn fields(what: &str, headers: &Headers) -> Result<HeaderMap, CallErr
     if count > MOST_FIELDS || headers.len() > MOST_FIELDS {
         return Err(CallError::LimitExceeded { limit: format!("{MOST_FIELDS} header fields of an {what}") });
     }
-    let bytes: usize = headers.iter().map(|(name, values)| values.iter().map(|value| name.len() + value.len()).sum::<usize>()).sum();
+    let bytes: usize =
+        headers.iter().map(|(name, values)| values.iter().map(|value| name.len() + value.len()).sum::<usize>()).sum();
     if bytes > MOST_FIELD_BYTES {
-        return Err(CallError::LimitExceeded { limit: format!("{MOST_FIELD_BYTES} bytes of header fields of an {what}") });
+        return Err(CallError::LimitExceeded {
+            limit: format!("{MOST_FIELD_BYTES} bytes of header fields of an {what}"),
+        });
     }
     let mut map = HeaderMap::with_capacity(count);
     for (name, values) in headers {
@@ -132,7 +135,8 @@ mod tests {
             let (decoded, checked) = (decode_response(&message, false).map(drop), check_response(&message));
             assert_eq!(decoded, checked);
             assert_eq!(decoded.map_err(|error| error.code().to_owned()).is_ok(), is_taken);
-            let request = HttpRequest { method: "GET".to_owned(), path: "/".to_owned(), header, ..HttpRequest::default() };
+            let request =
+                HttpRequest { method: "GET".to_owned(), path: "/".to_owned(), header, ..HttpRequest::default() };
             assert_eq!(decode_request(&codec::encode(&request).unwrap()).is_ok(), is_taken);
         }
         let refused = check_response(&answer(names(40_000))).unwrap_err();
@@ -141,7 +145,8 @@ mod tests {
 
     #[test]
     fn looking_and_decoding_agree() {
-        let list = rmp_serde::to_vec_named(&serde_json::json!({"statusCode": 200, "header": {}, "body": [1, 2]})).unwrap();
+        let list =
+            rmp_serde::to_vec_named(&serde_json::json!({"statusCode": 200, "header": {}, "body": [1, 2]})).unwrap();
         for (message, is_taken) in [
             (answer(Headers::new()), true),
             (list, true),
@@ -158,9 +163,14 @@ mod tests {
 
     #[test]
     fn the_answers_without_a_body_are_known() {
-        for (to_head, status, expected) in
-            [(false, 200, true), (true, 200, false), (false, 204, false), (false, 205, false), (false, 304, false), (false, 206, true)]
-        {
+        for (to_head, status, expected) in [
+            (false, 200, true),
+            (true, 200, false),
+            (false, 204, false),
+            (false, 205, false),
+            (false, 304, false),
+            (false, 206, true),
+        ] {
             assert_eq!(has_body(to_head, StatusCode::from_u16(status).unwrap()), expected, "{status}");
         }
     }

@@ -29,7 +29,12 @@ use crate::{
     CallContext, LoadError,
     call::{Actor, HasCall},
     component::{
-        ComponentGuest, ComponentState, body::announced, entry_point, http::{Request, bounded}, reuse::Place, reuse::Waiting,
+        ComponentGuest, ComponentState,
+        body::announced,
+        entry_point,
+        http::{Request, bounded},
+        reuse::Place,
+        reuse::Waiting,
     },
     error::unreadable,
     guest::Admitted,
