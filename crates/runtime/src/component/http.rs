@@ -10,6 +10,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -54,6 +55,9 @@ impl WasiHttpView for ComponentState {
         WasiHttpCtxView { hooks: &mut self.hooks, table: &mut self.table, ctx: &mut self.http }
     }
 }
+
+/// How much later than its deadline a guest is given up whose answer is held in memory.
+const GRACE: Duration = Duration::from_millis(20);
 
 type Head = Result<http::Response<HyperOutgoingBody>, ErrorCode>;
 
@@ -153,7 +157,9 @@ impl ComponentGuest {
         let asked = Asked { max_body: u64::MAX, terms: None, watch };
         let answer = self.stream(actor, request, asked, context, admitted).await?;
         let limit = actor.limits.response_bytes;
-        let message = timeout_at(until.into(), http_message::encode_response(answer, limit)).await;
+        // The guest has the same deadline and ends its answer with the cause; this is for when it is given no time to.
+        let last = until.checked_add(GRACE).unwrap_or(until);
+        let message = timeout_at(last.into(), http_message::encode_response(answer, limit)).await;
         message.map_err(|_| Clock::new(until, own, None).late(actor.id()))?
     }
 }
