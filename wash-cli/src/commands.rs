@@ -86,7 +86,8 @@ pub enum Command {
     /// Serve a `wasi:http` component on this machine, without any lattice
     ///
     /// Each request gets a fresh instance unless `--reuse` says otherwise. Failed calls are answered as the HTTP server
-    /// provider answers them (503, 504, 500) and said on stderr. Ctrl-C and SIGTERM let what runs come to its end, up to `--timeout`.
+    /// provider answers them (503, 504, 500) and said on stderr. Ctrl-C and SIGTERM let what runs come to its end, up to
+    /// `--timeout`.
     ///
     /// Example: wash serve hello.wasm --addr 127.0.0.1:8080
     Serve(Box<serve::ServeArgs>),

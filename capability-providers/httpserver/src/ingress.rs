@@ -102,7 +102,8 @@ impl Ingress {
         !self.accepting.is_finished()
     }
 
-    /// Releases the port, which is free when this returns. Idle connections end; requests that run go on, for as long as
+    /// Releases the port, which is free when this returns. Idle connections end; requests that run go on, for
+    /// as long as
     /// `drain` says.
     pub async fn close(self, drain: Duration) -> Draining {
         self.closing.0.drain(drain);
@@ -292,7 +293,8 @@ async fn connection(stream: TcpStream, turn: Arc<Turn>, shared: Arc<Shared>, clo
 }
 
 /// Runs a connection and shuts it down gracefully once when the listener closes, or when nothing is asked for too long.
-/// Between, a look at one flag per poll is all that closing costs: the task's waker is registered for it at the first poll
+/// Between, a look at one flag per poll is all that closing costs: the task's waker is registered for it at the
+/// first poll
 /// only. None when its client holds it up.
 async fn until_closing<C: Future>(
     mut connection: Pin<&mut C>,

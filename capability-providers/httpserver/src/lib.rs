@@ -1,7 +1,8 @@
 //! `wasmcloud:httpserver`: HTTP requests become actor calls.
 //!
 //! One listener per address, shared by the links that name it and told apart by host name and path. This file owns
-//! which actor is linked where; `ingress` owns the socket and `connections` who has one, `routing` decides whose a request is,
+//! which actor is linked where; `ingress` owns the socket and `connections` who has one, `routing` decides whose
+//! a request is,
 //! `serve` answers one.
 //! Invariant: a link is served completely or, after a refusal, exactly as before.
 

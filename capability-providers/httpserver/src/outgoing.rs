@@ -1,7 +1,8 @@
 //! An answer on its way out: made fit for any version of HTTP, and handed over in pieces.
 //!
 //! What a head says about its body is decided here once, and holds for HTTP/1.1 and HTTP/2 alike. Invariants: an actor
-//! cannot break the framing of the connection its answer travels on; a body that fails is never taken for a complete one;
+//! cannot break the framing of the connection its answer travels on; a body that fails is never taken for a
+//! complete one;
 //! the connection holds no more than a few pieces for a client that does not read.
 
 use std::{
@@ -36,7 +37,8 @@ const PIECE: usize = 32 << 10;
 /// What an actor may not say about the connection.
 const CONNECTION: [&str; 6] = ["connection", "transfer-encoding", "upgrade", "te", "keep-alive", "proxy-connection"];
 
-/// Takes away what would contradict the framing that the server chooses, and bodies where there are none. A failure that
+/// Takes away what would contradict the framing that the server chooses, and bodies where there are none. A
+/// failure that
 /// shows before anything left takes the place of the answer.
 pub fn fit(response: Response<HttpBody>, to_head: bool, version: Version) -> Result<Response<HttpBody>, CallError> {
     check_status(response.status())?;

@@ -1,6 +1,7 @@
 //! Requests before any actor sees them: those that none should see, and the others in the form that actors get.
 //!
-//! Invariant: what a stranger sends is refused here with 4xx, or is something that every actor, module or component, can
+//! Invariant: what a stranger sends is refused here with 4xx, or is something that every actor, module or
+//! component, can
 //! be given; it is never a fault of the host.
 
 use bytes::Bytes;

@@ -145,7 +145,8 @@ async fn call(
     }
 }
 
-/// Waits for an answer, after the last piece of the request; as long as more of it is waited for, that is its client's time.
+/// Waits for an answer, after the last piece of the request; as long as more of it is waited for, that is its
+/// client's time.
 async fn within<T>(
     terms: &HttpTerms,
     began: Instant,

@@ -166,7 +166,8 @@ where
         };
         self.guest = None;
         let reason = self.broken.take().unwrap_or_default();
-        let error = ended.err().unwrap_or(CallError::Malformed { what: "HTTP response".to_owned(), reason });
+        let error = ended.err().or_else(|| self.clock.request_error());
+        let error = error.unwrap_or(CallError::Malformed { what: "HTTP response".to_owned(), reason });
         if let Some(watch) = self.watch.take() {
             watch.ended(Err(&error));
         }

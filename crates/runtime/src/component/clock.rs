@@ -16,7 +16,7 @@ use contracts::{
     http_message::{HttpTerms, Time},
     httpserver::HANDLE_REQUEST,
 };
-use tokio::time::sleep_until;
+use tokio::{sync::Notify, time::sleep_until};
 
 /// Times are counted from here, so that one number holds them.
 static BASE: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -37,13 +37,18 @@ pub(crate) struct Clock {
     own: bool,
     /// The clock of the instance, where it serves other calls as well.
     instance: OnceLock<Arc<Clock>>,
+    /// Told when the end has come nearer.
+    nearer: Notify,
+    /// Why the request did not come in whole, which may be why its answer does not go out whole.
+    request: OnceLock<CallError>,
 }
 
 impl Clock {
     /// One that ends at `deadline` unless the bodies of the call move it, in the `terms`. `own`: the deadline is the actor's.
     pub(crate) fn new(deadline: Instant, own: bool, terms: Option<HttpTerms>) -> Arc<Self> {
         let (at, answered, instance) = (nanos(deadline).into(), false.into(), OnceLock::new());
-        Arc::new(Self { at, answered, terms, own, instance })
+        let (nearer, request) = (Notify::new(), OnceLock::new());
+        Arc::new(Self { at, answered, terms, own, instance, nearer, request })
     }
 
     /// When the call must have ended, as things are now.
@@ -76,8 +81,20 @@ impl Clock {
 
     fn set(&self, time: Time) {
         let at = nanos(time.from_now());
-        self.at.store(at, Relaxed);
+        if self.at.swap(at, Relaxed) > at {
+            self.nearer.notify_one();
+        }
         self.tell_instance(at);
+    }
+
+    /// The request broke off.
+    pub(crate) fn request_failed(&self, error: CallError) {
+        self.request.set(error).ok();
+    }
+
+    /// Why it did, if it did.
+    pub(crate) fn request_error(&self) -> Option<CallError> {
+        self.request.get().cloned()
     }
 
     /// Lets the clock of the instance go at least as long as this one.
@@ -107,9 +124,13 @@ impl Clock {
     pub(crate) async fn is_over(&self) {
         loop {
             let deadline = self.deadline();
-            sleep_until(deadline.into()).await;
-            if self.deadline() <= deadline {
-                return;
+            tokio::select! {
+                () = sleep_until(deadline.into()) => {
+                    if self.deadline() <= deadline {
+                        return;
+                    }
+                }
+                () = self.nearer.notified() => {}
             }
         }
     }
@@ -185,6 +206,13 @@ mod tests {
         };
         tokio::join!(clock.is_over(), moving);
         assert!(began.elapsed() >= 4 * HEAD.limit + PAUSE.limit);
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_one_whose_end_comes_nearer_is_woken_then() {
+        let head = Time { limit: Duration::from_secs(3600), name: "head" };
+        let clock = Clock::new(head.from_now(), false, Some(HttpTerms { head, ..TERMS }));
+        tokio::join!(clock.is_over(), async { clock.answered() });
     }
 
     #[test]

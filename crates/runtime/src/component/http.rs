@@ -10,6 +10,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -21,7 +22,7 @@ use contracts::{
 use futures_util::FutureExt;
 use http::{Method, header};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Empty};
 use tokio::{sync::oneshot, time::timeout_at};
 use wasmtime::component::Linker;
 use wasmtime_wasi_http::{
@@ -54,6 +55,9 @@ impl WasiHttpView for ComponentState {
         WasiHttpCtxView { hooks: &mut self.hooks, table: &mut self.table, ctx: &mut self.http }
     }
 }
+
+/// How much later than its deadline a guest is given up whose answer is held in memory.
+const GRACE: Duration = Duration::from_millis(20);
 
 type Head = Result<http::Response<HyperOutgoingBody>, ErrorCode>;
 
@@ -153,7 +157,9 @@ impl ComponentGuest {
         let asked = Asked { max_body: u64::MAX, terms: None, watch };
         let answer = self.stream(actor, request, asked, context, admitted).await?;
         let limit = actor.limits.response_bytes;
-        let message = timeout_at(until.into(), http_message::encode_response(answer, limit)).await;
+        // The guest has the same deadline and ends its answer with the cause; this is for when it is given no time to.
+        let last = until.checked_add(GRACE).unwrap_or(until);
+        let message = timeout_at(last.into(), http_message::encode_response(answer, limit)).await;
         message.map_err(|_| Clock::new(until, own, None).late(actor.id()))?
     }
 }
@@ -278,32 +284,48 @@ fn incoming(request: http::Request<HttpBody>, max_body: u64, clock: Arc<Clock>) 
     (scheme, request.map(|body| bounded(body, max_body, clock)))
 }
 
-/// The body of a request, which moves the clock of its call.
+/// The body of a request, which is bounded, and moves the clock of its call.
 pub(super) fn bounded(body: HttpBody, max_body: u64, clock: Arc<Clock>) -> WasiBody {
-    let limit = usize::try_from(max_body).unwrap_or(usize::MAX);
-    let failed = |error: Box<dyn std::error::Error + Send + Sync>| HttpError::InternalError(Some(error.to_string()));
+    let failed = |error: CallError| HttpError::InternalError(Some(error.to_string()));
     if body.is_end_stream() {
-        return body.map_err(failed).boxed_unsync();
+        return body.map_err(http_message::broken).map_err(failed).boxed_unsync();
     }
-    Limited::new(Moving { body, clock }, limit).map_err(failed).boxed_unsync()
+    Incoming { body, left: max_body, max_body, clock }.map_err(failed).boxed_unsync()
 }
 
-struct Moving {
+struct Incoming {
     body: HttpBody,
+    left: u64,
+    max_body: u64,
     clock: Arc<Clock>,
 }
 
-impl Body for Moving {
+impl Body for Incoming {
     type Data = Bytes;
-    type Error = Box<dyn std::error::Error + Send + Sync>;
+    type Error = CallError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
-        match frame {
-            Poll::Pending => self.clock.awaits_request(),
-            Poll::Ready(_) => self.clock.moved(),
-        }
-        frame
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CallError>>> {
+        let frame = match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Pending => {
+                self.clock.awaits_request();
+                return Poll::Pending;
+            }
+            Poll::Ready(frame) => frame,
+        };
+        self.clock.moved();
+        let error = match frame {
+            None => return Poll::Ready(None),
+            Some(Err(error)) => http_message::broken(error),
+            Some(Ok(frame)) => match self.left.checked_sub(frame.data_ref().map_or(0, |data| data.len() as u64)) {
+                Some(left) => {
+                    self.left = left;
+                    return Poll::Ready(Some(Ok(frame)));
+                }
+                None => http_message::body_too_large(self.max_body),
+            },
+        };
+        self.clock.request_failed(error.clone());
+        Poll::Ready(Some(Err(error)))
     }
 
     fn is_end_stream(&self) -> bool {
