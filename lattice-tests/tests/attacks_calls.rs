@@ -267,7 +267,7 @@ fn forged_questions(
         let mut question = template.clone();
         let end = question.len() - 64 - 4 - 8 - 32;
         question[end - 8..end].copy_from_slice(&number.to_be_bytes()); // the nonce
-        let headers = (number % 2 == 0).then(|| {
+        let headers = number.is_multiple_of(2).then(|| {
             let mut headers = HeaderMap::new();
             headers.insert(PROOF_HEADER, "AAAAAAAAAAAAAAAAAAAAAA");
             headers

@@ -79,9 +79,9 @@ async fn an_http_2_connection_that_only_pings_is_ended() {
             if stream.write_all(PING).await.is_err() {
                 return;
             }
-            match tokio::time::timeout(Duration::from_millis(50), stream.read(&mut buffer)).await {
-                Ok(Ok(0) | Err(_)) => return,
-                Ok(Ok(_)) | Err(_) => {}
+            let read = tokio::time::timeout(Duration::from_millis(50), stream.read(&mut buffer)).await;
+            if matches!(read, Ok(Ok(0) | Err(_))) {
+                return;
             }
         }
     })

@@ -66,7 +66,7 @@ fn head(data: &[u8]) {
 
 /// Frames of a body by one byte each: how long it is, or how the body ends.
 fn frames(data: &[u8]) {
-    let body = Frames(data.to_vec().into_iter());
+    let body = Frames(Vec::from(data).into_iter());
     let (mut length, mut expected) = (0, None);
     for byte in data {
         expected = match byte {

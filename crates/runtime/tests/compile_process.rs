@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     }
     let executor = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     // Measured by hand: `… --test compile_process -- measure calls`.
-    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<String> = std::env::args_os().skip(1).filter_map(|word| word.into_string().ok()).collect();
     if let [measure, attack] = &words[..]
         && measure == "measure"
     {
@@ -173,7 +173,7 @@ async fn what_takes_too_much_memory_or_time_is_refused_with_the_reason_and_holds
 
 async fn who_waits_no_longer_ends_the_process() {
     let children = || {
-        let tasks = format!("/proc/self/task");
+        let tasks = "/proc/self/task";
         let of = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
         let tasks = std::fs::read_dir(tasks).into_iter().flatten().flatten();
         tasks.map(of).map(|children| children.split_whitespace().count()).sum::<usize>()

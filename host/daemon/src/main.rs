@@ -49,7 +49,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let format = if cli.host.enable_structured_logging { LogFormat::Json } else { LogFormat::Text };
     init_logging(&cli.host.log_level, format)?;
     let config = configure(cli)?;
-    let host = Host::start(config, &[provider_httpserver::BUILTIN, provider_keyvalue_redb::BUILTIN]).await?;
+    let builtins = [provider_httpserver::BUILTIN, provider_keyvalue_redb::BUILTIN];
+    let host = Box::pin(Host::start(config, &builtins)).await?;
     tracing::info!(host = %host.id(), name = host.friendly_name(), lattice = %host.lattice(), socket = %host.socket().display(), "host started");
     host.run(until_signal()?).await;
     Ok(())

@@ -179,7 +179,9 @@ impl Table {
         let mut before = std::mem::take(&mut peer.runs);
         if inventory.left_out > 0 {
             // It runs more than fits a message: what it said before may be among that.
-            before.iter().for_each(|(actor, sets)| drop(runs.entry(*actor).or_insert_with(|| sets.clone())));
+            for (actor, sets) in &before {
+                runs.entry(*actor).or_insert_with(|| sets.clone());
+            }
         }
         let kept = self.kept(standing);
         kept.actors -= before.len();

@@ -39,10 +39,13 @@ const MOST_HOSTS: usize = 32;
 const OF_ONE: Rate = Rate { burst: 1_000, per_second: 200 };
 const OF_ALL: Rate = Rate { burst: 4_000, per_second: 1_000 };
 
+/// A call, and the hosts that are to hear of it.
+type News = (Arc<Route>, Noted);
+
 /// What waits to be told.
 pub struct Told {
-    calls: mpsc::Sender<(Arc<Route>, Noted)>,
-    waiting: Mutex<Option<mpsc::Receiver<(Arc<Route>, Noted)>>>,
+    calls: mpsc::Sender<News>,
+    waiting: Mutex<Option<mpsc::Receiver<News>>>,
 }
 
 impl Told {
@@ -66,7 +69,7 @@ impl Told {
     }
 }
 
-async fn tell(way: &Way, mut waiting: mpsc::Receiver<(Arc<Route>, Noted)>) {
+async fn tell(way: &Way, mut waiting: mpsc::Receiver<News>) {
     let mut calls = Vec::new();
     while waiting.recv_many(&mut calls, TOGETHER).await > 0 {
         let mut by_host: HashMap<HostId, Vec<Noted>> = HashMap::new();

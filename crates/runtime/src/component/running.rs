@@ -45,7 +45,7 @@ impl Running {
     /// How it ended, if it is known to be over.
     pub(super) fn over(&self) -> Option<Result<(), &CallError>> {
         match &self.0 {
-            State::Over(Some(ended)) => Some(ended.as_ref().map(|()| ())),
+            State::Over(Some(ended)) => Some(ended.as_ref().copied()),
             State::Over(None) => Some(Ok(())),
             State::Here(_) | State::There(_) => None,
         }
@@ -63,14 +63,14 @@ impl Running {
         match std::mem::replace(&mut self.0, State::Over(None)) {
             State::Over(ended) => {
                 if let Some(watch) = watch {
-                    watch.ended_afterwards(ended.as_ref().map_or(Ok(()), |ended| ended.as_ref().map(|()| ())));
+                    watch.ended_afterwards(ended.as_ref().map_or(Ok(()), |ended| ended.as_ref().copied()));
                 }
             }
             running => {
                 tokio::spawn(async move {
                     let ended = Self(running).ended().await;
                     if let Some(watch) = watch {
-                        watch.ended_afterwards(ended.as_ref().map(|()| ()));
+                        watch.ended_afterwards(ended.as_ref().copied());
                     }
                 });
             }

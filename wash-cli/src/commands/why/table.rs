@@ -63,7 +63,7 @@ impl World {
             {"id": server(), "contract_id": CONTRACT, "link_name": "default", "revision": 1}]});
         let state = |running: bool| {
             json!({"running": running, "in_use": 0, "max_instances": if running { 5 } else { 0 },
-                   "issuer_trusted": true, "contracts": running.then(|| [CONTRACT])})
+                   "issuer_trusted": true, "contracts": running.then_some([CONTRACT])})
         };
         let reply = |number: u8| {
             json!({"host_id": host(number), "nats": {"used": true, "control": true, "rpc": true},
