@@ -196,6 +196,48 @@ fn without_a_home_works_what_keeps_nothing_and_the_rest_says_what_to_set() {
 }
 
 #[test]
+fn a_host_without_a_home_keeps_everything_where_it_is_told() {
+    let wash = Wash::new();
+    let up = ["up", "--detached", "--no-nats", "--state-dir", "state", "--cache-dir", "cache", "-o", "json"];
+    let Some(command) = homeless(&wash, &up) else { return };
+    let (code, stdout, stderr) = ended(command);
+    assert_eq!(code, Some(0), "{stderr}");
+    let told: serde_json::Value = serde_json::from_str(&stdout).expect("JSON");
+    let socket = told["socket"].as_str().expect("a socket").to_owned();
+    assert!(told["notes"].to_string().contains("--socket"), "{told}");
+    let ask = |args: &[&str]| ended(homeless(&wash, &[args, &["--socket", &socket]].concat()).expect("root"));
+    let (code, hosts, stderr) = ask(&["get", "hosts", "-o", "json"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(hosts.contains(told["host_id"].as_str().expect("an id")), "{hosts}");
+    let (code, _, stderr) = ask(&["stop", "host", told["host_id"].as_str().expect("an id")]);
+    assert_eq!(code, Some(0), "{stderr}");
+}
+
+#[test]
+fn a_stop_with_the_wrong_contract_stops_nothing() {
+    let wash = Lattice::new();
+    wash.json("up --detached --no-nats");
+    wash.json("start provider builtin://httpserver");
+    let (code, failure) = wash.json_failure("stop provider httpserver wasmcloud:keyvalue");
+    assert_eq!(code, Some(1), "{failure}");
+    assert!(
+        failure["error"].as_str().is_some_and(|error| error.contains("serves `wasmcloud:httpserver`")),
+        "{failure}"
+    );
+    wash.json("stop provider httpserver wasmcloud:httpserver");
+}
+
+#[test]
+fn deleting_what_is_not_there_says_so() {
+    let wash = Lattice::new();
+    let up = wash.json("up --detached --no-nats");
+    let host = up["host_id"].as_str().expect("an id");
+    let (code, failure) = wash.json_failure(&format!("label {host} nokey --delete"));
+    assert_eq!(code, Some(1), "{failure}");
+    assert!(failure["error"].as_str().is_some_and(|error| error.contains("nokey")), "{failure}");
+}
+
+#[test]
 fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
     let wash = Wash::new();
     wash.write("http.wasm", HTTP);

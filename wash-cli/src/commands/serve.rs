@@ -47,8 +47,8 @@ pub struct ServeArgs {
     /// Component: a file (`.wasm`, or `.cwasm` as written by `wash compile`), or a reference to a registry
     #[arg(value_name = "FILE|REF")]
     program: String,
-    /// Where to listen; port 0 is any that is free
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
+    /// Where to listen: an address and a port, `localhost:8000`, or a port of this machine; port 0 is any that is free
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000", value_parser = listen_address)]
     addr: SocketAddr,
     /// Requests that one instance answers
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
@@ -73,6 +73,16 @@ pub struct ServeArgs {
     grants: GrantArgs,
     #[command(flatten)]
     registry: RegistryArgs,
+}
+
+/// An address as people write it. A port by itself is one of this machine, with or without a colon.
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
+    if host.is_empty() || host == "localhost" {
+        let port = port.parse::<u16>().map_err(|_| format!("`{port}` is no port, which is a number up to 65535"))?;
+        return Ok(SocketAddr::from(([127, 0, 0, 1], port)));
+    }
+    text.parse().map_err(|_| "expected an IP address and a port, such as `127.0.0.1:8000` or `[::1]:8000`".to_owned())
 }
 
 /// Runs `wash serve`. Returns when a signal has ended it.
@@ -172,4 +182,24 @@ fn free_port(address: SocketAddr) -> Result<SocketAddr> {
     }
     let found = TcpListener::bind(address).and_then(|listener| listener.local_addr());
     found.while_doing(|| format!("cannot listen on `{address}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_taken_as_people_write_them() {
+        for (text, address) in [
+            ("127.0.0.1:80", "127.0.0.1:80"),
+            ("[::1]:80", "[::1]:80"),
+            ("localhost:8080", "127.0.0.1:8080"),
+            (":8000", "127.0.0.1:8000"),
+            ("8000", "127.0.0.1:8000"),
+        ] {
+            assert_eq!(listen_address(text).map(|address| address.to_string()).as_deref(), Ok(address), "{text}");
+        }
+        assert!(listen_address(":x").is_err_and(|error| error.contains("`x` is no port")));
+        assert!(listen_address("example.test:80").is_err());
+    }
 }

@@ -134,10 +134,23 @@ async fn provider(args: &ProviderArgs, context: &Context) -> Result<Output> {
     };
     let host = args.place.host(&lattice, &what, runs).await?;
     let control = lattice.control(&host);
-    // A host accepts to stop what it does not run, and then there is no event to wait for.
-    if control.inventory(&host).await.is_ok_and(|inventory| !runs(&inventory)) {
-        return Err(Failure::new(format!("{what} is not running on host `{host}`"))
-            .hint(format!("see what runs there with `wash get inventory {host}`")));
+    // A host accepts to stop what it does not run, and looks at no contract; then there is no event to wait for, or the wrong
+    // provider has stopped.
+    if let Ok(inventory) = control.inventory(&host).await {
+        let running =
+            inventory.providers.iter().find(|running| running.id == provider && running.link_name == *link_name);
+        let hint = format!("see what runs there with `wash get inventory {host}`");
+        match running {
+            None => return Err(Failure::new(format!("{what} is not running on host `{host}`")).hint(hint)),
+            Some(running) if running.contract_id != args.contract_id => {
+                return Err(Failure::new(format!(
+                    "{what} serves `{}`, not `{}`; nothing was stopped",
+                    running.contract_id, args.contract_id
+                ))
+                .hint(hint));
+            }
+            Some(_) => {}
+        }
     }
     let mut watch = Watch::open(&control, lattice.connection.patience(USUAL_PATIENCE)).await?;
     let doing = format!("host `{host}` does not stop {what}");

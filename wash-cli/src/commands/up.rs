@@ -164,8 +164,17 @@ enum Started {
 
 async fn start(args: UpArgs, broker: &Broker, root: &ControlRoot, context: &Context) -> Result<Started> {
     let lattice = root.lattice();
-    let choosing = hosts_here::start_choosing(&context.home, lattice).await?;
-    let state_dir = state_dir(&args.host, &choosing, lattice, context)?;
+    let choosing = match hosts_here::start_choosing(&context.home, lattice).await {
+        Ok(choosing) => Some(choosing),
+        // Whoever names a directory needs none of the home, which may not be there or may not be written.
+        Err(failure) if args.host.state_dir.is_some() => {
+            let hint = "`wash` finds this host only where its control socket is named with `--socket`";
+            context.printer.note(format!("note: {}, so {hint}", failure.message()));
+            None
+        }
+        Err(failure) => return Err(failure),
+    };
+    let state_dir = state_dir(&args.host, choosing.as_ref(), lattice, context)?;
     say_single(broker, root, context).await;
     let plan = Plan { state_dir, broker: broker.clone() };
     if args.detached {
@@ -176,9 +185,13 @@ async fn start(args: UpArgs, broker: &Broker, root: &ControlRoot, context: &Cont
 }
 
 /// The directory that was named, or the first numbered one that is free.
-fn state_dir(args: &HostArgs, choosing: &Choosing, lattice: &LatticeId, context: &Context) -> Result<PathBuf> {
-    let Some(named) = &args.state_dir else {
-        return hosts_here::free_state_dir(choosing, &context.home, lattice);
+fn state_dir(args: &HostArgs, choosing: Option<&Choosing>, lattice: &LatticeId, context: &Context) -> Result<PathBuf> {
+    let (named, choosing) = match (&args.state_dir, choosing) {
+        (Some(named), choosing) => (named, choosing),
+        (None, Some(choosing)) => return hosts_here::free_state_dir(choosing, &context.home, lattice),
+        (None, None) => {
+            return Err(Failure::new("no state directory can be chosen").hint("name one with `--state-dir`"));
+        }
     };
     let named = std::path::absolute(named)?;
     create_private_dir(&named)?;
@@ -186,7 +199,9 @@ fn state_dir(args: &HostArgs, choosing: &Choosing, lattice: &LatticeId, context:
         return Err(Failure::new(format!("a host is running with the state directory `{}`", named.display()))
             .hint("choose another one with `--state-dir`, or stop that host with `wash down`"));
     }
-    hosts_here::register(choosing, &context.home, lattice, &named)?;
+    if let Some(choosing) = choosing {
+        hosts_here::register(choosing, &context.home, lattice, &named)?;
+    }
     Ok(named)
 }
 
@@ -232,11 +247,19 @@ fn say_store(refused: Option<String>, context: &Context) {
 fn host_config(args: UpArgs, plan: &Plan, context: &Context) -> Result<HostConfig> {
     let shares_cluster_key = args.host.cluster_seed.is_none();
     let mut host = args.host;
-    host.state_dir = Some(plan.state_dir.clone());
+    let names_directory = host.state_dir.replace(plan.state_dir.clone()).is_some();
     let mut config = host.into_config(plan.state_dir.clone())?;
     if shares_cluster_key {
         let store = KeyStore::new(context.home.keys(), true);
-        config.cluster_key = Some(store.shared("cluster", KeyKind::Cluster)?);
+        config.cluster_key = match store.shared("cluster", KeyKind::Cluster) {
+            Ok(key) => Some(key),
+            // Without a home that can be written the host keeps a key of its own beside its state.
+            Err(failure) if names_directory => {
+                tracing::warn!(reason = %failure, "no cluster key in the key directory; this host uses one of its own");
+                None
+            }
+            Err(failure) => return Err(failure),
+        };
     }
     if matches!(config.native_issuers, NativeIssuers::Named) {
         let keys = KeyStore::new(args.keys.unwrap_or_else(|| context.home.keys()), false);
