@@ -1,7 +1,7 @@
 //! The process between a host and a provider process: it ends everything the provider has started, also when nobody is
 //! left to ask for it.
 //!
-//! It is this program, started again with [`ARGUMENT`]. As the reaper of its descendants it is given whatever the
+//! It is this program, started again with an argument of its own. As the reaper of its descendants it is given whatever the
 //! provider leaves behind, in sessions of its own or not. Ends the provider when the host asks (SIGTERM) or is gone,
 //! however it went; ends itself, as the provider did, once it has no descendant. Invariant: while it lives it has every
 //! process of the provider below it; who kills the guard itself kills the provider, and no more.

@@ -216,20 +216,19 @@ impl TestLattice {
     /// # Panics
     /// When the hosts of the lattice have not made its bucket yet, or do not hear of it.
     pub async fn introduce(&self, actor: &ActorId) {
+        self.introduce_all(std::slice::from_ref(actor)).await;
+    }
+
+    /// The same for many.
+    ///
+    /// # Panics
+    /// As [`Self::introduce`].
+    pub async fn introduce_all(&self, actors: &[ActorId]) {
         let store = async_nats::jetstream::new(self.nats.client().await);
         let bucket = store.get_key_value(subject::lattice_bucket(&self.id)).await.expect("the bucket of the lattice");
-        let claims = StoredClaims::Actor(StoredActor {
-            id: *actor,
-            issuer: KeyPair::generate(KeyKind::Account).public().try_into().expect("an account key"),
-            name: "runs nowhere".to_owned(),
-            capabilities: [crate::HTTPSERVER, crate::KEYVALUE].map(str::to_owned).into(),
-            tags: Vec::new(),
-            revision: 1,
-            version: String::new(),
-            call_alias: None,
-        });
-        let key = LatticeKey::Claims(claims.subject()).render();
-        bucket.put(key, claims.to_json().into()).await.expect("claims are kept");
+        for actor in actors {
+            introduce_in(&bucket, actor).await;
+        }
     }
 
     /// An operator who reaches NATS directly.
@@ -355,4 +354,19 @@ impl TestLattice {
 pub(crate) fn socket_operator(state_dir: &Path, id: &LatticeId) -> Operator {
     let root = ControlRoot::new(id.clone());
     Operator { control: ControlClient::socket(state_dir.join("host.sock"), root, CONTROL_TIMEOUT) }
+}
+
+async fn introduce_in(bucket: &async_nats::jetstream::kv::Store, actor: &ActorId) {
+    let claims = StoredClaims::Actor(StoredActor {
+        id: *actor,
+        issuer: KeyPair::generate(KeyKind::Account).public().try_into().expect("an account key"),
+        name: "runs nowhere".to_owned(),
+        capabilities: [crate::HTTPSERVER, crate::KEYVALUE].map(str::to_owned).into(),
+        tags: Vec::new(),
+        revision: 1,
+        version: String::new(),
+        call_alias: None,
+    });
+    let key = LatticeKey::Claims(claims.subject()).render();
+    bucket.put(key, claims.to_json().into()).await.expect("claims are kept");
 }

@@ -25,7 +25,7 @@ impl SmallDisk {
     #[must_use]
     pub fn mount(megabytes: u32) -> Option<Self> {
         let dir = tempfile::tempdir().expect("a directory");
-        let size = format!("size={megabytes}m");
+        let size = format!("size={megabytes}m,mode=0700");
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(dir.path()).output();
         if mounted.is_ok_and(|mounted| mounted.status.success()) {
             return Some(Self { dir });

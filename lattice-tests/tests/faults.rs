@@ -21,7 +21,8 @@ async fn spread() -> Option<Spread> {
     let provider = operator.start_provider(&lattice.id("a"), PROVIDER).await.expect("the provider starts");
     let echo = signer.actor(Actor::Echo);
     let actor = operator.start_actor(&lattice.id("b"), &echo.reference()).await.expect("the actor starts");
-    operator.link(&actor, &provider, &[("address", &address.to_string())]).await.expect("the link is taken");
+    let values = [("address", &*address.to_string()), ("timeout_ms", "2000")];
+    operator.link(&actor, &provider, &values).await.expect("the link is taken");
     get(address, "/before").await;
     Some(Spread { lattice, actor, address, signer })
 }

@@ -72,7 +72,8 @@ async fn a_trap_and_an_endless_loop_are_errors_of_one_request_and_nothing_more()
     let provider = operator.start_provider(&a, PROVIDER).await.expect("the provider starts");
     let actor = operator.start_actor(&a, &signer.actor(Actor::Hello).reference()).await.expect("the component starts");
     let address = free_address();
-    operator.link(&actor, &provider, &[("address", &address.to_string())]).await.expect("the link is taken");
+    let values = [("address", &*address.to_string()), ("timeout_ms", "2000")];
+    operator.link(&actor, &provider, &values).await.expect("the link is taken");
     get(address, "/").await;
 
     for path in ["/trap", "/spin"] {

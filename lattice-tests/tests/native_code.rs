@@ -18,7 +18,8 @@ async fn a_stranger_gets_a_sandbox_and_no_process() {
     let next = format!("--allowed-issuer {}", stranger.account());
     assert!(reason.contains("native code") && reason.contains(&next), "{reason}");
     let unpacked = lattice.host("a").state_dir.join("cache/providers");
-    assert!(!unpacked.exists(), "not even on disk");
+    let entries = std::fs::read_dir(unpacked).map_or(0, Iterator::count);
+    assert_eq!(entries, 0, "not even on disk");
     let asked = AskWhy { reference: Some(provider.reference()), ..AskWhy::default() };
     let known = operator.control.why(&a, &asked).await.expect("it says why").failures;
     assert!(known.iter().any(|failure| failure.code == "untrusted_issuer"), "{known:?}");

@@ -366,14 +366,24 @@ async fn a_flood_of_different_questions_is_bounded_and_passes() {
     let service = Service::start(&lattice, yes).await;
     let signer = Signer::default();
     let (first, _) = two_actors(&lattice, &signer).await;
+    let stranger = || KeyPair::generate(KeyKind::Module).public().try_into().expect("an actor");
+    let strangers: Vec<ActorId> = (0..=CALLS).map(|_| stranger()).collect();
+    // The service is asked about actors that the lattice knows; others are refused before.
+    lattice.introduce_all(&strangers).await;
+    let operator = lattice.operator().await;
+    eventually("their claims are known", || async {
+        let known = operator.control.claims().await.map_err(|error| error.to_string())?.len();
+        if known > CALLS { Ok(()) } else { Err(known) }
+    })
+    .await;
     service.now(silence);
     let caller = caller(&lattice).await;
     let refused = Arc::new(AtomicUsize::new(0));
     let started = Instant::now();
-    let calls: Vec<_> = (0..CALLS)
-        .map(|_| {
-            let (caller, refused) = (caller.clone(), refused.clone());
-            let stranger: ActorId = KeyPair::generate(KeyKind::Module).public().try_into().expect("an actor");
+    let calls: Vec<_> = strangers[..CALLS]
+        .iter()
+        .map(|stranger| {
+            let (caller, refused, stranger) = (caller.clone(), refused.clone(), *stranger);
             tokio::spawn(async move {
                 let error = caller.call_as(&stranger, &first, "Any.Thing", Bytes::new()).await.expect_err("denied");
                 if error.to_string().contains("questions wait for an answer already") {
@@ -393,6 +403,5 @@ async fn a_flood_of_different_questions_is_bounded_and_passes() {
     let asked = service.asked(PolicyAction::PerformInvocation).len();
     assert!(asked <= 64 * 4, "{asked} questions were with a service that is given 64 at a time");
     service.now(yes);
-    let stranger: ActorId = KeyPair::generate(KeyKind::Module).public().try_into().expect("an actor");
-    assert!(caller.call_as(&stranger, &first, "Any.Thing", Bytes::new()).await.is_ok(), "the flood has passed");
+    assert!(caller.call_as(&strangers[CALLS], &first, "Any.Thing", Bytes::new()).await.is_ok(), "the flood has passed");
 }

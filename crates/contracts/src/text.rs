@@ -19,8 +19,10 @@ pub fn taken(bytes: &[u8]) -> String {
     let start = &bytes[..bytes.len().min(MAX_TEXT)];
     let start = if start.len() < bytes.len() { whole_characters(start) } else { start };
     let text = String::from_utf8_lossy(start);
-    let text = replaced(bounded(&text), is_disturbing);
-    if bytes.len() > MAX_TEXT { format!("{text}{CUT}") } else { text.into_owned() }
+    let text = replaced(&text, is_disturbing);
+    // Replacement characters are longer than what they stand for.
+    let fits = bounded(&text);
+    if bytes.len() > MAX_TEXT || fits.len() < text.len() { format!("{fits}{CUT}") } else { text.into_owned() }
 }
 
 /// The same for what is a text already. What is in order is returned as it is.
@@ -53,7 +55,6 @@ fn whole_characters(bytes: &[u8]) -> &[u8] {
     cut.map_or(bytes, |back| &bytes[..bytes.len() - back])
 }
 
-/// Replacement characters are longer than what they stand for.
 fn bounded(text: &str) -> &str {
     &text[..text.floor_char_boundary(MAX_TEXT)]
 }

@@ -82,7 +82,7 @@ impl ActorHandle for EmbeddedActors {
         let core = self.core.upgrade().ok_or_else(stopping)?;
         let span = telemetry::arrival(&core.tracer, &mut request).with("lattice.actor", || actor.as_str());
         let mut exchange =
-            Some(Exchange { core: core.clone(), actor: *actor, peer: self.peer.clone(), span, status: None });
+            Some(Exchange { core: self.core.clone(), actor: *actor, peer: self.peer.clone(), span, status: None });
         let outcome = self.hand_over(&core, actor, request, terms, &mut exchange).await;
         // One that is still here was not handed over to a guest of this host, which would go on with it.
         if let Some(mut exchange) = exchange {
@@ -95,9 +95,10 @@ impl ActorHandle for EmbeddedActors {
     }
 }
 
-/// What becomes of a request of an HTTP server, until all of its answer is out.
+/// What becomes of a request of an HTTP server, until all of its answer is out. It is in the hands of a guest that may go on
+/// for a moment after its host has stopped, so it holds nothing of the host.
 struct Exchange {
-    core: Arc<Core>,
+    core: Weak<Core>,
     actor: ActorId,
     peer: Arc<Peer>,
     span: Span,
@@ -127,11 +128,13 @@ impl Watch for Exchange {
 
 impl Exchange {
     fn over(mut self, responded: Responded, outcome: Result<(), &CallError>) {
-        self.core.metrics.responded(responded);
-        match outcome {
-            Ok(()) => self.core.failures.worked(&self.actor, || (*self.peer).clone(), httpserver::HANDLE_REQUEST),
-            Err(error) => {
-                self.core.failures.called(&self.actor, (*self.peer).clone(), httpserver::HANDLE_REQUEST, error);
+        if let Some(core) = self.core.upgrade() {
+            core.metrics.responded(responded);
+            match outcome {
+                Ok(()) => core.failures.worked(&self.actor, || (*self.peer).clone(), httpserver::HANDLE_REQUEST),
+                Err(error) => {
+                    core.failures.called(&self.actor, (*self.peer).clone(), httpserver::HANDLE_REQUEST, error);
+                }
             }
         }
         std::mem::take(&mut self.span).end_with(outcome);
@@ -141,8 +144,8 @@ impl Exchange {
 impl Drop for Exchange {
     /// A client that went in the middle of an answer had its head.
     fn drop(&mut self) {
-        if let Some(status) = self.status {
-            self.core.metrics.responded(Responded::With(status));
+        if let (Some(status), Some(core)) = (self.status, self.core.upgrade()) {
+            core.metrics.responded(Responded::With(status));
         }
     }
 }

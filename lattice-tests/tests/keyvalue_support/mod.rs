@@ -30,7 +30,8 @@ impl Counting {
             claims.metadata.get_or_insert_default().caps = Some(caps);
         });
         operator.start_actor(&host, &signed.reference()).await.expect("the actor starts");
-        operator.link(&signed.id, &server, &[("address", &address.to_string())]).await.expect("the link is taken");
+        let values = [("address", &*address.to_string()), ("timeout_ms", "2000")];
+        operator.link(&signed.id, &server, &values).await.expect("the link is taken");
         Self { actor: signed.id, address, _signer: signer }
     }
 

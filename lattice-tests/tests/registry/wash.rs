@@ -73,7 +73,7 @@ impl Wash {
         args.push(state_dir.clone().into());
         args.extend(flags.iter().map(OsString::from));
         let env: Vec<_> = self.env.iter().map(|(name, value)| (*name, value.as_os_str())).collect();
-        let mut host = Guarded::start(&binary("wash"), &args, &env, &state_dir.join("test.log"));
+        let mut host = Guarded::start(&binary("wash"), &args, &env, &state_dir.with_extension("log"));
         eventually("a host on its control socket", || {
             let running = host.is_running();
             let answered = running && self.output(&["get", "hosts", "--socket", &socket(&state_dir)]).status.success();
