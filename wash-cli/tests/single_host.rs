@@ -5,6 +5,8 @@ mod support;
 use serde_json::json;
 use support::{EMPTY_MODULE, Lattice, Wash};
 
+const GUEST: &[u8] = include_bytes!("../../crates/runtime/tests/guests/wapc_actor.wasm");
+
 /// An address outside the range from which the system gives ports to everybody who asks for any.
 fn free_address() -> std::net::SocketAddr {
     let first = 20_000 + u16::try_from(std::process::id() % 10_000).expect("below 10000");
@@ -98,7 +100,9 @@ fn an_actor_is_refused_with_the_words_of_the_host() {
 fn a_link_is_served_refused_or_waits_for_its_provider() {
     let wash = Lattice::new();
     wash.json("up -d --no-nats");
-    let actor = wash.json("keys gen actor")["public_key"].as_str().expect("text").to_owned();
+    wash.write("guest.wasm", GUEST);
+    let signed = wash.json("claims sign guest.wasm --http_server");
+    let actor = signed["actor_id"].as_str().expect("text").to_owned();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = taken.local_addr().expect("bound").port();
     let put = |values: &str| format!("link put {actor} httpserver wasmcloud:httpserver {values}");
@@ -107,6 +111,10 @@ fn a_link_is_served_refused_or_waits_for_its_provider() {
     assert!(waiting.contains("no host runs this provider yet; it gets the link when it starts"), "{waiting}");
     wash.json(&format!("link del {actor} wasmcloud:httpserver"));
     let provider = wash.json("start provider builtin://httpserver");
+    // Of an actor that nobody knows nothing is served; what its claims will say is not known.
+    let unknown = wash.run(&put("address=nowhere"));
+    assert!(unknown.contains("nothing is known of this actor yet"), "{unknown}");
+    wash.json("start actor ./guest_s.wasm");
     assert_eq!((&provider["contract_id"], &provider["link_name"]), (&json!("wasmcloud:httpserver"), &json!("default")));
 
     let (code, failure) = wash.json_failure(&put("address=nowhere"));

@@ -101,7 +101,7 @@ async fn text_is_not_wasm() {
 #[tokio::test]
 async fn proposals_nobody_asked_for_are_off() {
     let memory64 = r#"(module (memory i64 1) (func (export "_start")))"#;
-    assert_eq!(refused(memory64).await.code(), "invalid_wasm");
+    assert_eq!(refused(memory64).await.code(), "not_enabled");
     let shared = r#"(module (memory 1 1 shared) (func (export "_start")))"#;
-    assert_eq!(refused(shared).await.code(), "invalid_wasm");
+    assert_eq!(refused(shared).await.code(), "not_enabled");
 }

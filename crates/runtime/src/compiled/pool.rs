@@ -14,7 +14,7 @@ use std::{
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tokio::sync::oneshot;
 
-use crate::{LoadError, config::CompilePriority, guest::panic_text};
+use crate::{LoadError, config::CompilePriority, guest::panic_text, machine::Machine};
 
 /// How much the threads give way; 19 would be starved by any busy guest.
 const NICENESS: i32 = 10;
@@ -95,8 +95,10 @@ impl CompilePool {
             return Ok(pool);
         }
         let (threads, yields) = (self.threads, self.priority == CompilePriority::Yielding);
+        // Where address space is short there is none for the stacks and heaps of more threads.
+        let is_helped = yields && Machine::here().address_space.is_none();
         let built = ThreadPoolBuilder::new()
-            .num_threads(if yields { 2 * threads } else { threads })
+            .num_threads(if is_helped { 2 * threads } else { threads })
             .thread_name(|index| format!("compile-{index}"))
             .start_handler(move |index| {
                 if yields && index < threads {
