@@ -373,7 +373,7 @@ async fn a_flood_of_different_questions_is_bounded_and_passes() {
     let operator = lattice.operator().await;
     eventually("their claims are known", || async {
         let known = operator.control.claims().await.map_err(|error| error.to_string())?.len();
-        if known > CALLS { Ok(()) } else { Err(known) }
+        if known > CALLS { Ok(()) } else { Err(known.to_string()) }
     })
     .await;
     service.now(silence);
