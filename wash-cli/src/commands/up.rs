@@ -299,6 +299,7 @@ fn announce(name: &str, id: &str, root: &ControlRoot, plan: &Plan, log: Option<&
         text.push_str(&format!("\n  log     {}", log.display()));
     }
     text.push_str(&format!("\n  stop    {stop}"));
+    text.push_str("\n  next    wash start provider builtin://httpserver; wash start actor ./FILE_s.wasm; wash help");
     Output::text(text)
         .with("host_id", id)
         .with("friendly_name", name)
