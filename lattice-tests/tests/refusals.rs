@@ -1,6 +1,7 @@
 //! What must not run does not, and the operator is told why. Each refusal leaves the host as it was.
 
 use claims::{KeyKind, KeyPair};
+use lattice::event::EventData;
 use lattice_tests::{Actor, Signer, SingleHost, now};
 
 /// Starting what `reference` names must fail with every one of `words` in the reason.
@@ -85,8 +86,17 @@ async fn a_call_over_a_contract_that_the_claims_do_not_name_is_refused() {
     let provider = host.operator.start_provider(&host.id, "builtin://httpserver").await.expect("the provider starts");
     let actor = host.operator.start_actor(&host.id, &modest.reference()).await.expect("it may run");
     let address = lattice_tests::free_address();
-    let put = host.operator.link(&actor, &provider, &[("address", &address.to_string())]).await;
-    let reason = put.expect_err("its claims are known");
+    let mut events = host.operator.events().await;
+    let link = lattice_tests::http_link(&actor, &provider, &[("address", &address.to_string())]);
+    host.operator.control.put_link(&link).await.expect("it is kept");
+    let failed = async {
+        loop {
+            if let EventData::LinkdefFailed(failed) = events.next().await.expect("events go on").data {
+                break failed.error;
+            }
+        }
+    };
+    let reason = tokio::time::timeout(std::time::Duration::from_secs(10), failed).await.expect("it is told");
     for word in ["wasmcloud:httpserver", actor.as_str(), "--cap"] {
         assert!(reason.contains(word), "`{reason}` should contain `{word}`");
     }

@@ -384,8 +384,9 @@ async fn a_deadline_that_was_too_short_once_is_history() {
         }
     };
     link("1").await;
+    let large = "x".repeat(8 << 20); // which takes the actor more than a millisecond to describe
     eventually("a call that takes too long", || async {
-        try_get(address, "/").await.map_err(|error| error.clone())?;
+        post(address, "/", large.clone()).await?;
         let found = world.cause(&question).await;
         if found == "deadline_too_short" { Ok(()) } else { Err(found) }
     })
