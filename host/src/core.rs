@@ -4,18 +4,16 @@
 //! everywhere without waiting.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, RwLock},
-    time::{Duration, Instant, SystemTime},
+    time::Duration,
 };
 
 use bytes::Bytes;
-use claims::{AccountId, ActorId, ClusterId, HostId, KeyPair, ProviderId, PublicKey, TokenError};
+use claims::{AccountId, ActorId, ProviderId, PublicKey};
 use lattice::{
-    LatticeId, LinkName,
+    LinkName,
     event::EventData,
-    invocation::{Entity, Invocation},
-    member::{MEMBER_HEADER, Word},
     stored_claims::StoredClaims,
     subject::{ControlRoot, LatticeKey, RpcSubject},
 };
@@ -26,21 +24,20 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     actors::Actors,
-    admin::TakingUp,
     artifacts::Artifacts,
-    broker::Broker,
-    config::HostConfig,
-    control::Line,
+    calls::arrive::Inbound,
     events::Events,
-    heartbeat::Intake,
-    lifecycle::Starts,
-    metrics::Metrics,
+    failures::Failures,
+    identity::Identity,
+    meters::Metrics,
+    nats::Broker,
     peers::Peers,
     policy::Policy,
+    presence::Intake,
+    process::sequencer::Sequencer,
     providers::Providers,
-    rpc::Inbound,
-    sequencer::Sequencer,
     sessions::Sessions,
+    settings::HostConfig,
     state::{
         replica::{Bucket, Replica},
         revocations::Trust,
@@ -48,7 +45,7 @@ use crate::{
     },
     store::{Standing, Store, StoreError, Tables},
     wanted::Wanted,
-    why::Failures,
+    workloads::{queue::Line, resume::TakingUp, starts::Starts},
 };
 
 /// Largest message of a broker with default settings.
@@ -57,47 +54,6 @@ const DEFAULT_PAYLOAD: usize = 1 << 20;
 const LARGEST_PAYLOAD: usize = 8 << 20;
 /// For what an event says around an inventory.
 const ENVELOPE: usize = 4 << 10;
-
-/// Who this host is.
-#[derive(Clone)]
-pub struct Identity {
-    /// Its key.
-    pub host_id: HostId,
-    /// A name people can say.
-    pub friendly_name: String,
-    /// When it started.
-    pub started: Instant,
-    /// Signs invocations.
-    pub cluster_key: KeyPair,
-    /// Public half of `cluster_key`.
-    pub cluster_id: ClusterId,
-    /// Cluster keys whose invocations are accepted, our own included.
-    pub trusted_issuers: BTreeSet<ClusterId>,
-}
-
-impl Identity {
-    /// A signed invocation of this host.
-    ///
-    /// # Errors
-    /// [`TokenError`] when signing fails.
-    pub fn issue_invocation(
-        &self,
-        origin: Entity,
-        target: Entity,
-        operation: String,
-        payload: Bytes,
-    ) -> Result<Invocation, TokenError> {
-        Invocation::issue(origin, target, operation, payload, &self.cluster_key, &self.host_id, unix_now())
-    }
-
-    /// The header beside a message that tells of this host: the word of its cluster key.
-    #[must_use]
-    pub fn word(&self, lattice: &LatticeId, message: &[u8]) -> async_nats::HeaderMap {
-        let mut headers = async_nats::HeaderMap::new();
-        headers.insert(MEMBER_HEADER, Word::header(lattice, &self.host_id, message, &self.cluster_key));
-        headers
-    }
-}
 
 /// The shared middle of a host.
 pub struct Core {
@@ -251,10 +207,4 @@ impl Core {
             tracing::warn!(%error, "cannot publish to a provider");
         }
     }
-}
-
-/// Seconds since the Unix epoch.
-#[must_use]
-pub fn unix_now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

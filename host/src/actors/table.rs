@@ -25,9 +25,10 @@ use super::{
     coming::{AT_ONCE, MOST_WAITING},
 };
 use crate::{
-    metrics::{ActorCalls, BETWEEN_ACTORS},
+    actors::ActorCalls,
+    failures::Failures,
+    meters::BETWEEN_ACTORS,
     state::{revocations::Provenance, scale::Annotations},
-    why::Failures,
 };
 
 /// The table.

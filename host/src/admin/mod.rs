@@ -3,8 +3,9 @@
 //! Off unless an address is given. Nothing here changes the host, and no page has a secret in it. Invariant: a client,
 //! slow or hostile, holds one of [`CONNECTIONS`] for no longer than [`EXCHANGE`], and nothing else of the host.
 
-mod address;
+mod page;
 mod readiness;
+mod text;
 
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
@@ -18,11 +19,8 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
 };
 
-pub use self::{
-    address::AdminAddress,
-    readiness::{Facts, TakingUp},
-};
-use crate::{control, core::Core, metrics};
+use self::readiness::Facts;
+use crate::{core::Core, inventory::inventory, settings::AdminAddress};
 
 /// Connections served at once; more wait in the system's queue.
 const CONNECTIONS: usize = 32;
@@ -108,8 +106,8 @@ impl Pages {
         match request.uri().path() {
             "/livez" => text(StatusCode::OK, "ok\n"),
             "/readyz" => self.readiness(),
-            "/metrics" => self.made(metrics::MEDIA_TYPE, metrics::render).await,
-            "/inventory" => self.made(JSON, |core, _| json(&control::inventory(core))).await,
+            "/metrics" => self.made(text::MEDIA_TYPE, page::render).await,
+            "/inventory" => self.made(JSON, |core, _| json(&inventory(core))).await,
             _ => text(StatusCode::NOT_FOUND, "there are /livez, /readyz, /metrics and /inventory\n"),
         }
     }

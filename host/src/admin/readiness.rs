@@ -3,31 +3,7 @@
 //! Ready is a host that knows the lattice and has begun whatever it is to run. A broker that goes away later does not
 //! change that: the host serves what it has (`docs/observability.md`). Pure: it is told the facts.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use serde::Serialize;
-
-/// How many starts of an earlier run have no first outcome yet.
-#[derive(Debug, Default)]
-pub struct TakingUp(AtomicUsize);
-
-impl TakingUp {
-    /// A start is queued.
-    pub fn queued(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// It ended, either way.
-    pub fn ended(&self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// How many are left.
-    #[must_use]
-    pub fn left(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// What readiness depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

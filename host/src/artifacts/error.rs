@@ -5,7 +5,7 @@ use std::time::Duration;
 use artifacts::{CacheError, FileError, Format, ReferenceError, RegistryError, WasmFileFault};
 
 use super::Kind;
-use crate::reason::reason;
+use crate::process::error_chain::reason;
 
 /// Why the host has no way to artifacts.
 #[derive(Debug, thiserror::Error)]

@@ -8,8 +8,8 @@ use lattice::control::{Ack, AskOffer, AuctionActor, AuctionProvider, Constraints
 use crate::{
     artifacts::{ArtifactRef, FetchError, Location},
     core::Core,
-    providers::start::find_builtin,
-    reason::reason,
+    process::error_chain::reason,
+    workloads::provider::find_builtin,
 };
 
 /// Why this host does not offer to run something.

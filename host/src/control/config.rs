@@ -6,7 +6,7 @@ use lattice::{
     subject::{ConfigKey, config_key},
 };
 
-use crate::{core::Core, reason::reason, state::replica::Bucket};
+use crate::{core::Core, process::error_chain::reason, state::replica::Bucket};
 
 /// Sets an entry.
 pub async fn put(core: &Core, key: &ConfigKey, body: &Bytes) -> Ack {

@@ -10,7 +10,7 @@ use lattice::{
     control::{Ack, DeleteLabel, PutLabel, decode},
 };
 
-use crate::{core::Core, identity::builtin_labels, reason::reason};
+use crate::{core::Core, identity::builtin_labels, process::error_chain::reason};
 
 /// Fact of the replica that holds the labels put by operators, as JSON; a null value is a removed label.
 pub const LABELS_FACT: &str = "labels";

@@ -13,7 +13,7 @@ use lattice::{
     subject::LatticeKey,
 };
 
-use crate::{core::Core, reason::reason, state::replica::Bucket, store::Standing};
+use crate::{core::Core, process::error_chain::reason, state::replica::Bucket, store::Standing};
 
 /// The links of the lattice, from where the page before ended.
 pub fn list(core: &Core, body: &Bytes) -> Vec<u8> {

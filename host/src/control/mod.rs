@@ -6,15 +6,15 @@
 
 mod auction;
 mod claims;
+mod commands;
 mod config;
-mod inventory;
 mod labels;
-mod lifecycle;
 mod links;
+mod nats;
 mod owners;
 mod registries;
 mod revocations;
-mod serve;
+pub mod socket;
 mod why;
 
 use std::sync::Arc;
@@ -26,12 +26,13 @@ use lattice::{
 };
 
 pub use self::{
-    inventory::{VERSION, inventory, summary},
     labels::LABELS_FACT,
-    lifecycle::{Line, queue_again, queue_provider_again},
-    serve::{serve, subscribe},
+    nats::{serve, subscribe},
 };
-use crate::core::Core;
+use crate::{
+    core::Core,
+    inventory::{inventory, summary},
+};
 
 /// Answers one control request; none means that the protocol wants no reply.
 pub async fn dispatch(core: &Arc<Core>, subject: &str, body: &Bytes) -> Option<Vec<u8>> {
@@ -69,12 +70,12 @@ pub async fn dispatch(core: &Arc<Core>, subject: &str, body: &Bytes) -> Option<V
 
 async fn run_command(core: &Arc<Core>, command: HostCommand, body: &Bytes) -> Ack {
     match command {
-        HostCommand::ScaleActor => lifecycle::scale_actor(core, body),
-        HostCommand::StopActor => lifecycle::stop_actor(core, body).await,
-        HostCommand::UpdateActor => lifecycle::update_actor(core, body).await,
-        HostCommand::StartProvider => lifecycle::start_provider(core, body),
-        HostCommand::StopProvider => lifecycle::stop_provider(core, body).await,
-        HostCommand::StopHost => lifecycle::stop_host(core, body),
+        HostCommand::ScaleActor => commands::scale_actor(core, body),
+        HostCommand::StopActor => commands::stop_actor(core, body).await,
+        HostCommand::UpdateActor => commands::update_actor(core, body).await,
+        HostCommand::StartProvider => commands::start_provider(core, body),
+        HostCommand::StopProvider => commands::stop_provider(core, body).await,
+        HostCommand::StopHost => commands::stop_host(core, body),
     }
 }
 

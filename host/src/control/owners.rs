@@ -4,7 +4,7 @@ use bytes::Bytes;
 use claims::ownership::Transfer;
 use lattice::control::{Ack, PutOwner, decode};
 
-use crate::{core::Core, reason::reason, state::owners::decide, trust::ownership};
+use crate::{core::Core, process::error_chain::reason, state::owners::decide, trust::ownership};
 
 /// Moves an id to another account. Answers when that is in force here, and kept.
 pub async fn put(core: &Core, body: &Bytes) -> Ack {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use claims::revocation::Signer;
 use lattice::control::{Ack, GetRevocations, PutRevocations, RevocationsReply, SignedList, decode, encode};
 
-use crate::{core::Core, reason::reason};
+use crate::{core::Core, process::error_chain::reason};
 
 /// Bytes of tokens in one answer, unless one alone has more: an answer must fit a message.
 const PAGE_BYTES: usize = 512 << 10;

@@ -19,11 +19,11 @@ use lattice::{
 use super::auction;
 use crate::{
     core::Core,
+    failures::Peer,
     policy,
     providers::{Home, RunningProvider, health},
-    revocations::own_issuer,
     state::revocations::Provenance,
-    why::Peer,
+    workloads::revoke::own_issuer,
 };
 
 /// For an answer of the provider: less than a client waits for ours.
@@ -66,7 +66,7 @@ async fn look(core: &Core, question: &AskWhy) -> WhyReply {
 
 fn nats(core: &Core) -> NatsState {
     let Some(broker) = &core.broker else { return NatsState::default() };
-    let forbidden = |connection: &crate::broker::Connection, name: &str| {
+    let forbidden = |connection: &crate::nats::Connection, name: &str| {
         let to_wire = |subject: lattice::client::Forbidden| ForbiddenSubject {
             operation: subject.operation.as_str().to_owned(),
             subject: subject.subject,

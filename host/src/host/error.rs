@@ -5,8 +5,8 @@ use std::{io, path::PathBuf};
 use lattice::client::ConnectError;
 
 use crate::{
-    artifacts::ArtifactsError, identity::KeyFileError, state::replica::ReplicaError, trust::private::NotPrivate,
-    twins::KeyInUse,
+    artifacts::ArtifactsError, identity::keys::KeyFileError, presence::duplicate_key::KeyInUse,
+    process::private::NotPrivate, state::replica::ReplicaError,
 };
 
 /// Why a host does not start.

@@ -35,9 +35,9 @@ pub use self::{
     question::{Party, Question},
 };
 use crate::{
-    broker::Connection,
-    config::{PolicyConfig, PolicyDefault},
     core::Core,
+    nats::Connection,
+    settings::{PolicyConfig, PolicyDefault},
 };
 
 /// Questions that are remembered, with their decisions.

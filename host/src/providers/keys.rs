@@ -9,7 +9,7 @@ use claims::{ClusterId, KeyKind, KeyPair};
 use lattice::{Secret, invocation::Delegation};
 
 use super::ProviderSpec;
-use crate::core::{Core, unix_now};
+use crate::{core::Core, process::clock::unix_now};
 
 /// The key of the process that runs now, if it has its own. Cheap to clone.
 #[derive(Debug, Clone, Default)]

@@ -3,21 +3,13 @@
 //! The table says what runs. Links reach a provider through its [`links`] task, which compares wanted with served.
 //! Invariant: one entry per (provider id, link name).
 
-pub mod actors;
 pub mod archive;
-mod error;
 pub mod health;
-pub mod inbound;
 mod keys;
-mod last_words;
+mod last_line;
 pub mod launcher;
 pub mod links;
-pub mod moves;
 pub mod process;
-pub mod relay;
-pub mod start;
-
-pub use error::StartProviderError;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -270,7 +262,7 @@ impl RunningProvider {
 }
 
 /// Where a provider may keep data: the same directory at every start under this link name on this host.
-fn data_dir(core: &Core, spec: &ProviderSpec) -> PathBuf {
+pub fn data_dir(core: &Core, spec: &ProviderSpec) -> PathBuf {
     core.config.state_dir.join("data").join(spec.id.as_str()).join(path_of(spec.link_name.as_str()))
 }
 
@@ -309,12 +301,12 @@ impl Providers {
         self.running.iter().any(|entry| entry.spec.image_ref == image_ref && entry.spec.link_name == *link_name)
     }
 
-    fn insert(&self, provider: Arc<RunningProvider>) {
+    pub fn insert(&self, provider: Arc<RunningProvider>) {
         self.running.insert((provider.spec.id, provider.spec.link_name.clone()), provider);
     }
 
     /// Removes this very provider; whether it was there still.
-    fn remove_this(&self, provider: &Arc<RunningProvider>) -> bool {
+    pub fn remove_this(&self, provider: &Arc<RunningProvider>) -> bool {
         let key = (provider.spec.id, provider.spec.link_name.clone());
         self.running.remove_if(&key, |_, running| Arc::ptr_eq(running, provider)).is_some()
     }

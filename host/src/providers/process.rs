@@ -23,10 +23,10 @@ use tokio_util::sync::CancellationToken;
 use super::{
     ProviderSpec, Trouble,
     keys::OwnKey,
-    last_words::LastWords,
+    last_line::LastWords,
     launcher::{self, Launched},
 };
-use crate::core::Core;
+use crate::{core::Core, workloads::provider};
 
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
@@ -106,7 +106,7 @@ impl Process {
     /// Whether the child was started so recently that it may still be on its way to its first answer.
     #[must_use]
     pub fn is_young(&self) -> bool {
-        self.condition.borrow().since.is_some_and(|since| since.elapsed() < super::start::FIRST_ANSWER_WITHIN)
+        self.condition.borrow().since.is_some_and(|since| since.elapsed() < provider::FIRST_ANSWER_WITHIN)
     }
 
     /// Which child runs, counted from the first.
@@ -235,7 +235,7 @@ impl Supervisor {
             match self.launch().await {
                 Ok(child) => {
                     // Before anybody hears how it feels.
-                    self.core.emit(super::start::started(&self.core, &self.spec));
+                    self.core.emit(provider::started(&self.core, &self.spec));
                     if let Some(provider) = &provider {
                         provider.suspect();
                     }

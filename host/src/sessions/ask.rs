@@ -14,7 +14,7 @@ use lattice::{
 };
 
 use super::{Sessions, link::Link, outgoing::Outgoing};
-use crate::core::unix_now;
+use crate::process::clock::unix_now;
 
 /// Longest wait for the answer.
 const WITHIN: Duration = Duration::from_secs(2);

@@ -44,12 +44,7 @@ use self::{
     serving::Serving,
     way::Way,
 };
-use crate::{
-    broker::Broker,
-    config::HostConfig,
-    core::{Core, Identity},
-    peers::Route,
-};
+use crate::{core::Core, identity::Identity, nats::Broker, peers::Route, settings::HostConfig};
 
 /// How long a host that was full is passed over, unless all are.
 const FULL: Duration = Duration::from_millis(50);

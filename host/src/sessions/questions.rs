@@ -18,9 +18,9 @@ use lattice::{
 use sha2::{Digest, Sha256};
 
 use super::way::Way;
-use crate::{
+use crate::process::{
     budget::{Budget, Budgets, Rate},
-    core::unix_now,
+    clock::unix_now,
 };
 
 /// Signatures that are checked for one host that has shown a trusted key, and for all of them.

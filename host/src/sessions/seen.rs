@@ -22,9 +22,12 @@ use tokio::sync::mpsc;
 
 use super::way::Way;
 use crate::{
-    budget::{Budgets, Rate},
-    core::{Core, unix_now},
+    core::Core,
     peers::Route,
+    process::{
+        budget::{Budgets, Rate},
+        clock::unix_now,
+    },
 };
 
 const MAGIC: &[u8; 4] = b"LR1\n";

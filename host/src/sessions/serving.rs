@@ -28,7 +28,7 @@ use super::{
     lane::{Company, Lane, Refused},
     way::Way,
 };
-use crate::{core::Core, rpc};
+use crate::{calls::arrive, core::Core};
 
 /// Sessions one host may have: the one in use, the one before, and those that were lost in a crash.
 const MAX_PER_HOST: usize = 4;
@@ -232,7 +232,7 @@ impl Incoming {
 async fn carry_out(core: &Arc<Core>, way: &Way, session: SessionId, call: CallEntry) -> Answer {
     let number = call.number;
     let deadline = Instant::now() + call.time_left.min(MAX_TIME_LEFT);
-    match rpc::serve_session_call(core, call, deadline).await {
+    match arrive::serve_session_call(core, call, deadline).await {
         Ok(result) if is_chunked(result.len() as u64) => store(way, session, number, result).await,
         Ok(result) => Answer::Result(result),
         Err((begun, error)) => failure(begun, &error),

@@ -6,4 +6,3 @@
 
 pub mod native;
 pub mod ownership;
-pub mod private;

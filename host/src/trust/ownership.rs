@@ -19,9 +19,9 @@ use claims::{
 
 use crate::{
     core::Core,
-    revocations::own_issuer,
     state::owners::{MAX_OWNED, Present, SignedRecord},
     store::StoreError,
+    workloads::revoke::own_issuer,
 };
 
 /// Why an account may not use an id.

@@ -1,0 +1,102 @@
+//! Calls that this host makes for its provider processes.
+//!
+//! A process that signs with a key of its own is believed by hosts of ours. Hosts of others know cluster keys only: where
+//! one of them refuses a call, the process asks its own host, which makes it as it makes calls of embedded providers.
+//! Invariant: a call is made for a provider that runs here, in its own name, over a link it has.
+
+use std::sync::Arc;
+
+use async_nats::Message;
+use bytes::Bytes;
+use claims::ActorId;
+use contracts::{CallError, TraceContext};
+use lattice::{client::Incoming, invocation::Entity, subject::RpcSubject};
+use runtime::{OutboundCall, OutboundTarget};
+use tokio::sync::Semaphore;
+
+use super::to_embedded::next_call;
+use crate::{core::Core, policy, process::clock::unix_now, providers::Home, workloads::revoke};
+
+/// Calls that are made at once; more wait in the subscription.
+const AT_ONCE: usize = 256;
+
+/// Makes calls until the host stops.
+pub async fn serve(core: Arc<Core>) {
+    let Some(broker) = &core.broker else { return };
+    let subject = RpcSubject::Relay(core.identity.host_id).render(&core.config.lattice);
+    let mut calls = match broker.calls.client.subscribe(subject).await {
+        Ok(calls) => calls,
+        Err(error) => return tracing::error!(%error, "cannot make calls for provider processes"),
+    };
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    loop {
+        tokio::select! {
+            () = core.stop.cancelled() => return,
+            call = next_call(&places, &mut calls) => {
+                let Some((place, call)) = call else { return };
+                let making = core.clone();
+                core.tasks.spawn(async move {
+                    let _place = place;
+                    Box::pin(answer(&making, call)).await;
+                });
+            }
+        }
+    }
+}
+
+async fn answer(core: &Arc<Core>, message: Message) {
+    let Some(responder) = &core.inbound.responder else { return };
+    let trusted = &core.identity.trusted_issuers;
+    let (reply_to, outcome) = match responder.accept(&message, unix_now(), trusted, &core.inbound.replays).await {
+        Ok(incoming) => (incoming.reply_to.clone(), make(core, incoming).await),
+        Err(rejected) => (rejected.reply_to, Err(rejected.error)),
+    };
+    if let Err(error) = responder.respond(&reply_to, outcome).await {
+        tracing::warn!(%error, "cannot answer a call that was made for a provider");
+    }
+}
+
+async fn make(core: &Arc<Core>, incoming: Incoming) -> Result<Bytes, CallError> {
+    let deadline = incoming.deadline.unwrap_or_else(|| core.default_deadline());
+    let invocation = incoming.invocation;
+    let actor: ActorId = invocation.target.public_key.parse().map_err(|_| unauthorized("the target is no actor"))?;
+    let origin = own_provider(core, &invocation.origin)?;
+    let link_of = || core.tables().links.granting(&actor, &origin.0, &invocation.origin.link_name);
+    let link =
+        link_of().filter(|link| link.contract_id.as_str() == invocation.origin.contract_id).ok_or_else(|| {
+            CallError::NotLinked {
+                actor: actor.to_string(),
+                contract: invocation.origin.contract_id.clone(),
+                link_name: invocation.origin.link_name.clone(),
+            }
+        })?;
+    core.check_grant(&actor, link.contract_id.as_str())?;
+    revoke::check_caller(core, origin.0.public_key())?;
+    policy::may_serve(core, &link, deadline).await?;
+    let call = OutboundCall {
+        target: OutboundTarget::Actor { name: String::new() },
+        operation: invocation.operation,
+        payload: invocation.msg,
+        deadline,
+        trace: TraceContext::new(invocation.trace_context),
+    };
+    core.call_actor(link.contract_id.as_str(), || origin.1, actor, call).await
+}
+
+/// The caller, if it is a provider process of this host.
+fn own_provider(core: &Core, origin: &Entity) -> Result<(claims::ProviderId, Entity), CallError> {
+    let provider = origin.public_key.parse().ok().and_then(|id| {
+        let link_name = origin.link_name.parse().ok()?;
+        core.providers.get(&id, &link_name)
+    });
+    match provider {
+        Some(provider) if matches!(provider.home, Home::Process(_)) && provider.spec.entity() == *origin => {
+            Ok((provider.spec.id, provider.spec.entity()))
+        }
+        _ => Err(unauthorized("the origin of the invocation is no provider process of this host")),
+    }
+}
+
+fn unauthorized(reason: &str) -> CallError {
+    CallError::Unauthorized { reason: reason.to_owned() }
+}

@@ -1,0 +1,4 @@
+//! What follows from a changed link.
+
+pub mod changes;
+pub mod moves;
