@@ -12,7 +12,6 @@ mod artifacts;
 mod buckets;
 mod calls;
 mod control;
-mod core;
 mod events;
 mod failures;
 mod host;

@@ -4,10 +4,11 @@
 //! run from it (protocol section 8.3). The table of them is in `table`. Invariant: a version in the table has at least one
 //! annotation set, and its guest's bound is the sum of theirs.
 
-pub mod broken_limits;
+mod broken_limits;
 mod call;
 mod coming;
 mod counted;
+mod grants;
 mod ongoing;
 mod table;
 mod watch;
@@ -31,10 +32,12 @@ use runtime::{Guest, Limit, LimitSettings, Outbound};
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
-    coming::{Grace, close_later},
+    broken_limits::BrokenLimits,
+    coming::Came,
     counted::ActorCalls,
+    grants::{check_grant, exists},
     ongoing::Ongoing,
-    table::{Actors, Left},
+    table::{Actors, Left, Vacancy},
 };
 use crate::state::{
     revocations::Provenance,
@@ -43,9 +46,9 @@ use crate::state::{
 
 /// Whether an actor may neither call nor be called any more; shared by the actor and its way out.
 #[derive(Debug, Clone, Default)]
-pub struct Barred(Arc<AtomicBool>);
+pub struct RevokedFlag(Arc<AtomicBool>);
 
-impl Barred {
+impl RevokedFlag {
     /// Refuses a call of, or to, a barred actor.
     ///
     /// # Errors
@@ -73,7 +76,7 @@ pub struct RunningActor {
     /// Its way out.
     pub outbound: Arc<dyn Outbound>,
     /// Whether it is revoked.
-    pub barred: Barred,
+    pub barred: RevokedFlag,
     /// The calls of the actor, counted; shared by its versions and their ways out.
     pub calls: Arc<ActorCalls>,
     /// The limits its start set.
@@ -94,7 +97,7 @@ impl RunningActor {
         provenance: Provenance,
         guest: Guest,
         outbound: Arc<dyn Outbound>,
-        barred: Barred,
+        barred: RevokedFlag,
         calls: Arc<ActorCalls>,
     ) -> Self {
         Self {

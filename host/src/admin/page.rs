@@ -10,10 +10,12 @@ use std::{
 
 use claims::ActorId;
 
-use super::text::{Family, Page};
+use super::{
+    sources::Sources,
+    text::{Family, Page},
+};
 use crate::{
     actors::{ActorCalls, RunningActor},
-    core::Core,
     inventory::VERSION,
     meters::{CallMeter, StartStep},
     nats::Connection,
@@ -22,15 +24,15 @@ use crate::{
 
 /// The page. Takes as long as there are actors; not for an async thread that others wait for.
 #[must_use]
-pub fn render(core: &Core, synced: bool) -> String {
+pub fn render(sources: &Sources, synced: bool) -> String {
     let mut page = Page::default();
-    host(&mut page, core, synced);
-    let actors = core.actors.grouped();
+    host(&mut page, sources, synced);
+    let actors = sources.actors.grouped();
     actor_state(&mut page, &actors);
     calls(&mut page, &actors, &ARRIVED);
     calls(&mut page, &actors, &MADE);
-    starts(&mut page, core);
-    providers(&mut page, core);
+    starts(&mut page, sources);
+    providers(&mut page, sources);
     page.into_text()
 }
 
@@ -56,9 +58,9 @@ const MADE: Direction = Direction {
     duration: ("lattice_outgoing_call_duration_seconds", "How long they took, failures included."),
 };
 
-fn host(page: &mut Page, core: &Core, synced: bool) {
-    let identity = &core.identity;
-    let lattice = core.config.lattice.to_string();
+fn host(page: &mut Page, sources: &Sources, synced: bool) {
+    let identity = &sources.identity;
+    let lattice = sources.identity.lattice.to_string();
     let labels = [
         ("host", identity.host_id.as_str()),
         ("name", &identity.friendly_name),
@@ -72,14 +74,14 @@ fn host(page: &mut Page, core: &Core, synced: bool) {
     page.gauge("lattice_state_synced", "Whether its state was compared with JetStream since it started.")
         .value(&[], u8::from(synced));
     page.gauge("lattice_peers", "Other hosts it has heard of lately.")
-        .value(&[], core.peers.current(Instant::now()).len());
+        .value(&[], sources.peers.current(Instant::now()).len());
     page.counter(
         "lattice_peer_messages_dropped_total",
         "What was told about other hosts and not read: too much of it.",
     )
-    .value(&[], core.intake.dropped());
-    page.gauge("lattice_links", "Links it knows.").value(&[], core.tables().links.all().len());
-    let usage = core.tables().usage();
+    .value(&[], sources.intake.dropped());
+    page.gauge("lattice_links", "Links it knows.").value(&[], sources.tables().links.all().len());
+    let usage = sources.tables().usage();
     let mut entries = page.gauge("lattice_state_entries", "Entries of lattice state it holds, by kind.");
     for (kind, usage) in &usage {
         entries.value(&[("kind", kind)], usage.count);
@@ -89,14 +91,14 @@ fn host(page: &mut Page, core: &Core, synced: bool) {
         bytes.value(&[("kind", kind)], usage.bytes);
     }
     page.counter("lattice_state_refused_total", "Changes it did not take because there would be more than may be.")
-        .value(&[], core.tables().refused());
+        .value(&[], sources.tables().refused());
     page.counter("lattice_events_dropped_total", "Events that were not sent because too many waited for NATS.")
-        .value(&[], core.events.dropped());
+        .value(&[], sources.events.dropped());
     page.gauge("lattice_pool_instances", "Calls that hold an instance now, over all actors.")
-        .value(&[], core.runtime.running());
+        .value(&[], sources.runtime.running());
     page.gauge("lattice_pool_max_instances", "Instances that may be alive at once, over all actors.")
-        .value(&[], core.runtime.reservation().max_instances);
-    if let Some(counts) = core.tracer.counts() {
+        .value(&[], sources.runtime.reservation().max_instances);
+    if let Some(counts) = sources.tracer.counts() {
         page.counter("lattice_spans_exported_total", "Spans that the receiver took.")
             .value(&[], counts.exported.load(Ordering::Relaxed));
         page.counter("lattice_spans_dropped_total", "Spans that were not sent.")
@@ -107,10 +109,10 @@ fn host(page: &mut Page, core: &Core, synced: bool) {
         "Answers of actors to requests of HTTP servers in this host, by class of status; `none` without an answer, `broken` for one that \
          ended too early.",
     );
-    for (class, count) in core.metrics.responses() {
+    for (class, count) in sources.meters.responses() {
         responses.value(&[("status", class)], count);
     }
-    let connections = core.broker.as_ref().map(|broker| [("control", &broker.ctl), ("rpc", &broker.calls)]);
+    let connections = sources.nats.as_ref().map(|nats| [("control", &nats.ctl), ("rpc", &nats.calls)]);
     let of_connections = |mut family: Family<'_>, value: fn(&Connection) -> u64| {
         for (role, connection) in connections.into_iter().flatten() {
             family.value(&[("role", role)], value(connection));
@@ -186,16 +188,16 @@ fn calls(page: &mut Page, actors: &Running, direction: &Direction) {
     }
 }
 
-fn starts(page: &mut Page, core: &Core) {
+fn starts(page: &mut Page, sources: &Sources) {
     let help = "How long the steps of starting an actor took: `fetch`, `verify`, `compile`, and `total` of a start.";
     let mut family = page.histogram("lattice_actor_start_duration_seconds", help);
     for step in StartStep::ALL {
-        family.distribution(&[("step", step.name())], &core.metrics.steps(step));
+        family.distribution(&[("step", step.name())], &sources.meters.steps(step));
     }
 }
 
-fn providers(page: &mut Page, core: &Core) {
-    let running = core.providers.all();
+fn providers(page: &mut Page, sources: &Sources) {
+    let running = sources.providers.all();
     let mut info = page.gauge("lattice_provider_info", "A provider that runs here; always 1.");
     for provider in &running {
         let spec = &provider.spec;
@@ -213,7 +215,7 @@ fn providers(page: &mut Page, core: &Core) {
         ];
         info.value(&labels, 1);
     }
-    core.metrics.forget_restarts(|id, name| core.providers.get(id, name).is_some());
+    sources.meters.forget_restarts(|id, name| sources.providers.get(id, name).is_some());
     let each = |mut family: Family<'_>, value: &dyn Fn(usize) -> u64| {
         for (index, provider) in running.iter().enumerate() {
             let spec = &provider.spec;
@@ -228,6 +230,6 @@ fn providers(page: &mut Page, core: &Core) {
     });
     each(page.counter("lattice_provider_restarts_total", "How often its process ended by itself."), &|index| {
         let spec = &running[index].spec;
-        core.metrics.restarts_of(spec.id, spec.link_name.clone())
+        sources.meters.restarts_of(spec.id, spec.link_name.clone())
     });
 }

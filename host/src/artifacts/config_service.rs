@@ -11,40 +11,53 @@ use lattice::{
 };
 use tokio::sync::oneshot;
 
-use crate::{core::Core, nats::Connection};
+use super::Artifacts;
+use crate::{
+    identity::Identity,
+    nats::Connection,
+    process::{
+        backoff::{Backoff, Schedule},
+        lifetime::Lifetime,
+    },
+};
 
 /// For the answer to one question.
 const ANSWER: Duration = Duration::from_secs(2);
-/// First pause after a question without an answer; it doubles.
-const PAUSE: Duration = Duration::from_secs(1);
-/// Longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Pauses between questions without an answer.
+const PAUSES: Schedule = Schedule { first: Duration::from_secs(1), most: Duration::from_secs(60) };
 
-/// Asks until there is an answer, if the operator wants it. Resolves when it was tried once.
-pub fn ask(core: &Arc<Core>) -> oneshot::Receiver<()> {
+/// Asks over `connection` until there is an answer. Resolves when it was tried once.
+pub fn ask(
+    artifacts: Arc<Artifacts>,
+    identity: Arc<Identity>,
+    connection: Connection,
+    life: &Lifetime,
+) -> oneshot::Receiver<()> {
     let (tried, outcome) = oneshot::channel();
-    if let Some(broker) = core.broker.as_ref().filter(|_| core.config.config_service) {
-        let (core, connection) = (core.clone(), broker.ctl.clone());
-        core.tasks.clone().spawn(async move {
-            let stop = core.stop.clone();
-            stop.run_until_cancelled(until_answered(&core, connection, tried)).await;
-        });
-    }
+    let stop = life.stop.clone();
+    life.spawn(async move {
+        stop.run_until_cancelled(until_answered(&artifacts, &identity, connection, tried)).await;
+    });
     outcome
 }
 
-async fn until_answered(core: &Core, mut connection: Connection, tried: oneshot::Sender<()>) {
-    let (mut tried, mut pause) = (Some(tried), PAUSE);
+async fn until_answered(
+    artifacts: &Artifacts,
+    identity: &Identity,
+    mut connection: Connection,
+    tried: oneshot::Sender<()>,
+) {
+    let (mut tried, mut backoff) = (Some(tried), Backoff::new(PAUSES));
     loop {
         if connection.connected.wait_for(|connected| *connected).await.is_err() {
             return;
         }
-        let answer = question(core, &connection).await;
+        let answer = question(identity, &connection).await;
         let told = answer.is_ok();
         match answer {
             Ok(ConfigAnswer { registry_credentials }) => {
                 tracing::info!(registries = ?registry_credentials.0.keys(), "the config service has registry credentials");
-                core.artifacts.offer_credentials(registry_credentials);
+                artifacts.offer_credentials(registry_credentials);
             }
             Err(reason) if tried.is_some() => {
                 tracing::warn!(%reason, "no answer of the config service; this host goes on without and keeps asking; \
@@ -58,14 +71,13 @@ async fn until_answered(core: &Core, mut connection: Connection, tried: oneshot:
         if told {
             return;
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        tokio::time::sleep(backoff.pause()).await;
     }
 }
 
-async fn question(core: &Core, connection: &Connection) -> Result<ConfigAnswer, String> {
-    let subject = subject::config_service(&core.config.lattice);
-    let payload = ConfigQuestion { labels: core.labels() }.to_json();
+async fn question(identity: &Identity, connection: &Connection) -> Result<ConfigAnswer, String> {
+    let subject = subject::config_service(&identity.lattice);
+    let payload = ConfigQuestion { labels: identity.labels.all() }.to_json();
     let answer = tokio::time::timeout(ANSWER, connection.client.request(subject, payload.into())).await;
     let answer = answer.map_err(|_| format!("silence for {} s", ANSWER.as_secs()))?;
     let answer = answer.map_err(|error| error.to_string())?;

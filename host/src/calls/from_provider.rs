@@ -18,18 +18,15 @@ use provider_sdk::{Actors as ActorHandle, HttpBody, http_message};
 use runtime::{OutboundCall, OutboundTarget, Watch};
 use telemetry::Span;
 
-use crate::{
-    actors::RunningActor,
-    calls::out::{stopping, within},
-    core::Core,
-    failures::Peer,
-    meters::Responded,
-    policy,
+use super::{
+    face::Calls,
+    out::{stopping, within},
 };
+use crate::{actors::RunningActor, failures::Peer, meters::Responded};
 
 /// The way from an embedded provider to its linked actors.
 pub struct EmbeddedActors {
-    core: Weak<Core>,
+    calls: Weak<Calls>,
     id: ProviderId,
     link_name: LinkName,
     /// The provider as the other end of a call that fails.
@@ -38,21 +35,21 @@ pub struct EmbeddedActors {
 
 impl EmbeddedActors {
     /// The handle for the provider `id` running under `link_name`.
-    pub fn new(core: &Arc<Core>, id: ProviderId, link_name: LinkName) -> Arc<Self> {
+    pub fn new(calls: &Arc<Calls>, id: ProviderId, link_name: LinkName) -> Arc<Self> {
         let peer = Arc::new(Peer::Provider { id, link_name: link_name.to_string() });
-        Arc::new(Self { core: Arc::downgrade(core), id, link_name, peer })
+        Arc::new(Self { calls: Arc::downgrade(calls), id, link_name, peer })
     }
 
     /// The link that lets this provider call the actor.
-    fn check(&self, core: &Core, actor: &ActorId) -> Result<Arc<Link>, CallError> {
-        let link = core.tables().links.granting(actor, &self.id, self.link_name.as_str()).ok_or_else(|| {
+    fn check(&self, calls: &Calls, actor: &ActorId) -> Result<Arc<Link>, CallError> {
+        let link = calls.tables().links.granting(actor, &self.id, self.link_name.as_str()).ok_or_else(|| {
             CallError::NotLinked {
                 actor: actor.to_string(),
                 contract: self.id.to_string(),
                 link_name: self.link_name.to_string(),
             }
         })?;
-        core.check_grant(actor, link.contract_id.as_str())?;
+        calls.permission.check_grant(actor, link.contract_id.as_str())?;
         Ok(link)
     }
 }
@@ -67,9 +64,9 @@ impl ActorHandle for EmbeddedActors {
         deadline: Instant,
         trace: TraceContext,
     ) -> Result<Bytes, CallError> {
-        let core = self.core.upgrade().ok_or_else(stopping)?;
-        let outcome = self.call_linked(&core, actor, operation, payload, deadline, trace).await;
-        self.remember(&core, actor, operation, &outcome);
+        let calls = self.calls.upgrade().ok_or_else(stopping)?;
+        let outcome = self.call_linked(&calls, actor, operation, payload, deadline, trace).await;
+        self.remember(&calls, actor, operation, &outcome);
         outcome
     }
 
@@ -79,11 +76,11 @@ impl ActorHandle for EmbeddedActors {
         mut request: http::Request<HttpBody>,
         terms: HttpTerms,
     ) -> Result<http::Response<HttpBody>, CallError> {
-        let core = self.core.upgrade().ok_or_else(stopping)?;
-        let span = telemetry::arrival(&core.tracer, &mut request).with("lattice.actor", || actor.as_str());
+        let calls = self.calls.upgrade().ok_or_else(stopping)?;
+        let span = telemetry::arrival(&calls.tracer, &mut request).with("lattice.actor", || actor.as_str());
         let mut exchange =
-            Some(Exchange { core: self.core.clone(), actor: *actor, peer: self.peer.clone(), span, status: None });
-        let outcome = self.hand_over(&core, actor, request, terms, &mut exchange).await;
+            Some(Exchange { calls: self.calls.clone(), actor: *actor, peer: self.peer.clone(), span, status: None });
+        let outcome = self.hand_over(&calls, actor, request, terms, &mut exchange).await;
         // One that is still here was not handed over to a guest of this host, which would go on with it.
         if let Some(mut exchange) = exchange {
             if let Ok(response) = &outcome {
@@ -98,7 +95,7 @@ impl ActorHandle for EmbeddedActors {
 /// What becomes of a request of an HTTP server, until all of its answer is out. It is in the hands of a guest that may go on
 /// for a moment after its host has stopped, so it holds nothing of the host.
 struct Exchange {
-    core: Weak<Core>,
+    calls: Weak<Calls>,
     actor: ActorId,
     peer: Arc<Peer>,
     span: Span,
@@ -128,12 +125,12 @@ impl Watch for Exchange {
 
 impl Exchange {
     fn over(mut self, responded: Responded, outcome: Result<(), &CallError>) {
-        if let Some(core) = self.core.upgrade() {
-            core.metrics.responded(responded);
+        if let Some(calls) = self.calls.upgrade() {
+            calls.meters.responded(responded);
             match outcome {
-                Ok(()) => core.failures.worked(&self.actor, || (*self.peer).clone(), httpserver::HANDLE_REQUEST),
+                Ok(()) => calls.failures.worked(&self.actor, || (*self.peer).clone(), httpserver::HANDLE_REQUEST),
                 Err(error) => {
-                    core.failures.called(&self.actor, (*self.peer).clone(), httpserver::HANDLE_REQUEST, error);
+                    calls.failures.called(&self.actor, (*self.peer).clone(), httpserver::HANDLE_REQUEST, error);
                 }
             }
         }
@@ -144,66 +141,66 @@ impl Exchange {
 impl Drop for Exchange {
     /// A client that went in the middle of an answer had its head.
     fn drop(&mut self) {
-        if let (Some(status), Some(core)) = (self.status, self.core.upgrade()) {
-            core.metrics.responded(Responded::With(status));
+        if let (Some(status), Some(calls)) = (self.status, self.calls.upgrade()) {
+            calls.meters.responded(Responded::With(status));
         }
     }
 }
 
 impl EmbeddedActors {
-    fn remember<T>(&self, core: &Core, actor: &ActorId, operation: &str, outcome: &Result<T, CallError>) {
+    fn remember<T>(&self, calls: &Calls, actor: &ActorId, operation: &str, outcome: &Result<T, CallError>) {
         match outcome {
-            Ok(_) => core.failures.worked(actor, || (*self.peer).clone(), operation),
-            Err(error) => core.failures.called(actor, (*self.peer).clone(), operation, error),
+            Ok(_) => calls.failures.worked(actor, || (*self.peer).clone(), operation),
+            Err(error) => calls.failures.called(actor, (*self.peer).clone(), operation, error),
         }
     }
 
     async fn call_linked(
         &self,
-        core: &Arc<Core>,
+        calls: &Arc<Calls>,
         actor: &ActorId,
         operation: &str,
         payload: Bytes,
         deadline: Instant,
         trace: TraceContext,
     ) -> Result<Bytes, CallError> {
-        let link = self.check(core, actor)?;
+        let link = self.check(calls, actor)?;
         let origin = || Entity::provider(&self.id, &self.link_name, &link.contract_id);
         let target = OutboundTarget::Actor { name: String::new() };
         let call = OutboundCall { target, operation: operation.to_owned(), payload, deadline, trace };
-        policy::may_serve(core, &link, deadline).await?;
-        core.call_actor(link.contract_id.as_str(), origin, *actor, call).await
+        calls.permission.may_serve(&link, deadline).await?;
+        calls.call_actor(link.contract_id.as_str(), origin, *actor, call).await
     }
 
     async fn hand_over(
         &self,
-        core: &Arc<Core>,
+        calls: &Arc<Calls>,
         actor: &ActorId,
         request: http::Request<HttpBody>,
         terms: HttpTerms,
         exchange: &mut Option<Exchange>,
     ) -> Result<http::Response<HttpBody>, CallError> {
-        let link = self.check(core, actor)?;
-        policy::may_serve(core, &link, terms.head.from_now()).await?;
+        let link = self.check(calls, actor)?;
+        calls.permission.may_serve(&link, terms.head.from_now()).await?;
         let trace = http_message::trace(request.headers());
         // A request is a stream and cannot be sent twice: whether there is room is asked before.
-        let room = |local: &Arc<RunningActor>| !(local.guest.is_full() && core.runs_elsewhere(actor));
+        let room = |local: &Arc<RunningActor>| !(local.guest.is_full() && calls.runs_elsewhere(actor));
         let contract = link.contract_id.as_str();
-        let running = core.actors.for_call(actor, contract);
+        let running = calls.actors.for_call(actor, contract);
         let came = match running {
             Some(_) => None,
-            None => Box::pin(core.coming_here(actor, contract, terms.head.from_now())).await?,
+            None => Box::pin(calls.coming_here(actor, contract, terms.head.from_now())).await?,
         };
         let local = running.or_else(|| came.as_deref().cloned());
         if let Some(local) = local.filter(room) {
             return local.handle_http(request, terms, trace, exchange).await;
         }
         let origin = Entity::provider(&self.id, &self.link_name, &link.contract_id);
-        Box::pin(core.remote_http(origin, *actor, request, terms, trace)).await
+        Box::pin(calls.remote_http(origin, *actor, request, terms, trace)).await
     }
 }
 
-impl Core {
+impl Calls {
     async fn remote_http(
         self: &Arc<Self>,
         origin: Entity,

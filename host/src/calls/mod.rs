@@ -1,9 +1,21 @@
 //! One call in every direction: out of a guest, from a provider, from the lattice. The hot path of a host.
+//!
+//! [`Calls`] is the face. Invariant: a call ends with an answer or a `CallError` that names the failed step, by its deadline
+//! at the latest.
 
-pub mod arrive;
-pub mod from_provider;
-pub mod origin;
-pub mod out;
-pub mod queue_subscription;
-pub mod relay;
-pub mod to_embedded;
+mod arrive;
+mod face;
+mod from_provider;
+mod inbound;
+mod origin;
+mod out;
+mod permission;
+mod queue_subscription;
+mod relay;
+mod to_embedded;
+
+pub use self::{
+    arrive::serve_session_call, face::Calls, from_provider::EmbeddedActors, inbound::Inbound, out::ActorOutbound,
+    permission::Permission, queue_subscription::serve_actor, relay::serve as make_calls_for_processes,
+    to_embedded::serve as serve_embedded,
+};

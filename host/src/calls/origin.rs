@@ -10,35 +10,39 @@ use claims::PublicKey;
 use contracts::CallError;
 use tokio::time::timeout_at;
 
-use crate::core::Core;
+use super::permission::Permission;
 
 /// Longest wait for the claims of a caller.
 const WITHIN: Duration = Duration::from_secs(2);
 /// Calls that wait; further ones are refused at once.
-pub const MOST_WAITING: usize = 256;
+pub(super) const MOST_WAITING: usize = 256;
 
 /// Checks that the lattice has claims of a caller.
 ///
 /// # Errors
 /// [`CallError::Unauthorized`].
-pub(crate) async fn check_known(core: &Core, caller: PublicKey, deadline: Instant) -> Result<(), CallError> {
-    if core.tables().claims.knows(&caller) {
+pub(super) async fn check_known(
+    permission: &Permission,
+    caller: PublicKey,
+    deadline: Instant,
+) -> Result<(), CallError> {
+    if permission.tables().claims.knows(&caller) {
         return Ok(());
     }
     // Boxed: hardly any call comes here.
-    Box::pin(wait(core, caller, deadline.min(Instant::now() + WITHIN))).await
+    Box::pin(wait(permission, caller, deadline.min(Instant::now() + WITHIN))).await
 }
 
-async fn wait(core: &Core, caller: PublicKey, until: Instant) -> Result<(), CallError> {
+async fn wait(permission: &Permission, caller: PublicKey, until: Instant) -> Result<(), CallError> {
     let unknown = || {
         let reason =
             format!("failed to look up claims for origin `{caller}`: the lattice knows no such actor or provider");
         CallError::Unauthorized { reason }
     };
-    let _place = core.inbound.strangers.try_acquire().map_err(|_| unknown())?;
-    let mut changed = core.tables().follow_claims();
+    let _place = permission.strangers.try_acquire().map_err(|_| unknown())?;
+    let mut changed = permission.tables().follow_claims();
     loop {
-        if core.tables().claims.knows(&caller) {
+        if permission.tables().claims.knows(&caller) {
             return Ok(());
         }
         match timeout_at(until.into(), changed.changed()).await {

@@ -21,87 +21,86 @@ use provider_sdk::ProviderCall;
 use runtime::{Outbound, OutboundCall, OutboundTarget};
 use telemetry::{Kind, Span};
 
+use super::face::Calls;
 use crate::{
-    actors::{ActorCalls, Barred},
-    core::Core,
+    actors::{ActorCalls, RevokedFlag},
     failures::Peer,
     meters::BETWEEN_ACTORS,
-    policy, presence,
     providers::Home,
     sessions::Wish,
 };
 
 /// The way out of one actor.
 pub struct ActorOutbound {
-    core: Weak<Core>,
+    calls: Weak<Calls>,
     actor: ActorId,
     /// What the claims of this very code name: a call keeps them, whatever runs under the id by now.
     grants: Arc<[String]>,
-    barred: Barred,
-    calls: Arc<ActorCalls>,
+    barred: RevokedFlag,
+    counted: Arc<ActorCalls>,
 }
 
 impl ActorOutbound {
     /// The way out for code of `actor` whose claims name `grants`, closed once it is barred.
     pub fn new(
-        core: &Arc<Core>,
+        calls: &Arc<Calls>,
         actor: ActorId,
         grants: Arc<[String]>,
-        barred: Barred,
-        calls: Arc<ActorCalls>,
+        barred: RevokedFlag,
+        counted: Arc<ActorCalls>,
     ) -> Arc<Self> {
-        Arc::new(Self { core: Arc::downgrade(core), actor, grants, barred, calls })
+        Arc::new(Self { calls: Arc::downgrade(calls), actor, grants, barred, counted })
     }
 }
 
 #[async_trait]
 impl Outbound for ActorOutbound {
     async fn call(&self, mut call: OutboundCall) -> Result<Bytes, CallError> {
-        let core = self.core.upgrade().ok_or_else(stopping)?;
+        let calls = self.calls.upgrade().ok_or_else(stopping)?;
         self.barred.check(&self.actor)?;
-        let route = self.resolve(&core, &call.target);
+        let route = self.resolve(&calls, &call.target);
         let route = route.and_then(|route| call.trace.descend().map(|()| route)).inspect_err(|error| {
             let contract = contract_of(&call.target);
-            self.calls.made.refused(contract, &call.operation, error);
-            let (_, operation) = self.calls.made.words(contract, &call.operation);
-            core.failures.called(&self.actor, Peer::asked_for(&call.target), operation, error);
+            self.counted.made.refused(contract, &call.operation, error);
+            let (_, operation) = self.counted.made.words(contract, &call.operation);
+            calls.failures.called(&self.actor, Peer::asked_for(&call.target), operation, error);
         })?;
-        let measured = self.calls.made.begin(route.contract(), &call.operation);
+        let measured = self.counted.made.begin(route.contract(), &call.operation);
         let operation = measured.operation();
-        let span = self.calls.tracer.span(&call.operation, Kind::Client, &mut call.trace);
+        let span = self.counted.tracer.span(&call.operation, Kind::Client, &mut call.trace);
         let span = span
             .with("lattice.hop", || "outgoing")
             .with("lattice.actor", || self.actor.as_str())
             .with("lattice.contract", || route.contract());
-        let outcome = self.follow(&core, &route, call).await;
+        let outcome = self.follow(&calls, &route, call).await;
         measured.end(&outcome);
         span.end(&outcome);
         match &outcome {
-            Ok(_) => core.failures.worked(&self.actor, || route.peer(), operation),
-            Err(error) => core.failures.called(&self.actor, route.peer(), operation, error),
+            Ok(_) => calls.failures.worked(&self.actor, || route.peer(), operation),
+            Err(error) => calls.failures.called(&self.actor, route.peer(), operation, error),
         }
         outcome
     }
 
     async fn config(&self) -> Result<BTreeMap<String, Vec<u8>>, CallError> {
-        let core = self.core.upgrade().ok_or_else(stopping)?;
+        let calls = self.calls.upgrade().ok_or_else(stopping)?;
         self.barred.check(&self.actor)?;
-        let config = core.tables().config_of(self.actor.as_str());
+        let config = calls.tables().config_of(self.actor.as_str());
         Ok(config.into_iter().map(|(name, value)| (name, value.to_vec())).collect())
     }
 }
 
 impl ActorOutbound {
-    async fn follow(&self, core: &Arc<Core>, route: &Route, call: OutboundCall) -> Result<Bytes, CallError> {
+    async fn follow(&self, calls: &Arc<Calls>, route: &Route, call: OutboundCall) -> Result<Bytes, CallError> {
         let deadline = call.deadline;
         match route {
             Route::Actor(target) => {
-                policy::may_call(core, &self.actor, target, deadline).await?;
-                core.call_actor(BETWEEN_ACTORS, || Entity::actor(&self.actor), *target, call).await
+                calls.permission.may_call(&self.actor, target, deadline).await?;
+                calls.call_actor(BETWEEN_ACTORS, || Entity::actor(&self.actor), *target, call).await
             }
             Route::Provider(link) => {
-                policy::may_call_over(core, link, deadline).await?;
-                within(deadline, "waiting for the callee", core.call_provider(link, call)).await
+                calls.permission.may_call_over(link, deadline).await?;
+                within(deadline, "waiting for the callee", calls.call_provider(link, call)).await
             }
         }
     }
@@ -139,45 +138,49 @@ fn contract_of(target: &OutboundTarget) -> &str {
 
 impl ActorOutbound {
     /// Who is meant, and whether the caller may (protocol section 5.3).
-    fn resolve(&self, core: &Core, target: &OutboundTarget) -> Result<Route, CallError> {
+    fn resolve(&self, calls: &Calls, target: &OutboundTarget) -> Result<Route, CallError> {
         match target {
-            OutboundTarget::Link { contract, link_name } => self.linked(core, contract, link_name),
-            OutboundTarget::Actor { name } => actor_named(core, name).map(Route::Actor),
+            OutboundTarget::Link { contract, link_name } => self.linked(calls, contract, link_name),
+            OutboundTarget::Actor { name } => actor_named(calls, name).map(Route::Actor),
             OutboundTarget::Unresolved { binding, namespace } => {
                 let link_name = if binding.is_empty() { "default" } else { binding };
-                if core.tables().links.find(&self.actor, namespace, link_name).is_some() {
-                    return self.linked(core, namespace, link_name);
+                if calls.tables().links.find(&self.actor, namespace, link_name).is_some() {
+                    return self.linked(calls, namespace, link_name);
                 }
-                match actor_named(core, namespace) {
+                match actor_named(calls, namespace) {
                     Ok(actor) => Ok(Route::Actor(actor)),
-                    Err(_) if namespace.contains(':') => self.linked(core, namespace, link_name),
+                    Err(_) if namespace.contains(':') => self.linked(calls, namespace, link_name),
                     Err(error) => Err(error),
                 }
             }
         }
     }
 
-    fn linked(&self, core: &Core, contract: &str, link_name: &str) -> Result<Route, CallError> {
+    fn linked(&self, calls: &Calls, contract: &str, link_name: &str) -> Result<Route, CallError> {
         let caller = &self.actor;
         if !self.grants.iter().any(|granted| granted == contract) {
             return Err(CallError::NotGranted { caller: caller.to_string(), contract: contract.to_owned() });
         }
-        core.tables().links.find(caller, contract, link_name).map(Route::Provider).ok_or_else(|| CallError::NotLinked {
-            actor: caller.to_string(),
-            contract: contract.to_owned(),
-            link_name: link_name.to_owned(),
+        calls.tables().links.find(caller, contract, link_name).map(Route::Provider).ok_or_else(|| {
+            CallError::NotLinked {
+                actor: caller.to_string(),
+                contract: contract.to_owned(),
+                link_name: link_name.to_owned(),
+            }
         })
     }
 }
 
-fn actor_named(core: &Core, name: &str) -> Result<ActorId, CallError> {
+fn actor_named(calls: &Calls, name: &str) -> Result<ActorId, CallError> {
     let by_key = name.parse::<ActorId>().ok();
-    by_key.or_else(|| core.tables().claims.alias(name)).ok_or_else(|| CallError::UnknownActor { name: name.to_owned() })
+    by_key
+        .or_else(|| calls.tables().claims.alias(name))
+        .ok_or_else(|| CallError::UnknownActor { name: name.to_owned() })
 }
 
-impl Core {
+impl Calls {
     /// Calls an actor, wherever it runs. Every way to it keeps the deadline by itself.
-    pub(crate) async fn call_actor(
+    pub(super) async fn call_actor(
         self: &Arc<Self>,
         contract: &str,
         origin: impl FnOnce() -> Entity + Send,
@@ -217,13 +220,13 @@ impl Core {
     ) -> Result<Bytes, CallError> {
         let span = self.hop(&operation, target.as_str(), &mut trace);
         if let Some(sessions) = &self.sessions {
-            presence::ask_unknown(self);
+            self.peers.want_known();
             let route = self.peers.route(&target);
             // Hosts that speak no sessions get their share through the queue group alone.
             if let Some(route) = route.filter(|route| !route.others) {
                 let (origin, trace, payload) = (&origin, &trace.clone().into_wire(), &payload);
                 let call = CallParts { origin, target: &target, operation: &operation, trace, payload };
-                if let Some(answer) = sessions.call(self, &call, &route, deadline, Wish::Elsewhere).await {
+                if let Some(answer) = sessions.call(&self.peers, &call, &route, deadline, Wish::Elsewhere).await {
                     span.end(&answer);
                     return answer;
                 }
@@ -239,15 +242,15 @@ impl Core {
 
     /// Has another host make a call that this one has no room for. None when no other takes it either, or it is not
     /// known to.
-    pub(crate) async fn spill(
+    pub(super) async fn spill(
         self: &Arc<Self>,
         call: &CallParts<'_>,
         deadline: Instant,
     ) -> Option<Result<Bytes, CallError>> {
         let sessions = self.sessions.as_ref()?;
-        presence::ask_unknown(self);
+        self.peers.want_known();
         let route = self.peers.route(call.target)?;
-        sessions.call(self, call, &route, deadline, Wish::Spill).await
+        sessions.call(&self.peers, call, &route, deadline, Wish::Spill).await
     }
 
     async fn call_provider(self: &Arc<Self>, link: &Link, call: OutboundCall) -> Result<Bytes, CallError> {
@@ -291,7 +294,7 @@ impl Core {
         deadline: Instant,
         trace: TraceContext,
     ) -> Result<Bytes, CallError> {
-        let Some(broker) = &self.broker else {
+        let Some(nats) = &self.nats else {
             return Err(CallError::NotRunning { target: target.public_key });
         };
         let remaining = deadline.saturating_duration_since(Instant::now());
@@ -303,7 +306,7 @@ impl Core {
             .issue_invocation(origin, target, operation, payload)
             .map_err(|error| CallError::HostFault { message: format!("cannot sign an invocation: {error}") })?;
         invocation.trace_context = trace.into_wire();
-        broker.rpc.invoke(subject, invocation, remaining).await
+        nats.rpc.invoke(subject, invocation, remaining).await
     }
 
     /// The hop to another host or process.
@@ -313,25 +316,8 @@ impl Core {
     }
 }
 
-impl Core {
-    /// Whether an actor's signed claims grant a contract; what runs here is known exactly, others by lattice state.
-    pub(crate) fn check_grant(&self, actor: &ActorId, contract: &str) -> Result<(), CallError> {
-        let granted = self.actors.grants(actor, contract);
-        if granted.unwrap_or_else(|| !self.tables().claims.lacks(actor, contract)) {
-            return Ok(());
-        }
-        Err(CallError::NotGranted { caller: actor.to_string(), contract: contract.to_owned() })
-    }
-
-    /// The deadline of a call that brings none.
-    #[must_use]
-    pub fn default_deadline(&self) -> Instant {
-        Instant::now() + self.config.rpc_timeout
-    }
-}
-
 /// Ends a call whose callee does not keep the deadline.
-pub(crate) fn within<T>(
+pub(super) fn within<T>(
     deadline: Instant,
     step: &str,
     call: impl Future<Output = Result<T, CallError>>,
@@ -344,6 +330,6 @@ pub(crate) fn within<T>(
 }
 
 /// The host is going.
-pub(crate) fn stopping() -> CallError {
+pub(super) fn stopping() -> CallError {
     CallError::Unreachable { target: "host".to_owned(), reason: "it is stopping".to_owned() }
 }

@@ -1,7 +1,7 @@
-//! An actor's place in its queue group: calls are taken from the broker until the actor no longer serves.
+//! An actor's subscription in its queue group: calls are taken from the broker until the actor no longer serves.
 //!
 //! The client library forgets a subscription in the moment in which it asks the broker to end it, and drops the calls
-//! that are still on their way. A place is therefore left by number: broker and library both end the subscription
+//! that are still on their way. A subscription is therefore left by number: broker and library both end the subscription
 //! after so many more calls, and none is lost. Invariant: a call that was taken is answered.
 
 use std::{
@@ -13,8 +13,8 @@ use async_nats::{Message, Subscriber};
 use futures_util::StreamExt;
 use lattice::subject::RpcSubject;
 
-use super::arrive::answer;
-use crate::{actors::RunningActor, core::Core};
+use super::{arrive::answer, face::Calls};
+use crate::actors::RunningActor;
 
 /// For the broker's word that no more calls will come. One that just went away would never say it.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -27,34 +27,36 @@ const PART: f64 = 0.25;
 const FEWEST: u64 = 4;
 
 /// Takes calls for an actor, and for those that replace it, until it no longer serves.
-pub fn serve_actor(core: &Arc<Core>, actor: &Arc<RunningActor>) {
-    let Some(broker) = &core.broker else { return };
-    let (core, actor, client) = (core.clone(), actor.clone(), broker.calls.client.clone());
-    core.tasks.clone().spawn(async move {
+pub fn serve_actor(calls: &Arc<Calls>, actor: &Arc<RunningActor>) {
+    let Some(nats) = &calls.nats else { return };
+    let (calls, actor, client) = (calls.clone(), actor.clone(), nats.calls.client.clone());
+    calls.life.clone().spawn(async move {
         let subject = RpcSubject::Actor(actor.id);
-        let group = subject.queue_group(&core.config.lattice).expect("actors are called through a queue group");
-        match client.queue_subscribe(subject.render(&core.config.lattice), group).await {
-            Ok(calls) => Place { core, actor, calls, taken: 0, pace: Pace::default() }.serve().await,
+        let group = subject.queue_group(&calls.identity.lattice).expect("actors are called through a queue group");
+        match client.queue_subscribe(subject.render(&calls.identity.lattice), group).await {
+            Ok(messages) => {
+                QueueSubscription { calls, actor, messages, taken: 0, pace: Pace::default() }.serve().await;
+            }
             Err(error) => tracing::error!(%error, actor = %actor.id, "cannot take calls from the lattice"),
         }
     });
 }
 
-struct Place {
-    core: Arc<Core>,
+struct QueueSubscription {
+    calls: Arc<Calls>,
     /// Who took the last call.
     actor: Arc<RunningActor>,
-    calls: Subscriber,
+    messages: Subscriber,
     taken: u64,
     pace: Pace,
 }
 
-impl Place {
+impl QueueSubscription {
     async fn serve(mut self) {
         let serving = self.actor.serving().clone();
         loop {
             tokio::select! {
-                call = self.calls.next() => match call {
+                call = self.messages.next() => match call {
                     Some(call) => self.take(call),
                     None => return, // the connection is closed
                 },
@@ -62,7 +64,7 @@ impl Place {
             }
         }
         let id = self.actor.id;
-        let connected = self.core.broker.as_ref().map(|broker| broker.calls.connected.clone());
+        let connected = self.calls.nats.as_ref().map(|nats| nats.calls.connected.clone());
         let away = async {
             match connected {
                 Some(mut connected) => drop(connected.wait_for(|connected| !connected).await),
@@ -88,11 +90,11 @@ impl Place {
             return false;
         }
         let more = ((rate * PART).ceil() as u64).max(FEWEST);
-        if self.calls.unsubscribe_after(self.taken + more).await.is_err() {
+        if self.messages.unsubscribe_after(self.taken + more).await.is_err() {
             return false;
         }
         loop {
-            match tokio::time::timeout(CALLS_HAVE_CEASED, self.calls.next()).await {
+            match tokio::time::timeout(CALLS_HAVE_CEASED, self.messages.next()).await {
                 Ok(Some(call)) => self.take(call),
                 Ok(None) => return true,
                 Err(_) => return false,
@@ -101,8 +103,8 @@ impl Place {
     }
 
     async fn leave_at_once(&mut self) {
-        self.calls.drain().await.ok();
-        while let Some(call) = self.calls.next().await {
+        self.messages.drain().await.ok();
+        while let Some(call) = self.messages.next().await {
             self.take(call);
         }
     }
@@ -110,10 +112,10 @@ impl Place {
     fn take(&mut self, call: Message) {
         self.taken += 1;
         self.pace.count(Instant::now());
-        if let Some(current) = self.core.actors.get(&self.actor.id) {
+        if let Some(current) = self.calls.actors.get(&self.actor.id) {
             self.actor = current; // it may have been replaced since
         }
-        self.core.tasks.spawn(answer(self.core.clone(), self.actor.clone(), call));
+        self.calls.life.spawn(answer(self.calls.clone(), self.actor.clone(), call));
     }
 }
 

@@ -14,28 +14,28 @@ use lattice::{client::Incoming, invocation::Entity, subject::RpcSubject};
 use runtime::{OutboundCall, OutboundTarget};
 use tokio::sync::Semaphore;
 
-use super::to_embedded::next_call;
-use crate::{core::Core, policy, process::clock::unix_now, providers::Home, workloads::revoke};
+use super::{face::Calls, to_embedded::next_call};
+use crate::{process::clock::unix_now, providers::Home};
 
 /// Calls that are made at once; more wait in the subscription.
 const AT_ONCE: usize = 256;
 
 /// Makes calls until the host stops.
-pub async fn serve(core: Arc<Core>) {
-    let Some(broker) = &core.broker else { return };
-    let subject = RpcSubject::Relay(core.identity.host_id).render(&core.config.lattice);
-    let mut calls = match broker.calls.client.subscribe(subject).await {
-        Ok(calls) => calls,
+pub async fn serve(calls: Arc<Calls>) {
+    let Some(nats) = &calls.nats else { return };
+    let subject = RpcSubject::Relay(calls.identity.host_id).render(&calls.identity.lattice);
+    let mut invocations = match nats.calls.client.subscribe(subject).await {
+        Ok(invocations) => invocations,
         Err(error) => return tracing::error!(%error, "cannot make calls for provider processes"),
     };
     let places = Arc::new(Semaphore::new(AT_ONCE));
     loop {
         tokio::select! {
-            () = core.stop.cancelled() => return,
-            call = next_call(&places, &mut calls) => {
+            () = calls.life.stop.cancelled() => return,
+            call = next_call(&places, &mut invocations) => {
                 let Some((place, call)) = call else { return };
-                let making = core.clone();
-                core.tasks.spawn(async move {
+                let making = calls.clone();
+                calls.life.spawn(async move {
                     let _place = place;
                     Box::pin(answer(&making, call)).await;
                 });
@@ -44,11 +44,11 @@ pub async fn serve(core: Arc<Core>) {
     }
 }
 
-async fn answer(core: &Arc<Core>, message: Message) {
-    let Some(responder) = &core.inbound.responder else { return };
-    let trusted = &core.identity.trusted_issuers;
-    let (reply_to, outcome) = match responder.accept(&message, unix_now(), trusted, &core.inbound.replays).await {
-        Ok(incoming) => (incoming.reply_to.clone(), make(core, incoming).await),
+async fn answer(calls: &Arc<Calls>, message: Message) {
+    let Some(responder) = &calls.inbound.responder else { return };
+    let trusted = &calls.identity.trusted_issuers;
+    let (reply_to, outcome) = match responder.accept(&message, unix_now(), trusted, &calls.inbound.replays).await {
+        Ok(incoming) => (incoming.reply_to.clone(), make(calls, incoming).await),
         Err(rejected) => (rejected.reply_to, Err(rejected.error)),
     };
     if let Err(error) = responder.respond(&reply_to, outcome).await {
@@ -56,12 +56,12 @@ async fn answer(core: &Arc<Core>, message: Message) {
     }
 }
 
-async fn make(core: &Arc<Core>, incoming: Incoming) -> Result<Bytes, CallError> {
-    let deadline = incoming.deadline.unwrap_or_else(|| core.default_deadline());
+async fn make(calls: &Arc<Calls>, incoming: Incoming) -> Result<Bytes, CallError> {
+    let deadline = incoming.deadline.unwrap_or_else(|| calls.default_deadline());
     let invocation = incoming.invocation;
     let actor: ActorId = invocation.target.public_key.parse().map_err(|_| unauthorized("the target is no actor"))?;
-    let origin = own_provider(core, &invocation.origin)?;
-    let link_of = || core.tables().links.granting(&actor, &origin.0, &invocation.origin.link_name);
+    let origin = own_provider(calls, &invocation.origin)?;
+    let link_of = || calls.tables().links.granting(&actor, &origin.0, &invocation.origin.link_name);
     let link =
         link_of().filter(|link| link.contract_id.as_str() == invocation.origin.contract_id).ok_or_else(|| {
             CallError::NotLinked {
@@ -70,9 +70,9 @@ async fn make(core: &Arc<Core>, incoming: Incoming) -> Result<Bytes, CallError> 
                 link_name: invocation.origin.link_name.clone(),
             }
         })?;
-    core.check_grant(&actor, link.contract_id.as_str())?;
-    revoke::check_caller(core, origin.0.public_key())?;
-    policy::may_serve(core, &link, deadline).await?;
+    calls.permission.check_grant(&actor, link.contract_id.as_str())?;
+    calls.permission.check_caller(origin.0.public_key())?;
+    calls.permission.may_serve(&link, deadline).await?;
     let call = OutboundCall {
         target: OutboundTarget::Actor { name: String::new() },
         operation: invocation.operation,
@@ -80,14 +80,14 @@ async fn make(core: &Arc<Core>, incoming: Incoming) -> Result<Bytes, CallError> 
         deadline,
         trace: TraceContext::new(invocation.trace_context),
     };
-    core.call_actor(link.contract_id.as_str(), || origin.1, actor, call).await
+    calls.call_actor(link.contract_id.as_str(), || origin.1, actor, call).await
 }
 
 /// The caller, if it is a provider process of this host.
-fn own_provider(core: &Core, origin: &Entity) -> Result<(claims::ProviderId, Entity), CallError> {
+fn own_provider(calls: &Calls, origin: &Entity) -> Result<(claims::ProviderId, Entity), CallError> {
     let provider = origin.public_key.parse().ok().and_then(|id| {
         let link_name = origin.link_name.parse().ok()?;
-        core.providers.get(&id, &link_name)
+        calls.providers.get(&id, &link_name)
     });
     match provider {
         Some(provider) if matches!(provider.home, Home::Process(_)) && provider.spec.entity() == *origin => {

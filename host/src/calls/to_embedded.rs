@@ -17,10 +17,8 @@ use lattice::{Link, client::Incoming, control::Ack, subject::RpcSubject};
 use provider_sdk::{Provider, ProviderCall};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{
-    calls::origin::check_known, core::Core, policy, process::clock::unix_now, providers::RunningProvider,
-    workloads::revoke,
-};
+use super::{face::Calls, origin::check_known};
+use crate::{process::clock::unix_now, providers::RunningProvider};
 
 /// Calls that run at once; more wait in the subscription.
 const AT_ONCE: usize = 1024;
@@ -28,28 +26,28 @@ const AT_ONCE: usize = 1024;
 const LINK_WITHIN: Duration = Duration::from_secs(5);
 
 /// Takes calls and questions until the provider stops.
-pub async fn serve(core: Arc<Core>, provider: Arc<RunningProvider>, embedded: Arc<dyn Provider>) {
-    let Some(broker) = &core.broker else { return };
+pub async fn serve(calls: Arc<Calls>, provider: Arc<RunningProvider>, embedded: Arc<dyn Provider>) {
+    let Some(nats) = &calls.nats else { return };
     let (id, link_name) = (provider.spec.id, provider.spec.link_name.clone());
-    let calls = RpcSubject::Provider { id, link_name: link_name.clone() };
+    let invocations = RpcSubject::Provider { id, link_name: link_name.clone() };
     let puts = RpcSubject::LinkPut { id, link_name };
     let subscribed = async {
-        let (lattice, client) = (&core.config.lattice, &broker.calls.client);
-        let group = calls.queue_group(lattice).expect("providers are called through a queue group");
-        let calls = client.queue_subscribe(calls.render(lattice), group).await?;
-        Ok::<_, async_nats::SubscribeError>((calls, client.subscribe(puts.render(lattice)).await?))
+        let (lattice, client) = (&calls.identity.lattice, &nats.calls.client);
+        let group = invocations.queue_group(lattice).expect("providers are called through a queue group");
+        let invocations = client.queue_subscribe(invocations.render(lattice), group).await?;
+        Ok::<_, async_nats::SubscribeError>((invocations, client.subscribe(puts.render(lattice)).await?))
     };
     match subscribed.await {
-        Ok((calls, puts)) => take(&core, &provider, &embedded, calls, puts).await,
+        Ok((invocations, puts)) => take(&calls, &provider, &embedded, invocations, puts).await,
         Err(error) => tracing::error!(%error, provider = %id, "cannot take calls from the lattice"),
     }
 }
 
 async fn take(
-    core: &Arc<Core>,
+    calls: &Arc<Calls>,
     provider: &Arc<RunningProvider>,
     embedded: &Arc<dyn Provider>,
-    mut calls: Subscriber,
+    mut invocations: Subscriber,
     mut puts: Subscriber,
 ) {
     let places = Arc::new(Semaphore::new(AT_ONCE));
@@ -57,14 +55,14 @@ async fn take(
         tokio::select! {
             () = provider.stop_token().cancelled() => return,
             Some(put) = puts.next() => {
-                core.tasks.spawn(say_when_served(core.clone(), provider.clone(), put));
+                calls.life.spawn(say_when_served(calls.clone(), provider.clone(), put));
             }
-            call = next_call(&places, &mut calls) => {
+            call = next_call(&places, &mut invocations) => {
                 let Some((place, call)) = call else { return };
-                let (core, provider, embedded) = (core.clone(), provider.clone(), embedded.clone());
-                core.tasks.clone().spawn(async move {
+                let (calls, provider, embedded) = (calls.clone(), provider.clone(), embedded.clone());
+                calls.life.clone().spawn(async move {
                     let _place = place;
-                    Box::pin(answer(&core, &provider, embedded.as_ref(), call)).await;
+                    Box::pin(answer(&calls, &provider, embedded.as_ref(), call)).await;
                 });
             }
         }
@@ -81,11 +79,11 @@ pub(super) async fn next_call<T>(
     Some((place, calls.next().await?))
 }
 
-async fn answer(core: &Core, provider: &RunningProvider, embedded: &dyn Provider, message: Message) {
-    let Some(responder) = &core.inbound.responder else { return };
-    let trusted = &core.identity.trusted_issuers;
-    let (reply_to, outcome) = match responder.accept(&message, unix_now(), trusted, &core.inbound.replays).await {
-        Ok(incoming) => (incoming.reply_to.clone(), carry_out(core, provider, embedded, incoming).await),
+async fn answer(calls: &Calls, provider: &RunningProvider, embedded: &dyn Provider, message: Message) {
+    let Some(responder) = &calls.inbound.responder else { return };
+    let trusted = &calls.identity.trusted_issuers;
+    let (reply_to, outcome) = match responder.accept(&message, unix_now(), trusted, &calls.inbound.replays).await {
+        Ok(incoming) => (incoming.reply_to.clone(), carry_out(calls, provider, embedded, incoming).await),
         Err(rejected) => (rejected.reply_to, Err(rejected.error)),
     };
     if let Err(error) = &outcome {
@@ -97,7 +95,7 @@ async fn answer(core: &Core, provider: &RunningProvider, embedded: &dyn Provider
 }
 
 async fn carry_out(
-    core: &Core,
+    calls: &Calls,
     provider: &RunningProvider,
     embedded: &dyn Provider,
     incoming: Incoming,
@@ -106,13 +104,13 @@ async fn carry_out(
     if invocation.target.public_key != provider.spec.id.as_str() {
         return Err(CallError::Unauthorized { reason: "the invocation is for another target".to_owned() });
     }
-    let link = check_origin(core, provider, &invocation.origin.public_key)?;
-    let deadline = incoming.deadline.unwrap_or_else(|| core.default_deadline());
+    let link = check_origin(calls, provider, &invocation.origin.public_key)?;
+    let deadline = incoming.deadline.unwrap_or_else(|| calls.default_deadline());
     if deadline <= Instant::now() {
         return Err(CallError::DeadlineExceeded { step: "waiting to be called".to_owned() });
     }
-    check_known(core, link.actor_id.public_key(), deadline).await?;
-    policy::may_call_over(core, &link, deadline).await?;
+    check_known(&calls.permission, link.actor_id.public_key(), deadline).await?;
+    calls.permission.may_call_over(&link, deadline).await?;
     let call = ProviderCall {
         actor: link.actor_id,
         operation: invocation.operation,
@@ -125,32 +123,32 @@ async fn carry_out(
 }
 
 /// The link of the actor that calls, if it is granted the contract and not revoked.
-fn check_origin(core: &Core, provider: &RunningProvider, origin: &str) -> Result<Arc<Link>, CallError> {
+fn check_origin(calls: &Calls, provider: &RunningProvider, origin: &str) -> Result<Arc<Link>, CallError> {
     let spec = &provider.spec;
     let actor: ActorId = origin
         .parse()
         .map_err(|_| CallError::Unauthorized { reason: "the origin of the invocation is no actor".to_owned() })?;
-    let link = core.tables().links.granting(&actor, &spec.id, spec.link_name.as_str());
+    let link = calls.tables().links.granting(&actor, &spec.id, spec.link_name.as_str());
     let link = link.filter(|link| link.contract_id == spec.contract).ok_or_else(|| CallError::NotLinked {
         actor: origin.to_owned(),
         contract: spec.contract.to_string(),
         link_name: spec.link_name.to_string(),
     })?;
-    core.check_grant(&actor, spec.contract.as_str())?;
-    revoke::check_caller(core, actor.public_key())?;
+    calls.permission.check_grant(&actor, spec.contract.as_str())?;
+    calls.permission.check_caller(actor.public_key())?;
     provider.check_reachable()?;
     Ok(link)
 }
 
 /// Links come by lattice state alone; a host that moves one wants to hear when it is served.
-async fn say_when_served(core: Arc<Core>, provider: Arc<RunningProvider>, message: Message) {
-    let (Some(reply), Some(broker)) = (message.reply, &core.broker) else { return };
+async fn say_when_served(calls: Arc<Calls>, provider: Arc<RunningProvider>, message: Message) {
+    let (Some(reply), Some(nats)) = (message.reply, &calls.nats) else { return };
     let Ok(link) = Link::from_msgpack(&message.payload) else { return };
     let ack = match tokio::time::timeout(LINK_WITHIN, provider.serves(&link)).await {
         Ok(()) => Ack::accepted(),
         Err(_) => Ack::refused(format!("the link is not served after {LINK_WITHIN:?}")),
     };
-    if let Err(error) = broker.calls.client.publish(reply, lattice::control::encode(&ack).into()).await {
+    if let Err(error) = nats.calls.client.publish(reply, lattice::control::encode(&ack).into()).await {
         tracing::debug!(%error, "cannot answer a question about a link");
     }
 }

@@ -6,35 +6,35 @@ use lattice::{
     subject::{ConfigKey, config_key},
 };
 
-use crate::{core::Core, process::error_chain::reason, state::replica::Bucket};
+use crate::{control::face::Control, process::error_chain::error_chain, state::replica::Bucket};
 
 /// Sets an entry.
-pub async fn put(core: &Core, key: &ConfigKey, body: &Bytes) -> Ack {
-    write(core, key, Some(body.clone())).await
+pub async fn put(control: &Control, key: &ConfigKey, body: &Bytes) -> Ack {
+    write(control, key, Some(body.clone())).await
 }
 
 /// Removes an entry; an unknown one is fine.
-pub async fn delete(core: &Core, key: &ConfigKey) -> Ack {
-    write(core, key, None).await
+pub async fn delete(control: &Control, key: &ConfigKey) -> Ack {
+    write(control, key, None).await
 }
 
 /// Removes every entry of an actor or provider.
-pub async fn clear(core: &Core, entity: &str) -> Ack {
+pub async fn clear(control: &Control, entity: &str) -> Ack {
     let Some(entity) = config_entity(entity) else { return Ack::refused(INVALID_CONFIG_ENTITY) };
-    let names: Vec<String> = core.tables().config_of(entity.as_str()).into_iter().map(|(name, _)| name).collect();
+    let names: Vec<String> = control.tables().config_of(entity.as_str()).into_iter().map(|(name, _)| name).collect();
     for name in names {
-        let standing = core.standing(&entity);
-        let outcome = core.store.write(standing, Bucket::Config, config_key(&entity, &name), None).await;
+        let standing = control.standing(&entity);
+        let outcome = control.store.write(standing, Bucket::Config, config_key(&entity, &name), None).await;
         if let Err(error) = outcome {
-            return Ack::refused(reason(&error));
+            return Ack::refused(error_chain(&error));
         }
     }
-    core.store.kept()
+    control.store.kept()
 }
 
 /// One entry.
-pub fn get(core: &Core, key: &ConfigKey) -> Vec<u8> {
-    let value = core.tables().config_of(&key.entity).into_iter().find(|(name, _)| *name == key.key);
+pub fn get(control: &Control, key: &ConfigKey) -> Vec<u8> {
+    let value = control.tables().config_of(&key.entity).into_iter().find(|(name, _)| *name == key.key);
     let reply = match value {
         Some((_, data)) => ConfigValue { found: true, data: data.to_vec() },
         None => ConfigValue::default(),
@@ -43,16 +43,16 @@ pub fn get(core: &Core, key: &ConfigKey) -> Vec<u8> {
 }
 
 /// Every entry of an actor or provider.
-pub fn get_all(core: &Core, entity: &str) -> Vec<u8> {
-    let values = core.tables().config_of(entity).into_iter().map(|(name, data)| (name, data.to_vec())).collect();
+pub fn get_all(control: &Control, entity: &str) -> Vec<u8> {
+    let values = control.tables().config_of(entity).into_iter().map(|(name, data)| (name, data.to_vec())).collect();
     encode(&ConfigValues(values))
 }
 
-async fn write(core: &Core, key: &ConfigKey, value: Option<Bytes>) -> Ack {
+async fn write(control: &Control, key: &ConfigKey, value: Option<Bytes>) -> Ack {
     let Some(entity) = config_entity(&key.entity) else { return Ack::refused(INVALID_CONFIG_ENTITY) };
-    let standing = core.standing(&entity);
-    match core.store.write(standing, Bucket::Config, config_key(&entity, &key.key), value).await {
-        Ok(()) => core.store.kept(),
-        Err(error) => Ack::refused(reason(&error)),
+    let standing = control.standing(&entity);
+    match control.store.write(standing, Bucket::Config, config_key(&entity, &key.key), value).await {
+        Ok(()) => control.store.kept(),
+        Err(error) => Ack::refused(error_chain(&error)),
     }
 }

@@ -6,8 +6,8 @@ use async_nats::{Client, Message, Subscriber};
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use lattice::subject::{ControlSubject, Subscription};
 
-use super::dispatch;
-use crate::core::Core;
+use super::dispatch::dispatch;
+use crate::control::face::Control;
 
 /// Requests of one subscription that are answered at the same time: more than the store lets strangers wait, so that
 /// theirs do not keep others out.
@@ -28,16 +28,16 @@ pub async fn subscribe(client: &Client, subscription: Subscription) -> Result<Su
 
 /// Serves one subscription until the host stops. Replies are sent as soon as they are known; requests are *begun* in
 /// the order they came, which is what keeps commands in order.
-pub async fn serve(core: Arc<Core>, client: Client, mut requests: Subscriber) {
+pub async fn serve(control: Arc<Control>, client: Client, mut requests: Subscriber) {
     let mut answering = FuturesUnordered::new();
     loop {
         tokio::select! {
             biased;
-            () = core.stop.cancelled() => break,
+            () = control.life.stop.cancelled() => break,
             Some(()) = answering.next(), if !answering.is_empty() => {}
             request = requests.next(), if answering.len() < AT_ONCE => match request {
                 Some(request) => {
-                    let mut answer = Box::pin(answer(core.clone(), client.clone(), request));
+                    let mut answer = Box::pin(answer(control.clone(), client.clone(), request));
                     // Polled once here so that commands take their place in line in the order they came.
                     if (&mut answer).now_or_never().is_none() {
                         answering.push(answer);
@@ -52,11 +52,11 @@ pub async fn serve(core: Arc<Core>, client: Client, mut requests: Subscriber) {
     while answering.next().await.is_some() {}
 }
 
-async fn answer(core: Arc<Core>, client: Client, request: Message) {
-    let reply = dispatch(&core, &request.subject, &request.payload).await;
+async fn answer(control: Arc<Control>, client: Client, request: Message) {
+    let reply = dispatch(&control, &request.subject, &request.payload).await;
     let (Some(subject), Some(body)) = (request.reply, reply) else { return };
-    let published = if tells_of_this_host(&core, &request.subject) {
-        let word = core.identity.word(&core.config.lattice, &body);
+    let published = if tells_of_this_host(&control, &request.subject) {
+        let word = control.identity.word(&body);
         client.publish_with_headers(subject, word, body.into()).await
     } else {
         client.publish(subject, body.into()).await
@@ -67,7 +67,7 @@ async fn answer(core: Arc<Core>, client: Client, request: Message) {
 }
 
 /// Whether the answer is one that other hosts believe only with the word of our key.
-fn tells_of_this_host(core: &Core, subject: &str) -> bool {
-    let asked = ControlSubject::parse(&core.root, subject);
+fn tells_of_this_host(control: &Control, subject: &str) -> bool {
+    let asked = ControlSubject::parse(&control.root, subject);
     matches!(asked, Ok(ControlSubject::PingHosts | ControlSubject::GetInventory(_)))
 }

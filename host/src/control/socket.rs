@@ -32,7 +32,10 @@ use tokio::{
     sync::broadcast::error::RecvError,
 };
 
-use crate::core::Core;
+use super::{
+    dispatch::{dispatch, is_for_us},
+    face::Control,
+};
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 
@@ -51,13 +54,13 @@ pub fn open(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// Serves until the host stops, then removes the socket.
-pub async fn serve(core: Arc<Core>, listener: UnixListener, path: PathBuf) {
+pub async fn serve(control: Arc<Control>, listener: UnixListener, path: PathBuf) {
     loop {
         tokio::select! {
-            () = core.stop.cancelled() => break,
+            () = control.life.stop.cancelled() => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    core.tasks.spawn(connection(core.clone(), stream));
+                    control.life.spawn(connection(control.clone(), stream));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept on the control socket");
@@ -69,11 +72,11 @@ pub async fn serve(core: Arc<Core>, listener: UnixListener, path: PathBuf) {
     fs::remove_file(path).ok();
 }
 
-async fn connection(core: Arc<Core>, stream: UnixStream) {
-    let stop = core.stop.clone();
+async fn connection(control: Arc<Control>, stream: UnixStream) {
+    let stop = control.life.stop.clone();
     let service = service_fn(move |request| {
-        let core = core.clone();
-        async move { Ok::<_, Infallible>(answer(core, request).await) }
+        let control = control.clone();
+        async move { Ok::<_, Infallible>(answer(control, request).await) }
     });
     let connection = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
@@ -89,16 +92,16 @@ async fn connection(core: Arc<Core>, stream: UnixStream) {
     }
 }
 
-async fn answer(core: Arc<Core>, request: Request<Incoming>) -> Response<Body> {
+async fn answer(control: Arc<Control>, request: Request<Incoming>) -> Response<Body> {
     let Ok(path) = percent_decode_str(request.uri().path()).decode_utf8().map(std::borrow::Cow::into_owned) else {
         return text(StatusCode::BAD_REQUEST, "the subject is not UTF-8");
     };
     match *request.method() {
-        Method::GET if path == EVENTS_PATH => events(&core),
+        Method::GET if path == EVENTS_PATH => events(&control),
         Method::POST => {
             let (parts, body) = request.into_parts();
             match Limited::new(body, MAX_SOCKET_BODY).collect().await {
-                Ok(body) => post(core, path.trim_start_matches('/'), &parts.headers, body.to_bytes()).await,
+                Ok(body) => post(control, path.trim_start_matches('/'), &parts.headers, body.to_bytes()).await,
                 Err(_) => text(StatusCode::PAYLOAD_TOO_LARGE, "the request is too large or was cut off"),
             }
         }
@@ -106,15 +109,15 @@ async fn answer(core: Arc<Core>, request: Request<Incoming>) -> Response<Body> {
     }
 }
 
-async fn post(core: Arc<Core>, subject: &str, headers: &http::HeaderMap, body: Bytes) -> Response<Body> {
-    if let Ok(RpcSubject::Actor(actor)) = RpcSubject::parse(&core.config.lattice, subject) {
-        return match core.inbound.serve_local(&core, &actor, headers, body).await {
+async fn post(control: Arc<Control>, subject: &str, headers: &http::HeaderMap, body: Bytes) -> Response<Body> {
+    if let Ok(RpcSubject::Actor(actor)) = RpcSubject::parse(&control.identity.lattice, subject) {
+        return match control.calls.serve_local(&actor, headers, body).await {
             Some((reply, code)) => reply_with(StatusCode::OK, reply, code),
             None => text(StatusCode::NOT_FOUND, "the actor does not run on this host"),
         };
     }
-    match ControlSubject::parse(&core.root, subject) {
-        Ok(parsed) if super::is_for_us(&core, &parsed) => match super::dispatch(&core, subject, &body).await {
+    match ControlSubject::parse(&control.root, subject) {
+        Ok(parsed) if is_for_us(&control, &parsed) => match dispatch(&control, subject, &body).await {
             Some(reply) => reply_with(StatusCode::OK, reply.into(), None),
             None => reply_with(StatusCode::NO_CONTENT, Bytes::new(), None),
         },
@@ -124,9 +127,9 @@ async fn post(core: Arc<Core>, subject: &str, headers: &http::HeaderMap, body: B
 }
 
 /// The events from now on. A listener that falls behind misses the oldest and is told so in the log.
-fn events(core: &Arc<Core>) -> Response<Body> {
-    let listener = core.events.listen();
-    let stop = core.stop.clone();
+fn events(control: &Arc<Control>) -> Response<Body> {
+    let listener = control.events.listen();
+    let stop = control.life.stop.clone();
     let lines = stream::unfold((listener, stop), |(mut listener, stop)| async move {
         loop {
             let event = tokio::select! {

@@ -3,6 +3,8 @@
 //! Every event goes to both event subjects (protocol section 8.4). Emitting never waits: events of a time without
 //! broker are not sent later, because state is compared after a reconnect, not replayed.
 
+mod own_signs;
+
 use std::{
     sync::{
         Arc,
@@ -14,17 +16,13 @@ use std::{
 use bytes::Bytes;
 use claims::HostId;
 use lattice::{
-    LatticeId,
-    event::{Event, EventData},
+    event::{Event, EventData, EventKind},
     subject,
 };
 use tokio::sync::{broadcast, mpsc};
 
-use crate::{
-    identity::Identity,
-    nats::Connection,
-    presence::{duplicate_key::OwnSigns, tells_of_a_peer},
-};
+use self::own_signs::OwnSigns;
+use crate::{identity::Identity, nats::Connection};
 
 /// Events a slow listener may fall behind.
 const BACKLOG: usize = 1024;
@@ -48,15 +46,14 @@ struct Outgoing {
 
 /// Sends events over NATS; run it as a task.
 pub struct Publisher {
-    identity: Identity,
-    lattice: LatticeId,
+    identity: Arc<Identity>,
     connection: Connection,
     outgoing: mpsc::Receiver<Arc<Outgoing>>,
 }
 
 /// Makes the emitting side and, with a connection, the task that publishes.
 #[must_use]
-pub fn channel(identity: Identity, lattice: LatticeId, connection: Option<Connection>) -> (Events, Option<Publisher>) {
+pub fn channel(identity: Arc<Identity>, connection: Option<Connection>) -> (Events, Option<Publisher>) {
     let source = identity.host_id;
     let listeners = broadcast::Sender::new(BACKLOG);
     let Some(connection) = connection else {
@@ -66,7 +63,7 @@ pub fn channel(identity: Identity, lattice: LatticeId, connection: Option<Connec
     let (sender, outgoing) = mpsc::channel(BACKLOG);
     let (dropped, signs) = Default::default();
     let events = Events { source, listeners, outgoing: Some(sender), dropped, signs };
-    (events, Some(Publisher { identity, lattice, connection, outgoing }))
+    (events, Some(Publisher { identity, connection, outgoing }))
 }
 
 impl Events {
@@ -106,6 +103,12 @@ impl Events {
     }
 }
 
+/// Whether other hosts read more of such an event than that its host lives. Hosts of ours send the word of their key beside these.
+pub fn tells_of_a_peer(kind: EventKind) -> bool {
+    use EventKind::{ActorScaled, ActorsStarted, ActorsStopped, HostHeartbeat, HostStarted, HostStopped};
+    matches!(kind, HostStarted | HostStopped | HostHeartbeat | ActorsStarted | ActorScaled | ActorsStopped)
+}
+
 fn is_sign_of_life(data: &EventData) -> bool {
     matches!(data, EventData::HostStarted(_) | EventData::HostHeartbeat(_))
 }
@@ -131,8 +134,8 @@ impl Publisher {
             return;
         }
         let client = &self.connection.client;
-        let word = event.vouched.then(|| self.identity.word(&self.lattice, &event.body));
-        for subject in [subject::events(&self.lattice), subject::event(&self.lattice, &event.name)] {
+        let word = event.vouched.then(|| self.identity.word(&event.body));
+        for subject in [subject::events(&self.identity.lattice), subject::event(&self.identity.lattice, &event.name)] {
             let published = match word.clone() {
                 Some(word) => client.publish_with_headers(subject, word, event.body.clone()).await,
                 None => client.publish(subject, event.body.clone()).await,

@@ -16,7 +16,7 @@ use std::{
 
 use claims::{ActorId, ProviderId};
 use contracts::CallError;
-use lattice::{LinkName, control::FailureRecord, event::EventData};
+use lattice::{Link, LinkName, control::FailureRecord};
 
 use self::open::{Open, OpenWays};
 pub use self::peer::Peer;
@@ -162,25 +162,17 @@ impl Failures {
         all.filter(|failure| its(failure)).for_each(Failure::is_over);
     }
 
-    /// Something this host tells the lattice, in case it is a failure of a link, or the end of one.
-    pub fn told(&self, event: &EventData) {
-        match event {
-            EventData::LinkdefFailed(failed) => {
-                let link = &failed.link;
-                let peer = Peer::link(link.contract_id.as_str(), link.link_name.as_str());
-                let failure = Failure::new(peer, "", LINK_REFUSED, &failed.error);
-                self.of_actor(&link.actor_id, Failure { refused_by: Some(link.provider_id), ..failure });
-            }
-            EventData::LinkdefApplied(link) => {
-                self.link_over(&link.actor_id, link.contract_id.as_str(), link.link_name.as_str());
-            }
-            // Put anew, it is taken or refused anew.
-            EventData::LinkdefSet(changed) | EventData::LinkdefDeleted(changed) => {
-                let link = &changed.link;
-                self.link_over(&link.actor_id, link.contract_id.as_str(), link.link_name.as_str());
-            }
-            _ => {}
-        }
+    /// A provider does not take a link, or it can have no effect.
+    pub fn link_refused(&self, link: &Link, reason: &str) {
+        let peer = Peer::link(link.contract_id.as_str(), link.link_name.as_str());
+        let failure = Failure::new(peer, "", LINK_REFUSED, reason);
+        self.of_actor(&link.actor_id, Failure { refused_by: Some(link.provider_id), ..failure });
+    }
+
+    /// A link is served, gone, or put anew and then taken or refused anew.
+    pub fn link_over(&self, link: &Link) {
+        let peer = Peer::link(link.contract_id.as_str(), link.link_name.as_str());
+        self.over_of(&link.actor_id, |failure| failure.peer == peer && failure.record.code == LINK_REFUSED);
     }
 
     /// Those about an actor, a reference or a provider, newest first.
@@ -205,11 +197,6 @@ impl Failures {
         let recent = kept.actors.entry(*actor).or_default();
         recent.last = failure.record.at;
         remember(&mut recent.failures, failure, MOST_OF_ACTOR);
-    }
-
-    fn link_over(&self, actor: &ActorId, contract: &str, link_name: &str) {
-        let peer = Peer::link(contract, link_name);
-        self.over_of(actor, |failure| failure.peer == peer && failure.record.code == LINK_REFUSED);
     }
 
     fn over_of(&self, actor: &ActorId, what: impl Fn(&Failure) -> bool) {

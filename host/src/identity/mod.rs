@@ -1,6 +1,7 @@
 //! Who this host is, and what it says about itself under its keys.
 
 pub mod keys;
+mod labels;
 
 use std::{collections::BTreeSet, time::Instant};
 
@@ -13,15 +14,19 @@ use lattice::{
 };
 
 pub use self::keys::{builtin_labels, friendly_name, load_or_create_key};
+pub use self::labels::Labels;
 use crate::process::clock::unix_now;
 
 /// Who this host is.
-#[derive(Clone)]
 pub struct Identity {
     /// Its key.
     pub host_id: HostId,
     /// A name people can say.
     pub friendly_name: String,
+    /// The lattice it belongs to.
+    pub lattice: LatticeId,
+    /// What it says of itself to those who look for a host.
+    pub labels: Labels,
     /// When it started.
     pub started: Instant,
     /// Signs invocations.
@@ -49,9 +54,9 @@ impl Identity {
 
     /// The header beside a message that tells of this host: the word of its cluster key.
     #[must_use]
-    pub fn word(&self, lattice: &LatticeId, message: &[u8]) -> async_nats::HeaderMap {
+    pub fn word(&self, message: &[u8]) -> async_nats::HeaderMap {
         let mut headers = async_nats::HeaderMap::new();
-        headers.insert(MEMBER_HEADER, Word::header(lattice, &self.host_id, message, &self.cluster_key));
+        headers.insert(MEMBER_HEADER, Word::header(&self.lattice, &self.host_id, message, &self.cluster_key));
         headers
     }
 }

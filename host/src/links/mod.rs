@@ -1,4 +1,6 @@
-//! What follows from a changed link.
+//! What a change of lattice state sets in motion: providers are told, the lattice is told, a link moves without a gap.
 
-pub mod changes;
-pub mod moves;
+mod changes;
+mod moves;
+
+pub use self::changes::Changes;

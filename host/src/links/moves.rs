@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use lattice::{Link, control::Ack, subject::RpcSubject};
 use tokio::time::{Instant, timeout};
 
-use crate::{core::Core, providers::links};
+use super::changes::Changes;
 
 /// How long a provider of this host that does not serve the new link, for whatever reason, leaves calls with the old one.
 const READY_WITHIN: Duration = Duration::from_secs(10);
@@ -19,24 +19,24 @@ const ELSEWHERE_WITHIN: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_secs(3);
 
 /// Conducts a move to the provider of `link` until nothing of it is left to do.
-pub async fn conduct(core: Arc<Core>, link: Arc<Link>) {
+pub(super) async fn conduct(changes: &Changes, link: Arc<Link>) {
     let all = async {
-        ready(&core, &link).await;
-        core.tables().links.switch(&link);
+        ready(changes, &link).await;
+        changes.tables().links.switch(&link);
         tracing::info!(actor = %link.actor_id, provider = %link.provider_id, contract = %link.contract_id, "link moved");
         tokio::time::sleep(LINGER).await;
-        core.tables().links.release(&link);
+        changes.tables().links.release(&link);
     };
     tokio::select! {
-        () = core.stop.cancelled() => {}
+        () = changes.life.stop.cancelled() => {}
         () = all => {}
     }
 }
 
 /// Waits until the new provider serves the link, but not for ever.
-async fn ready(core: &Core, link: &Arc<Link>) {
-    if let Some(provider) = core.providers.get(&link.provider_id, &link.link_name) {
-        if !links::exists(core, &link.actor_id) {
+async fn ready(changes: &Changes, link: &Arc<Link>) {
+    if let Some(provider) = changes.providers.get(&link.provider_id, &link.link_name) {
+        if !changes.providers.exists(&link.actor_id) {
             return; // nobody calls
         }
         if timeout(READY_WITHIN, provider.serves(link)).await.is_err() {
@@ -45,10 +45,10 @@ async fn ready(core: &Core, link: &Arc<Link>) {
         return;
     }
     let (id, link_name) = (link.provider_id, link.link_name.clone());
-    let subject = RpcSubject::LinkPut { id, link_name }.render(&core.config.lattice);
+    let subject = RpcSubject::LinkPut { id, link_name };
     let deadline = Instant::now() + ELSEWHERE_WITHIN;
-    let answer = match &core.broker {
-        Some(broker) => broker.ask(subject, link.to_msgpack().into(), ELSEWHERE_WITHIN).await,
+    let answer = match &changes.nats {
+        Some(nats) => nats.ask(&subject, link.to_msgpack().into(), ELSEWHERE_WITHIN).await,
         None => None,
     };
     if !answer.and_then(|answer| Ack::from_reply(&answer).ok()).is_some_and(|ack| ack.accepted) {

@@ -16,13 +16,14 @@ use async_nats::{Client, jetstream};
 use bytes::Bytes;
 use claims::HostId;
 use lattice::{
+    LatticeId,
     client::{ConnectError, ConnectionEvent, Denials, NatsOptions, RpcClient, connect, connect_observed},
-    subject::Role,
+    subject::{Role, RpcSubject},
 };
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::{process::error_chain::reason as error_chain, settings::HostConfig};
+use crate::{process::error_chain::error_chain, settings::HostConfig};
 
 /// Between two looks at why there is no connection.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(5);
@@ -98,6 +99,7 @@ pub struct Broker {
     pub rpc: RpcClient,
     /// JetStream on the control connection.
     pub jetstream: jetstream::Context,
+    lattice: LatticeId,
 }
 
 impl Broker {
@@ -116,7 +118,7 @@ impl Broker {
         };
         let rpc = RpcClient::nats(calls.client.clone(), config.lattice.clone(), config.js_domain.as_deref())
             .with_denials(calls.forbidden.clone());
-        Ok(Some(Self { ctl, calls, rpc, jetstream }))
+        Ok(Some(Self { ctl, calls, rpc, jetstream, lattice: config.lattice.clone() }))
     }
 
     /// Finds out why connections do not come about, until `stop`.
@@ -135,12 +137,23 @@ impl Broker {
     }
 
     /// One request on the RPC connection; none when nobody answered in time or the broker is away.
-    pub async fn ask(&self, subject: String, payload: Bytes, within: Duration) -> Option<Bytes> {
+    pub async fn ask(&self, subject: &RpcSubject, payload: Bytes, within: Duration) -> Option<Bytes> {
         if !*self.calls.connected.borrow() {
             return None;
         }
+        let subject = subject.render(&self.lattice);
         let answer = tokio::time::timeout(within, self.calls.client.request(subject, payload)).await;
         answer.ok()?.ok().map(|message| message.payload)
+    }
+
+    /// Publishes on the RPC connection; says nothing when the broker is away.
+    pub async fn publish(&self, subject: &RpcSubject, payload: Bytes) {
+        if !*self.calls.connected.borrow() {
+            return;
+        }
+        if let Err(error) = self.calls.client.publish(subject.render(&self.lattice), payload).await {
+            tracing::warn!(%error, "cannot publish to a provider");
+        }
     }
 
     /// At stop: gives what was published a moment to leave, and the broker a moment to learn that nobody listens here any

@@ -19,6 +19,7 @@ use std::{
 use claims::{ActorId, HostId};
 use dashmap::DashMap;
 use lattice::control::{Annotations, HostInventory};
+use tokio::sync::Notify;
 
 #[cfg(test)]
 use self::table::Bounds;
@@ -47,6 +48,8 @@ pub struct Peers {
     routes: DashMap<ActorId, Arc<Route>>,
     /// Whether some host has not said what it runs.
     incomplete: AtomicBool,
+    /// Somebody wants to know.
+    wanted: Notify,
 }
 
 impl Peers {
@@ -146,6 +149,19 @@ impl Peers {
             return Vec::new();
         }
         self.lock().take_unknown(now, ASK_AGAIN)
+    }
+
+    /// Somebody looks for a host that runs something: those that have not said what they run are to be asked, if there are
+    /// any.
+    pub fn want_known(&self) {
+        if self.incomplete.load(Ordering::Relaxed) {
+            self.wanted.notify_one();
+        }
+    }
+
+    /// Resolves when somebody [wants to know](Peers::want_known) what is not known. Cancel safe.
+    pub async fn wanted(&self) {
+        self.wanted.notified().await;
     }
 
     fn note_new(&self, unknown: bool) {

@@ -4,11 +4,7 @@
 //! nothing of it is in the lattice yet. That needs the broker; where it was away, those who find out later say so, and go
 //! on: which of them is the wrong one, only a person knows.
 
-use std::{
-    collections::VecDeque,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use bytes::Bytes;
 use claims::HostId;
@@ -24,8 +20,6 @@ use crate::nats::Broker;
 const CONNECT_WITHIN: Duration = Duration::from_millis(300);
 /// Longest wait for an answer; that nobody is there is said at once.
 const ANSWER_WITHIN: Duration = Duration::from_millis(500);
-/// Signs of life of our own that may be on their way.
-const UNDER_WAY: usize = 64;
 
 /// Another host has our key.
 #[derive(Debug, thiserror::Error)]
@@ -94,26 +88,6 @@ impl OwnAnswers {
     }
 }
 
-/// The signs of life that this host has sent lately, by id: what else comes under its key is from another one.
-#[derive(Debug, Default)]
-pub struct OwnSigns(Mutex<VecDeque<String>>);
-
-impl OwnSigns {
-    /// One is sent.
-    pub fn sent(&self, id: String) {
-        let mut ids = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if ids.len() == UNDER_WAY {
-            ids.pop_front();
-        }
-        ids.push_back(id);
-    }
-
-    /// Whether we have sent it.
-    pub fn has(&self, id: &str) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|sent| sent == id)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use claims::{KeyKind, KeyPair};
@@ -141,16 +115,5 @@ mod tests {
         for answer in [r#"{"stream":"AUDIT","seq":7}"#, "", "[]", &inventory(host())] {
             assert!(!is_inventory_of(own, answer.as_bytes()), "{answer}");
         }
-    }
-
-    #[test]
-    fn signs_of_life_are_known_for_a_while() {
-        let own = OwnSigns::default();
-        own.sent("a".to_owned());
-        assert!(own.has("a") && !own.has("b"));
-        for number in 0..UNDER_WAY {
-            own.sent(number.to_string());
-        }
-        assert!(!own.has("a") && own.has("0"));
     }
 }

@@ -16,8 +16,8 @@ use claims::HostId;
 use futures_util::StreamExt;
 use lattice::{
     control::HostInventory,
-    event::{Event, EventData, EventHead, EventKind, HostStarted},
-    subject::{ControlSubject, events},
+    event::{Event, EventData, EventHead, HostStarted},
+    subject::{ControlRoot, ControlSubject, events},
 };
 use tokio::{
     sync::watch,
@@ -25,13 +25,16 @@ use tokio::{
 };
 
 pub use self::intake::Intake;
-use self::intake::Teller;
+use self::{duplicate_key::OwnAnswers, intake::Teller};
 use crate::{
-    core::Core,
-    inventory::{VERSION, inventory},
+    buckets::StoreState,
+    events::{Events, tells_of_a_peer},
+    identity::Identity,
+    inventory::{Inventory, VERSION},
     nats::Broker,
-    peers::Standing,
-    presence::duplicate_key::OwnAnswers,
+    peers::{Peers, Standing},
+    process::lifetime::Lifetime,
+    sessions::Sessions,
 };
 
 /// Hosts that are asked at once what they run.
@@ -39,25 +42,49 @@ const ASK_AT_ONCE: usize = 16;
 /// Longest wait for such an answer.
 const ASK_WITHIN: Duration = Duration::from_secs(2);
 
+/// What tells of this host, and hears of others.
+pub struct Presence {
+    /// Who we are.
+    pub identity: Arc<Identity>,
+    /// What we say.
+    pub inventory: Arc<Inventory>,
+    /// Tells the lattice.
+    pub events: Events,
+    /// Other hosts.
+    pub peers: Arc<Peers>,
+    /// What is read of what they tell.
+    pub intake: Arc<Intake>,
+    /// Sessions with them.
+    pub sessions: Option<Arc<Sessions>>,
+    /// NATS, if this host uses it.
+    pub nats: Option<Arc<Broker>>,
+    /// Control subjects of the lattice.
+    pub root: ControlRoot,
+    /// Time between heartbeats.
+    pub every: Duration,
+    /// Owns the tasks.
+    pub life: Lifetime,
+}
+
 /// Emits a heartbeat at every interval until the host stops; the first one after one interval.
-pub async fn beat(core: Arc<Core>) {
-    let every = core.config.heartbeat_interval;
+pub async fn beat(presence: Arc<Presence>) {
+    let every = presence.every;
     let mut ticks = interval_at(tokio::time::Instant::now() + every, every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            () = core.stop.cancelled() => return,
+            () = presence.life.stop.cancelled() => return,
             _ = ticks.tick() => {
-                core.peers.forget_silent(Instant::now());
-                core.emit(EventData::HostHeartbeat(inventory(&core)));
+                presence.peers.forget_silent(Instant::now());
+                presence.events.emit(EventData::HostHeartbeat(presence.inventory.everything()));
             }
         }
     }
 }
 
 /// Follows the events of other hosts to know who is there.
-pub async fn follow_peers(core: Arc<Core>, broker: &Broker) {
-    let mut messages = match broker.ctl.client.subscribe(events(&core.config.lattice)).await {
+pub async fn follow_peers(presence: Arc<Presence>, nats: Arc<Broker>) {
+    let mut messages = match nats.ctl.client.subscribe(events(&presence.identity.lattice)).await {
         Ok(messages) => messages,
         Err(error) => {
             tracing::warn!(%error, "cannot follow the events of other hosts");
@@ -66,58 +93,52 @@ pub async fn follow_peers(core: Arc<Core>, broker: &Broker) {
     };
     loop {
         let message = tokio::select! {
-            () = core.stop.cancelled() => return,
+            () = presence.life.stop.cancelled() => return,
             message = messages.next() => message,
         };
         let Some(message) = message else { return };
-        take_in(&core, &message);
+        take_in(&presence, &message);
     }
 }
 
 /// Who tells a message, if it is to be read.
-fn teller(core: &Core, message: &Message) -> Option<Teller> {
-    let (lattice, trusted) = (&core.config.lattice, &core.identity.trusted_issuers);
-    let here = (&core.identity.host_id, lattice);
-    core.intake.teller(&message.payload, message.headers.as_ref(), here, trusted, Instant::now())
+fn teller(presence: &Presence, message: &Message) -> Option<Teller> {
+    let (lattice, trusted) = (&presence.identity.lattice, &presence.identity.trusted_issuers);
+    let here = (&presence.identity.host_id, lattice);
+    presence.intake.teller(&message.payload, message.headers.as_ref(), here, trusted, Instant::now())
 }
 
 /// Most of what is told, such as `linkdef_set` by every host for every link, is nothing but a sign of life, and is not
 /// read any further.
-fn take_in(core: &Core, message: &Message) {
-    let Some(teller) = teller(core, message) else { return };
+fn take_in(presence: &Presence, message: &Message) {
+    let Some(teller) = teller(presence, message) else { return };
     let Ok(head) = EventHead::from_json(&message.payload) else { return };
-    let told_twice = || Event::from_json(&message.payload).is_ok_and(|event| core.events.is_of_a_twin(&event));
-    if head.source == core.identity.host_id.as_str() {
+    let told_twice = || Event::from_json(&message.payload).is_ok_and(|event| presence.events.is_of_a_twin(&event));
+    if head.source == presence.identity.host_id.as_str() {
         if head.kind.is_some_and(tells_of_a_peer) && told_twice() {
-            duplicate_key::tell(core.identity.host_id);
+            duplicate_key::tell(presence.identity.host_id);
         }
         return;
     }
     let (Ok(host), now) = (head.source.parse(), Instant::now()) else { return };
     let Some(standing) = teller.standing(&host) else { return };
     if !head.kind.is_some_and(tells_of_a_peer) {
-        return core.peers.heard(host, standing, now);
+        return presence.peers.heard(host, standing, now);
     }
     if let Ok(event) = Event::from_json(&message.payload) {
-        note(core, host, standing, &event.data, now);
+        note(presence, host, standing, &event.data, now);
     }
-}
-
-/// Whether [`note`] looks at what such an event says. Hosts of ours send the word of their key beside these.
-pub fn tells_of_a_peer(kind: EventKind) -> bool {
-    use EventKind::{ActorScaled, ActorsStarted, ActorsStopped, HostHeartbeat, HostStarted, HostStopped};
-    matches!(kind, HostStarted | HostStopped | HostHeartbeat | ActorsStarted | ActorScaled | ActorsStopped)
 }
 
 /// What an event says about its host. The source counts, whatever else stands in it.
-fn note(core: &Core, host: HostId, standing: Standing, data: &EventData, now: Instant) {
-    let peers = &core.peers;
+fn note(presence: &Presence, host: HostId, standing: Standing, data: &EventData, now: Instant) {
+    let peers = &presence.peers;
     match data {
         EventData::HostStopped(_) => peers.gone(&host, standing),
         EventData::HostStarted(_) => {
             peers.began(host, standing, now);
             if standing == Standing::Member {
-                core.sessions.iter().for_each(|sessions| sessions.renewed(&host));
+                presence.sessions.iter().for_each(|sessions| sessions.renewed(&host));
             }
         }
         EventData::HostHeartbeat(inventory) if inventory.host_id == host => peers.told(inventory, standing, now),
@@ -134,60 +155,70 @@ fn note(core: &Core, host: HostId, standing: Standing, data: &EventData, now: In
     }
 }
 
-/// Asks the hosts that have not said what they run, each once in a while; a call goes the signed way meanwhile.
-pub fn ask_unknown(core: &Arc<Core>) {
-    let unknown = core.peers.take_unknown(Instant::now());
+/// Asks the hosts that have not said what they run, whenever a call looks for them, until the host stops.
+pub async fn ask_wanted(presence: Arc<Presence>) {
+    loop {
+        tokio::select! {
+            () = presence.life.stop.cancelled() => return,
+            () = presence.peers.wanted() => ask_unknown(&presence),
+        }
+    }
+}
+
+/// Asks them, each once in a while; a call goes the signed way meanwhile.
+fn ask_unknown(presence: &Arc<Presence>) {
+    let unknown = presence.peers.take_unknown(Instant::now());
     if unknown.is_empty() {
         return;
     }
-    let asking = core.clone();
-    core.tasks.spawn(async move {
+    let asking = presence.clone();
+    presence.life.spawn(async move {
         let answers = futures_util::stream::iter(unknown).for_each_concurrent(ASK_AT_ONCE, |host| ask(&asking, host));
         tokio::select! {
-            () = asking.stop.cancelled() => {}
+            () = asking.life.stop.cancelled() => {}
             () = answers => {}
         }
     });
 }
 
-async fn ask(core: &Core, host: HostId) {
-    let Some(broker) = &core.broker else { return };
-    let subject = ControlSubject::GetInventory(host).render(&core.root);
-    let answer = tokio::time::timeout(ASK_WITHIN, broker.ctl.client.request(subject, Bytes::new())).await;
+async fn ask(presence: &Presence, host: HostId) {
+    let Some(nats) = &presence.nats else { return };
+    let subject = ControlSubject::GetInventory(host).render(&presence.root);
+    let answer = tokio::time::timeout(ASK_WITHIN, nats.ctl.client.request(subject, Bytes::new())).await;
     let Ok(Ok(answer)) = answer else { return };
-    let Some(standing) = teller(core, &answer).and_then(|teller| teller.standing(&host)) else { return };
+    let Some(standing) = teller(presence, &answer).and_then(|teller| teller.standing(&host)) else { return };
     match serde_json::from_slice::<HostInventory>(&answer.payload) {
-        Ok(inventory) if inventory.host_id == host => core.peers.told(&inventory, standing, Instant::now()),
+        Ok(inventory) if inventory.host_id == host => presence.peers.told(&inventory, standing, Instant::now()),
         _ => tracing::debug!(%host, "the inventory of a host cannot be read"),
     }
 }
 
 /// Asks who is there and says that this host is, after every connect; the answers come as they come.
-pub async fn greet_peers(core: Arc<Core>, broker: &Broker) {
-    let inbox = broker.ctl.client.new_inbox();
-    let Ok(mut answers) = broker.ctl.client.subscribe(format!("{inbox}.*")).await else { return };
-    let mut connected = broker.ctl.connected.clone();
-    let ping = ControlSubject::PingHosts.render(&core.root);
+pub async fn greet_peers(presence: Arc<Presence>, nats: Arc<Broker>) {
+    let inbox = nats.ctl.client.new_inbox();
+    let Ok(mut answers) = nats.ctl.client.subscribe(format!("{inbox}.*")).await else { return };
+    let mut connected = nats.ctl.connected.clone();
+    let ping = ControlSubject::PingHosts.render(&presence.root);
     let (mut first, mut own) = (true, OwnAnswers::default());
     loop {
         if *connected.borrow_and_update() {
-            core.peers.doubt();
+            presence.peers.doubt();
             let reply = format!("{inbox}.{}", own.next_round());
-            broker.ctl.client.publish_with_reply(ping.clone(), reply, Bytes::new()).await.ok();
+            nats.ctl.client.publish_with_reply(ping.clone(), reply, Bytes::new()).await.ok();
             if !std::mem::take(&mut first) {
                 // The first connect is announced by `host_started`; after an outage the heartbeat says we are back.
-                core.emit(EventData::HostHeartbeat(inventory(&core)));
+                presence.events.emit(EventData::HostHeartbeat(presence.inventory.everything()));
             }
         }
         loop {
             tokio::select! {
-                () = core.stop.cancelled() => return,
+                () = presence.life.stop.cancelled() => return,
                 changed = connected.changed() => match changed {
                     Ok(()) => break,
                     Err(_) => return,
                 },
                 answer = answers.next() => match answer {
-                    Some(answer) => hear(&core, &answer, &mut own),
+                    Some(answer) => hear(&presence, &answer, &mut own),
                     None => return,
                 },
             }
@@ -197,32 +228,35 @@ pub async fn greet_peers(core: Arc<Core>, broker: &Broker) {
 
 /// Tells the lattice that this host is there, once its state is the lattice's: before that its answers would be wrong. Where
 /// the server refuses the store it never will be, and the others must know of this host all the same.
-pub async fn announce(core: Arc<Core>, mut synced: watch::Receiver<bool>) {
-    let mut store = core.store.state();
+pub async fn announce(
+    presence: Arc<Presence>,
+    mut synced: watch::Receiver<bool>,
+    mut store: watch::Receiver<StoreState>,
+) {
     tokio::select! {
-        () = core.stop.cancelled() => return,
+        () = presence.life.stop.cancelled() => return,
         synced = synced.wait_for(|synced| *synced) => if synced.is_err() { return },
         refused = store.wait_for(|state| state.refusal().is_some()) => if refused.is_err() { return },
     }
-    core.emit(EventData::HostStarted(HostStarted {
-        friendly_name: core.identity.friendly_name.clone(),
-        labels: core.labels(),
+    presence.events.emit(EventData::HostStarted(HostStarted {
+        friendly_name: presence.identity.friendly_name.clone(),
+        labels: presence.identity.labels.all(),
         uptime_seconds: 0,
         version: VERSION.to_owned(),
     }));
 }
 
 /// Only who answers is read: in a lattice of many hosts, each names all the others.
-fn hear(core: &Core, answer: &Message, own: &mut OwnAnswers) {
+fn hear(presence: &Presence, answer: &Message, own: &mut OwnAnswers) {
     #[derive(serde::Deserialize)]
     struct Answer {
         id: HostId,
     }
-    let Some(teller) = teller(core, answer) else { return };
+    let Some(teller) = teller(presence, answer) else { return };
     let Ok(host) = serde_json::from_slice::<Answer>(&answer.payload) else { return };
-    if host.id != core.identity.host_id {
+    if host.id != presence.identity.host_id {
         if let Some(standing) = teller.standing(&host.id) {
-            core.peers.heard(host.id, standing, Instant::now());
+            presence.peers.heard(host.id, standing, Instant::now());
         }
         return;
     }

@@ -9,7 +9,7 @@ const MAX_REASON: usize = 4 << 10;
 
 /// The error and its causes, from the outside in.
 #[must_use]
-pub fn reason(error: &dyn Error) -> String {
+pub fn error_chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -48,13 +48,13 @@ mod tests {
     fn every_level_is_said_once() {
         let inner = std::fmt::Error;
         let expected = format!("outer: middle: {inner}");
-        assert_eq!(reason(&Outer(Middle(inner))), expected);
+        assert_eq!(error_chain(&Outer(Middle(inner))), expected);
     }
 
     #[test]
     fn a_reason_is_bounded() {
         let long = std::io::Error::other("ä".repeat(1 << 20));
-        let shown = reason(&long);
+        let shown = error_chain(&long);
         assert!(shown.len() <= MAX_REASON && shown.ends_with('…') && shown.len() > MAX_REASON - 8, "{}", shown.len());
     }
 }

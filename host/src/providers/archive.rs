@@ -182,7 +182,7 @@ mod tests {
         let shadow = b"root:$6$secret:19000:0:99999:7:::\n".repeat(20);
         let refused = |bytes: &[u8]| {
             let error = verify(bytes, directory.path(), 1, &|_| true).map(drop);
-            crate::process::error_chain::reason(&error.expect_err("refused"))
+            crate::process::error_chain::error_chain(&error.expect_err("refused"))
         };
         for text in [refused(&archived(&shadow)), refused(&shadow), refused(&[shadow.as_slice(), &[0; 512]].concat())] {
             assert!(!text.contains("root") && !text.contains("secret"), "{text}");

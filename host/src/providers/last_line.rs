@@ -24,7 +24,7 @@ const MOST_TOLD: usize = 512;
 const DRAIN: Duration = Duration::from_millis(200);
 
 /// The last line of one process.
-pub struct LastWords {
+pub struct LastLine {
     lines: Arc<Mutex<Lines>>,
     reader: Option<JoinHandle<()>>,
 }
@@ -87,7 +87,7 @@ impl Lines {
     }
 }
 
-impl LastWords {
+impl LastLine {
     /// Follows what a process says until it ends.
     pub fn follow(stderr: Option<ChildStderr>) -> Self {
         let lines = Arc::new(Mutex::new(Lines::default()));
@@ -109,7 +109,7 @@ impl LastWords {
     }
 }
 
-impl Drop for LastWords {
+impl Drop for LastLine {
     fn drop(&mut self) {
         if let Some(reader) = &self.reader {
             reader.abort();

@@ -44,7 +44,13 @@ use self::{
     serving::Serving,
     way::Way,
 };
-use crate::{core::Core, identity::Identity, nats::Broker, peers::Route, settings::HostConfig};
+use crate::{
+    calls::Calls,
+    identity::Identity,
+    nats::Broker,
+    peers::{Peers, Route},
+    settings::HostConfig,
+};
 
 /// How long a host that was full is passed over, unless all are.
 const FULL: Duration = Duration::from_millis(50);
@@ -118,10 +124,10 @@ impl Sessions {
     }
 
     /// Begins to serve; returns when the subscriptions are made.
-    pub async fn open(self: &Arc<Self>, core: &Arc<Core>) {
+    pub async fn open(self: &Arc<Self>, calls: &Arc<Calls>) {
         match Subscriptions::make(self).await {
             Ok(subscriptions) => {
-                let serving = tokio::spawn(subscriptions.serve(core.clone(), self.clone()));
+                let serving = tokio::spawn(subscriptions.serve(calls.clone(), self.clone()));
                 *self.receiver.lock().unwrap_or_else(PoisonError::into_inner) = Some(serving);
             }
             Err(error) => tracing::error!(%error, "cannot serve sessions; calls are signed one by one"),
@@ -159,8 +165,8 @@ impl Sessions {
     }
 
     /// A signed call to an actor was taken here; the other hosts that run it hear so, to refuse it when it comes again.
-    pub fn taken(&self, core: &Core, actor: &ActorId, noted: Noted) {
-        if let Some(route) = core.peers.route(actor).filter(|route| !route.hosts.is_empty()) {
+    pub fn taken(&self, peers: &Peers, actor: &ActorId, noted: Noted) {
+        if let Some(route) = peers.route(actor).filter(|route| !route.hosts.is_empty()) {
             self.seen.taken(route, noted);
         }
     }
@@ -169,7 +175,7 @@ impl Sessions {
     /// nothing was begun then.
     pub async fn call(
         self: &Arc<Self>,
-        core: &Core,
+        peers: &Peers,
         call: &CallParts<'_>,
         route: &Route,
         deadline: Instant,
@@ -205,7 +211,7 @@ impl Sessions {
                     full = Some(CallError::from_wire(Some(&code), sentence));
                 }
                 Outcome::NotBegun { code, .. } if code == "not_running" => {
-                    core.peers.refuted(&session.host, *call.target);
+                    peers.refuted(&session.host, *call.target);
                 }
                 Outcome::NotBegun { code, sentence } => return Some(Err(CallError::from_wire(Some(&code), sentence))),
                 Outcome::NotSent => {}

@@ -16,7 +16,7 @@ use lattice::{
 };
 
 use super::{Sessions, seen};
-use crate::core::Core;
+use crate::calls::Calls;
 
 /// Signed words per second that a session is not known; further batches are dropped.
 const WORDS_A_SECOND: u32 = 200;
@@ -47,17 +47,17 @@ impl Subscriptions {
     }
 
     /// Serves what arrives until `sessions` are closed.
-    pub(super) async fn serve(self, core: Arc<Core>, sessions: Arc<Sessions>) {
+    pub(super) async fn serve(self, calls: Arc<Calls>, sessions: Arc<Sessions>) {
         let serving = async {
             tokio::join!(
-                answer_handshakes(&core, &sessions, self.handshakes),
-                take_calls(&core, &sessions, self.calls),
+                answer_handshakes(&calls, &sessions, self.handshakes),
+                take_calls(&calls, &sessions, self.calls),
                 take_answers(&sessions, self.answers),
                 hear_of_nobody(&sessions, self.nobody),
-                seen::take(&core, &sessions.way, self.seen),
+                seen::take(&calls, &sessions.way, self.seen),
                 sessions.seen.tell(&sessions.way),
                 follow_connection(&sessions),
-                sweep(&core, &sessions),
+                sweep(&calls, &sessions),
             )
         };
         tokio::select! {
@@ -67,11 +67,11 @@ impl Subscriptions {
     }
 }
 
-async fn answer_handshakes(core: &Core, sessions: &Sessions, mut handshakes: Subscriber) {
+async fn answer_handshakes(calls: &Calls, sessions: &Sessions, mut handshakes: Subscriber) {
     while let Some(message) = handshakes.next().await {
         let (way, now) = (&sessions.way, Instant::now());
         let Some(reply) = message.reply else { continue };
-        let answer = if core.stop.is_cancelled() {
+        let answer = if calls.life.stop.is_cancelled() {
             Err(SessionError::Host)
         } else {
             let accepted = sessions.questions.accept(&message.payload, message.headers.as_ref(), way, now);
@@ -89,19 +89,19 @@ async fn answer_handshakes(core: &Core, sessions: &Sessions, mut handshakes: Sub
     }
 }
 
-async fn take_calls(core: &Arc<Core>, sessions: &Sessions, mut batches: Subscriber) {
+async fn take_calls(calls: &Arc<Calls>, sessions: &Sessions, mut batches: Subscriber) {
     let mut words = Words { said: 0, since: Instant::now() };
     while let Some(message) = batches.next().await {
-        take(core, sessions, &message, &mut words).await;
+        take(calls, sessions, &message, &mut words).await;
     }
 }
 
-async fn take(core: &Arc<Core>, sessions: &Sessions, message: &Message, words: &mut Words) {
+async fn take(calls: &Arc<Calls>, sessions: &Sessions, message: &Message, words: &mut Words) {
     let header = match header(message, BatchKind::Calls) {
         Ok(header) => header,
         Err(error) => return sessions.way.refuse(&error),
     };
-    if let Err(error) = sessions.serving.take(core, header.session, header.number, &message.payload) {
+    if let Err(error) = sessions.serving.take(calls, header.session, header.number, &message.payload) {
         sessions.way.refuse(&error);
         if error == SessionError::UnknownSession && words.one_more(Instant::now()) {
             say_unknown(sessions, message, header).await;
@@ -187,11 +187,11 @@ async fn follow_connection(sessions: &Sessions) {
     }
 }
 
-async fn sweep(core: &Core, sessions: &Sessions) {
+async fn sweep(calls: &Calls, sessions: &Sessions) {
     let mut ticks = tokio::time::interval(SWEEP);
     loop {
         let now = ticks.tick().await.into_std();
-        sessions.links.retain(|host, link| link.load() > 0 || core.peers.is_member(host));
+        sessions.links.retain(|host, link| link.load() > 0 || calls.peers.is_member(host));
         sessions.outgoing.retain(|_, session| !session.is_over(now));
         sessions.busy.retain(|_, until| now < *until);
     }

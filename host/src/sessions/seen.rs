@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 
 use super::way::Way;
 use crate::{
-    core::Core,
+    calls::Calls,
     peers::Route,
     process::{
         budget::{Budgets, Rate},
@@ -101,13 +101,13 @@ async fn send(way: &Way, host: HostId, noted: &[Noted]) {
 }
 
 /// Takes in what other hosts tell.
-pub(super) async fn take(core: &Core, way: &Way, mut messages: Subscriber) {
+pub(super) async fn take(calls: &Calls, way: &Way, mut messages: Subscriber) {
     let mut budgets = Budgets::new(OF_ONE, OF_ALL);
     while let Some(message) = messages.next().await {
         let headers = message.headers.as_ref();
         let word = headers.and_then(|headers| headers.get(MEMBER_HEADER)?.as_str().parse::<Word>().ok());
         let Some(word) = word.filter(|word| way.trusted.contains(&word.cluster)) else { continue };
-        let is_known = core.peers.is_member(&word.host);
+        let is_known = calls.peers.is_member(&word.host);
         if !is_known || !budgets.take(word.host, Instant::now()) {
             continue;
         }
@@ -115,7 +115,7 @@ pub(super) async fn take(core: &Core, way: &Way, mut messages: Subscriber) {
             && word.holds(&way.lattice, &message.payload, &way.trusted)
         {
             let now = unix_now();
-            noted.for_each(|noted| core.inbound.replays.heard(noted, now));
+            noted.for_each(|noted| calls.inbound.replays.heard(noted, now));
         }
     }
 }

@@ -28,7 +28,7 @@ use super::{
     lane::{Company, Lane, Refused},
     way::Way,
 };
-use crate::{calls::arrive, core::Core};
+use crate::calls::{Calls, serve_session_call};
 
 /// Sessions one host may have: the one in use, the one before, and those that were lost in a crash.
 const MAX_PER_HOST: usize = 4;
@@ -129,7 +129,13 @@ impl Serving {
     ///
     /// # Errors
     /// [`SessionError`]; nothing of the batch is carried out then.
-    pub(super) fn take(&self, core: &Arc<Core>, id: SessionId, number: u64, batch: &Bytes) -> Result<(), SessionError> {
+    pub(super) fn take(
+        &self,
+        calls: &Arc<Calls>,
+        id: SessionId,
+        number: u64,
+        batch: &Bytes,
+    ) -> Result<(), SessionError> {
         let session = self.sessions.get(&id).map(|session| session.clone()).ok_or(SessionError::UnknownSession)?;
         let is_trusted = self.way.trusted.contains(&session.issuer);
         if !is_trusted || Instant::now() >= session.ends_at {
@@ -145,7 +151,7 @@ impl Serving {
         }
         for entry in FromCaller::read_all(&opened)? {
             match entry {
-                FromCaller::Call(call) => session.begin(core, &self.way, call),
+                FromCaller::Call(call) => session.begin(calls, &self.way, call),
                 FromCaller::Cancel { number } => session.cancel(number),
             }
         }
@@ -154,7 +160,7 @@ impl Serving {
 }
 
 impl Incoming {
-    fn begin(self: &Arc<Self>, core: &Arc<Core>, way: &Arc<Way>, call: CallEntry) {
+    fn begin(self: &Arc<Self>, calls: &Arc<Calls>, way: &Arc<Way>, call: CallEntry) {
         let number = call.number;
         let mut running = self.running();
         if running.len() >= MAX_RUNNING || running.contains_key(&number) {
@@ -163,9 +169,9 @@ impl Incoming {
             self.answer(number, &Answer::Failure { begun: false, code: "busy".to_owned(), sentence }, Company::More);
             return;
         }
-        let (session, core, way_of) = (self.clone(), core.clone(), way.clone());
+        let (session, calls, way_of) = (self.clone(), calls.clone(), way.clone());
         let task = way.tasks.spawn(async move {
-            let answer = carry_out(&core, &way_of, session.id, call).await;
+            let answer = carry_out(&calls, &way_of, session.id, call).await;
             // Taken out first: a call that was taken back is not answered.
             let (was_wanted, company) = session.ended(number);
             if was_wanted {
@@ -229,10 +235,10 @@ impl Incoming {
     }
 }
 
-async fn carry_out(core: &Arc<Core>, way: &Way, session: SessionId, call: CallEntry) -> Answer {
+async fn carry_out(calls: &Arc<Calls>, way: &Way, session: SessionId, call: CallEntry) -> Answer {
     let number = call.number;
     let deadline = Instant::now() + call.time_left.min(MAX_TIME_LEFT);
-    match arrive::serve_session_call(core, call, deadline).await {
+    match serve_session_call(calls, call, deadline).await {
         Ok(result) if is_chunked(result.len() as u64) => store(way, session, number, result).await,
         Ok(result) => Answer::Result(result),
         Err((begun, error)) => failure(begun, &error),

@@ -1,8 +1,21 @@
-//! What runs on this host, and why: start, scale, update, stop, try again.
+//! What runs on this host, and why: start, scale, update, stop, try again, revoke.
+//!
+//! [`Workloads`] is the face. Commands are queued in the order they came, under every name that what they are about goes
+//! by; what is wanted is changed first, then what runs.
 
 pub mod actor;
+mod admission;
 pub mod provider;
-pub mod queue;
-pub mod resume;
-pub mod revoke;
-pub mod starts;
+mod queue;
+mod resume;
+mod revoke;
+mod starts;
+mod vacancy;
+
+pub use self::{
+    actor::{ActorWorkloads, Reports},
+    admission::Admission,
+    provider::ProviderWorkloads,
+    queue::{Outcome, Workloads},
+    starts::Starts,
+};

@@ -27,8 +27,10 @@ use self::{
     give::{Done, carry_out},
     slots::{Outcome, Slots, Told},
 };
-use super::{Home, RunningProvider};
-use crate::core::Core;
+use super::{
+    running::{Given, Home, RunningProvider},
+    table::Providers,
+};
 
 /// Links that a provider in this host is given at once.
 const EMBEDDED_AT_ONCE: usize = 16;
@@ -40,7 +42,7 @@ const GIVEN_WITHIN: Duration = Duration::from_secs(1);
 const MOST_REASON: usize = 2048;
 
 /// Keeps the links of one provider until it stops.
-pub async fn serve(core: Weak<Core>, provider: Arc<RunningProvider>, retry_after: Duration) {
+pub async fn serve(providers: Weak<Providers>, provider: Arc<RunningProvider>, retry_after: Duration) {
     let most = match provider.home {
         Home::Embedded(_) => EMBEDDED_AT_ONCE,
         Home::Process(_) => PROCESS_AT_ONCE,
@@ -48,12 +50,12 @@ pub async fn serve(core: Weak<Core>, provider: Arc<RunningProvider>, retry_after
     let mut slots = Slots::default();
     let mut working = FuturesUnordered::new();
     let mut retry = None;
-    let Some(strong) = core.upgrade() else { return };
+    let Some(strong) = providers.upgrade() else { return };
     look(&strong, &provider, &mut slots);
     drop(strong);
     loop {
         while working.len() < most {
-            let Some(strong) = core.upgrade() else { return };
+            let Some(strong) = providers.upgrade() else { return };
             let may_have = |link: &Link| may_have(&strong, &provider, link);
             match slots.next(may_have) {
                 Some(slots::Next::Do(step)) => {
@@ -72,7 +74,7 @@ pub async fn serve(core: Weak<Core>, provider: Arc<RunningProvider>, retry_after
         tokio::select! {
             () = provider.stop_token().cancelled() => return,
             () = provider.woken() => {
-                let Some(strong) = core.upgrade() else { return };
+                let Some(strong) = providers.upgrade() else { return };
                 look(&strong, &provider, &mut slots);
             }
             Some(done) = working.next(), if !working.is_empty() => settle(&provider, &mut slots, done),
@@ -92,54 +94,54 @@ async fn next_retry(retry: &mut Option<std::pin::Pin<Box<tokio::time::Sleep>>>) 
 }
 
 /// Takes in what is wanted now, and which links were put again.
-fn look(core: &Core, provider: &RunningProvider, slots: &mut Slots) {
+fn look(providers: &Providers, provider: &RunningProvider, slots: &mut Slots) {
     let repeated = provider.take_repeated();
     let spec = &provider.spec;
     let is_process = matches!(provider.home, Home::Process(_));
-    slots.want(core.tables().links.of_provider(&spec.id, &spec.link_name), &repeated, is_process);
+    slots.want(providers.tables().links.of_provider(&spec.id, &spec.link_name), &repeated, is_process);
 }
 
 fn settle(provider: &RunningProvider, slots: &mut Slots, done: Done) {
     if let Some((link, outcome)) = &done.given {
         let served = matches!(outcome, Outcome::Served | Outcome::Sent);
-        let given = super::Given { link: link.clone(), served };
+        let given = Given { link: link.clone(), served };
         provider.given.send_modify(|all| drop(all.insert(link.actor_id, given)));
     }
     slots.settle(done.actor, done.given, done.answered);
 }
 
 /// Whether a provider may have a link now. A process gets every link, as the protocol says (section 3.5).
-fn may_have(core: &Core, provider: &RunningProvider, link: &Link) -> bool {
+fn may_have(providers: &Providers, provider: &RunningProvider, link: &Link) -> bool {
     matches!(provider.home, Home::Process(_))
-        || exists(core, &link.actor_id) && core.check_grant(&link.actor_id, link.contract_id.as_str()).is_ok()
-}
-
-/// Whether an actor runs here, or its signed claims are known: some host has verified it then.
-pub fn exists(core: &Core, actor: &ActorId) -> bool {
-    core.actors.get(actor).is_some() || core.tables().claims.get(&actor.public_key()).is_some()
+        || providers.exists(&link.actor_id) && providers.check_grant(&link.actor_id, link.contract_id.as_str()).is_ok()
 }
 
 /// Waits, but not for long, until the providers of this host were given the links of an actor that is about to run: its
 /// first call must not come before its link.
-pub async fn given(core: &Core, actor: &ActorId) {
-    let of_actor = core.tables().links.of(actor);
+pub async fn given(providers: &Providers, actor: &ActorId) {
+    let of_actor = providers.tables().links.of(actor);
     // What is not granted is not given.
-    let granted = of_actor.iter().filter(|link| core.check_grant(actor, link.contract_id.as_str()).is_ok());
-    let running = granted.filter_map(|link| core.providers.get(&link.provider_id, &link.link_name));
+    let granted = of_actor.iter().filter(|link| providers.check_grant(actor, link.contract_id.as_str()).is_ok());
+    let running = granted.filter_map(|link| providers.get(&link.provider_id, &link.link_name));
     let waiting = running.map(|provider| async move { provider.answered(actor).await });
     timeout(GIVEN_WITHIN, futures_util::future::join_all(waiting)).await.ok();
 }
 
-fn tell(core: &Core, provider: &RunningProvider, link: &Link, told: Told) {
-    let applied = || LinkApplied::new(core.identity.host_id, link);
+fn tell(providers: &Providers, provider: &RunningProvider, link: &Link, told: Told) {
+    let applied = || LinkApplied::new(providers.identity.host_id, link);
     match told {
-        Told::Served => core.emit(EventData::LinkdefApplied(applied())),
-        Told::Sent => core.emit(EventData::LinkdefSent(applied())),
-        Told::Waiting => core.emit(EventData::LinkdefWaiting(applied())),
+        Told::Served => {
+            providers.failures.link_over(link);
+            providers.events.emit(EventData::LinkdefApplied(applied()));
+        }
+        Told::Sent => providers.events.emit(EventData::LinkdefSent(applied())),
+        Told::Waiting => providers.events.emit(EventData::LinkdefWaiting(applied())),
         Told::Refused(reason) => {
             let reason = shown(&reason);
             tracing::warn!(actor = %link.actor_id, provider = %provider.spec.id, error = %reason, "provider does not serve a link");
-            core.emit(EventData::LinkdefFailed(LinkFailed::new(core.identity.host_id, link, reason)));
+            providers.failures.link_refused(link, &reason);
+            let failed = LinkFailed::new(providers.identity.host_id, link, reason);
+            providers.events.emit(EventData::LinkdefFailed(failed));
         }
     }
 }

@@ -107,7 +107,7 @@ pub enum ActorError {
     #[error("actor instance with matching annotations not found")]
     NoSuchInstance,
     /// Claims cannot be kept.
-    #[error("cannot record the claims of the actor: {0}")]
+    #[error("cannot record the claims of the actor")]
     Store(#[from] StoreError),
     /// A step was interrupted.
     #[error("verifying the actor was interrupted")]

@@ -9,13 +9,13 @@ use claims::ActorId;
 use lattice::{control::ScaleActor, event::ActorClaims};
 
 use super::{
-    ActorError,
+    error::ActorError,
+    face::ActorWorkloads,
     load::{Verified, fetch_verified, shown_claims},
 };
 use crate::{
     actors::RunningActor,
     artifacts::{ArtifactRef, Location},
-    core::Core,
 };
 
 /// What a command is to run.
@@ -51,16 +51,20 @@ impl Found {
 }
 
 /// What a command is to run.
-pub(super) async fn to_run(core: &Core, command: &ScaleActor, reference: &ArtifactRef) -> Result<Found, ActorError> {
-    let running = core.actors.running_from(reference.as_str());
+pub(super) async fn to_run(
+    work: &ActorWorkloads,
+    command: &ScaleActor,
+    reference: &ArtifactRef,
+) -> Result<Found, ActorError> {
+    let running = work.actors.running_from(reference.as_str());
     let of_set = running.iter().find(|version| version.max_of(&command.annotations).is_some());
     let Some(running) = of_set.or(running.first()).cloned() else {
-        return fetch_verified(core, reference).await.map(|fetched| Found::Fetched(Box::new(fetched)));
+        return fetch_verified(work, reference).await.map(|fetched| Found::Fetched(Box::new(fetched)));
     };
     if !matches!(reference.location(), Location::File(_)) {
         return Ok(Found::Running(running));
     }
-    match fetch_verified(core, reference).await {
+    match fetch_verified(work, reference).await {
         // A file that is gone, or may no longer be read, does not keep what runs from running.
         Err(ActorError::Fetch(_)) => Ok(Found::Running(running)),
         found => found.map(|fetched| Found::Fetched(Box::new(fetched))),
@@ -70,12 +74,12 @@ pub(super) async fn to_run(core: &Core, command: &ScaleActor, reference: &Artifa
 /// The actors that a command is to stop, with their claims where they are known. What runs is known; of what does not, an
 /// earlier start was remembered as `given_up`, or its artifact says who it is.
 pub(super) async fn to_stop(
-    core: &Core,
+    work: &ActorWorkloads,
     command: &ScaleActor,
     reference: &ArtifactRef,
     given_up: &[ActorId],
 ) -> Result<Vec<(ActorId, ActorClaims)>, ActorError> {
-    let mut running = core.actors.running_from(reference.as_str());
+    let mut running = work.actors.running_from(reference.as_str());
     running.retain(|version| version.max_of(&command.annotations).is_some());
     if !running.is_empty() {
         return Ok(running.iter().map(|version| (version.id, version.shown.clone())).collect());
@@ -83,6 +87,6 @@ pub(super) async fn to_stop(
     if !given_up.is_empty() {
         return Ok(given_up.iter().map(|id| (*id, ActorClaims::default())).collect());
     }
-    let verified = fetch_verified(core, reference).await?;
+    let verified = fetch_verified(work, reference).await?;
     Ok(vec![(verified.signed.id, shown_claims(&verified.signed))])
 }

@@ -9,27 +9,28 @@ use lattice::control::ScaleActor;
 use runtime::{LimitError, LimitSettings};
 
 use super::{
-    ActorError,
+    error::ActorError,
+    face::ActorWorkloads,
     load::{fetch_verified, load},
-    replace,
+    update::replace,
 };
-use crate::{actors::RunningActor, artifacts::ArtifactRef, core::Core};
+use crate::{actors::RunningActor, artifacts::ArtifactRef};
 
 /// What a command asks for; none leaves what is.
-pub(super) fn asked(core: &Core, command: &ScaleActor) -> Result<Option<LimitSettings>, ActorError> {
+pub(super) fn asked(work: &ActorWorkloads, command: &ScaleActor) -> Result<Option<LimitSettings>, ActorError> {
     let refused = |source: LimitError| {
         let reference = command.actor_ref.trim().to_owned();
         ActorError::Limits { reference, source: Box::new(source) }
     };
     let Some(texts) = &command.limits else { return Ok(None) };
     let limits = LimitSettings::from_texts(texts).map_err(refused)?;
-    limits.check_within(&core.config.most).map_err(refused)?;
+    limits.check_within(&work.most).map_err(refused)?;
     Ok(Some(limits))
 }
 
 /// Gives an annotation set of a running actor other limits: what it runs from then on. The caller holds the actor.
 pub(super) async fn put(
-    core: &Arc<Core>,
+    work: &Arc<ActorWorkloads>,
     old: Arc<RunningActor>,
     command: &ScaleActor,
     limits: &LimitSettings,
@@ -38,16 +39,16 @@ pub(super) async fn put(
         return Ok(old);
     }
     let reference = ArtifactRef::parse(&old.image_ref)?;
-    let verified = fetch_verified(core, &reference).await?;
+    let verified = fetch_verified(work, &reference).await?;
     if verified.signed.id != old.id {
         let (found, expected) = (Box::new(verified.signed.id), Box::new(old.id));
         return Err(ActorError::OtherActor { reference: old.image_ref.clone(), found, expected });
     }
-    let new = match core.actors.loaded(&old.id, &old.image_ref, &verified.provenance, Some(limits)) {
+    let new = match work.actors.loaded(&old.id, &old.image_ref, &verified.provenance, Some(limits)) {
         Some(loaded) => loaded,
-        None => load(core, &reference, verified, limits.clone()).await?,
+        None => load(work, &reference, verified, limits.clone()).await?,
     };
-    replace(core, &old, &new, &command.annotations)?;
+    replace(work, &old, &new, &command.annotations)?;
     tracing::info!(actor = %new.id, reference = %new.image_ref, limits = ?limits.to_texts(), "actor has other limits");
     Ok(new)
 }

@@ -12,17 +12,15 @@ use lattice::{
 };
 use runtime::{CodeOrigin, Identity, LimitSettings, LoadError, precompiled};
 
-use super::ActorError;
+use super::{error::ActorError, face::ActorWorkloads};
 use crate::{
-    actors::{Barred, RunningActor},
+    actors::{RevokedFlag, RunningActor},
     artifacts::{ArtifactRef, Kind},
-    calls::out::ActorOutbound,
-    core::Core,
+    calls::ActorOutbound,
     meters::StartStep,
     process::clock::unix_now,
     providers::links,
     state::revocations::Provenance,
-    trust::ownership,
 };
 
 /// An actor that was fetched and may run here.
@@ -33,10 +31,10 @@ pub(super) struct Verified {
 }
 
 /// Fetches an artifact and checks signature, hash, times, issuer and revocation.
-pub(super) async fn fetch_verified(core: &Core, reference: &ArtifactRef) -> Result<Verified, ActorError> {
+pub(super) async fn fetch_verified(work: &ActorWorkloads, reference: &ArtifactRef) -> Result<Verified, ActorError> {
     let began = Instant::now();
-    let fetched = core.artifacts.fetch(reference, Kind::Actor).await?;
-    core.metrics.started(StartStep::Fetch, began);
+    let fetched = work.admission.artifacts.fetch(reference, Kind::Actor).await?;
+    work.admission.meters.started(StartStep::Fetch, began);
     let began = Instant::now();
     let (bytes, mut digests) = (fetched.bytes, fetched.digests);
     let original = precompiled::original_wasm(&bytes).map_err(|source| not_loaded(reference, source))?;
@@ -53,20 +51,24 @@ pub(super) async fn fetch_verified(core: &Core, reference: &ArtifactRef) -> Resu
     let (signed, programs) = verified.map_err(refused)?;
     // However it is wrapped and whoever signed it, it is the program that was revoked.
     digests.extend(programs);
-    if !core.trusts(&signed.issuer) {
+    if !work.admission.issuers.trusts(&signed.issuer) {
         return Err(ActorError::UntrustedIssuer { actor: signed.id, issuer: signed.issuer.to_string() });
     }
     let subject = signed.id.public_key();
     let provenance = Provenance { issuer: signed.issuer, subject, digests };
-    check_not_revoked(core, reference.as_str(), &provenance)?;
-    ownership::check(core, subject, signed.issuer)?;
-    core.metrics.started(StartStep::Verify, began);
+    check_not_revoked(work, reference.as_str(), &provenance)?;
+    work.admission.check_owner(subject, signed.issuer)?;
+    work.admission.meters.started(StartStep::Verify, began);
     Ok(Verified { signed, provenance, bytes })
 }
 
 /// Refuses what a revocation list names.
-pub(super) fn check_not_revoked(core: &Core, reference: &str, artifact: &Provenance) -> Result<(), ActorError> {
-    match core.tables().revocations().find(artifact) {
+pub(super) fn check_not_revoked(
+    work: &ActorWorkloads,
+    reference: &str,
+    artifact: &Provenance,
+) -> Result<(), ActorError> {
+    match work.admission.revoked(artifact) {
         Some(named) => Err(ActorError::Revoked { reference: reference.to_owned(), named: Box::new(named) }),
         None => Ok(()),
     }
@@ -74,7 +76,7 @@ pub(super) fn check_not_revoked(core: &Core, reference: &str, artifact: &Provena
 
 /// Compiles an actor and records its claims; it does not serve yet. `limits` go over those of the host.
 pub(super) async fn load(
-    core: &Arc<Core>,
+    work: &Arc<ActorWorkloads>,
     reference: &ArtifactRef,
     verified: Verified,
     limits: LimitSettings,
@@ -82,24 +84,24 @@ pub(super) async fn load(
     let Verified { signed, provenance, bytes } = verified;
     let shown = shown_claims(&signed);
     let identity = Identity { id: signed.id, name: shown.name.clone(), grants: shown.caps.iter().cloned().collect() };
-    let mut effective = core.config.limits.clone();
+    let mut effective = work.limits.clone();
     limits.apply(&mut effective);
     let began = Instant::now();
-    let loaded = core.runtime.load(bytes, identity, effective).await;
+    let loaded = work.runtime.load(bytes, identity, effective).await;
     let guest = loaded.map_err(|source| not_loaded(reference, source))?;
-    core.metrics.started(StartStep::Compile, began);
+    work.admission.meters.started(StartStep::Compile, began);
     match guest.code() {
         CodeOrigin::Recompiled { reason } => {
             tracing::warn!(actor = %signed.id, reason, "compiled anew: the compiled code that was there is not used");
         }
         code => tracing::debug!(actor = %signed.id, ?code, "code at hand"),
     }
-    ownership::claim(core, signed.id.public_key(), signed.issuer).await?;
-    core.store_claims(StoredClaims::Actor(StoredActor::new(signed.id, signed.issuer, &signed.claims))).await?;
-    links::given(core, &signed.id).await;
-    let barred = Barred::default();
-    let calls = core.actors.calls_of(&signed.id, &core.tracer, &core.failures);
-    let outbound = ActorOutbound::new(core, signed.id, shown.caps.clone().into(), barred.clone(), calls.clone());
+    work.admission.owners.claim(signed.id.public_key(), signed.issuer).await?;
+    work.admission.record(StoredClaims::Actor(StoredActor::new(signed.id, signed.issuer, &signed.claims))).await?;
+    links::given(&work.calls.providers, &signed.id).await;
+    let barred = RevokedFlag::default();
+    let calls = work.actors.calls_of(&signed.id, &work.calls.tracer, &work.reports.failures);
+    let outbound = ActorOutbound::new(&work.calls, signed.id, shown.caps.clone().into(), barred.clone(), calls.clone());
     let image_ref = reference.as_str().to_owned();
     let mut actor = RunningActor::new(signed.id, shown, image_ref, provenance, guest, outbound, barred, calls);
     actor.limits = limits;

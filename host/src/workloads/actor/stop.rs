@@ -8,30 +8,41 @@ use std::sync::Arc;
 use claims::ActorId;
 use lattice::control::{ScaleActor, StopActor};
 
-use super::{ActorError, find, report};
+use super::{error::ActorError, face::ActorWorkloads, find};
 use crate::{
-    actors::{Grace, Left, RunningActor, broken_limits, close_later},
+    actors::{Left, RunningActor},
     artifacts::ArtifactRef,
-    core::Core,
     state::{
         revocations::Named,
         scale::{Annotations, Decision, Runs, covers, decide},
     },
+    workloads::vacancy::{Grace, close_later},
 };
 
+/// Why nothing was stopped, in the sentences of the protocol (section 3.3, `sa`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotStopped {
+    /// Nothing of it runs.
+    #[error("actor is not running on this host")]
+    NotRunning,
+    /// It runs, but not so.
+    #[error("no actors with matching annotations found to stop")]
+    NoneMatches,
+}
+
 /// A scale command to zero: stops one annotation set of what runs from a reference.
-pub(super) async fn by_reference(core: &Arc<Core>, command: &ScaleActor) -> Result<(), ActorError> {
+pub(super) async fn by_reference(work: &Arc<ActorWorkloads>, command: &ScaleActor) -> Result<(), ActorError> {
     let reference = ArtifactRef::parse(&command.actor_ref)?;
     let annotations = &command.annotations;
-    let given_up = core.wanted.change(|wanted| {
+    let given_up = work.desired.change(|wanted| {
         wanted.give_up_actors(|entry| {
             entry.command.actor_ref.trim() == reference.as_str() && entry.command.annotations == *annotations
         })
     });
     let given_up: Vec<ActorId> = given_up.await.into_iter().filter_map(|entry| entry.id).collect();
-    for (id, claims) in find::to_stop(core, command, &reference, &given_up).await? {
-        let _guard = core.actors.change(&id).await;
-        let running = core.actors.of_set(&id, annotations);
+    for (id, claims) in find::to_stop(work, command, &reference, &given_up).await? {
+        let _guard = work.actors.change(&id).await;
+        let running = work.actors.of_set(&id, annotations);
         let runs = running.as_ref().map(|actor| Runs {
             reference: &actor.image_ref,
             max: actor.max_of(annotations).unwrap_or(0),
@@ -39,15 +50,15 @@ pub(super) async fn by_reference(core: &Arc<Core>, command: &ScaleActor) -> Resu
         });
         let decision = decide(runs, reference.as_str(), 0);
         if let (Some(actor), Decision::Lower { removed, .. }) = (running, decision) {
-            give_up(core, &actor, annotations).await;
-            end_set(core, &actor, annotations, removed, Grace::USUAL);
+            give_up(work, &actor, annotations).await;
+            end_set(work, &actor, annotations, removed, Grace::USUAL);
             if actor.image_ref == command.actor_ref {
                 continue;
             }
         }
-        report::obeyed(core, id, claims, command);
+        work.reports.obeyed(id, claims, command);
     }
-    core.failures.given_up(reference.as_str());
+    work.reports.failures.given_up(reference.as_str());
     Ok(())
 }
 
@@ -55,11 +66,11 @@ pub(super) async fn by_reference(core: &Arc<Core>, command: &ScaleActor) -> Resu
 /// the command came; those end without effect. Events precede the answer.
 ///
 /// # Errors
-/// The sentences of the protocol (section 3.3, `sa`).
-pub async fn stop(core: &Arc<Core>, command: StopActor, starting: usize) -> Result<(), String> {
+/// [`NotStopped`].
+pub async fn stop(work: &Arc<ActorWorkloads>, command: StopActor, starting: usize) -> Result<(), NotStopped> {
     let id = command.actor_id;
-    let of_actor: Vec<String> = core.actors.versions(&id).iter().map(|version| version.image_ref.clone()).collect();
-    let given_up = core.wanted.change(|wanted| {
+    let of_actor: Vec<String> = work.actors.versions(&id).iter().map(|version| version.image_ref.clone()).collect();
+    let given_up = work.desired.change(|wanted| {
         wanted.give_up_actors(|entry| {
             let is_it = entry.id.map_or_else(
                 || of_actor.iter().any(|reference| reference == entry.command.actor_ref.trim()),
@@ -69,56 +80,56 @@ pub async fn stop(core: &Arc<Core>, command: StopActor, starting: usize) -> Resu
         })
     });
     let given_up = given_up.await;
-    let _guard = core.actors.change(&id).await;
-    let versions = core.actors.versions(&id);
+    let _guard = work.actors.change(&id).await;
+    let versions = work.actors.versions(&id);
     let sets = versions.iter().flat_map(|version| version.instances().into_iter().map(move |set| (version, set)));
     let matching: Vec<_> = sets.filter(|(_, (set, _))| covers(set, &command.annotations)).collect();
     for entry in &given_up {
-        core.failures.given_up(entry.command.actor_ref.trim());
+        work.reports.failures.given_up(entry.command.actor_ref.trim());
     }
     if matching.is_empty() && given_up.is_empty() && starting == 0 {
         return Err(match versions.is_empty() {
-            true => "actor is not running on this host".to_owned(),
-            false => "no actors with matching annotations found to stop".to_owned(),
+            true => NotStopped::NotRunning,
+            false => NotStopped::NoneMatches,
         });
     }
     for (actor, (annotations, instance)) in matching {
-        give_up(core, actor, &annotations).await;
-        end_set(core, actor, &annotations, instance.max_instances, Grace::USUAL);
+        give_up(work, actor, &annotations).await;
+        end_set(work, actor, &annotations, instance.max_instances, Grace::USUAL);
     }
     Ok(())
 }
 
 /// Stops a version that a revocation list names. From the first moment its calls are refused, and calls to it. Whether
 /// it was this that stopped it: somebody else may have been faster.
-pub async fn revoke(core: &Arc<Core>, actor: &Arc<RunningActor>, named: &Named) -> bool {
+pub async fn revoke(work: &Arc<ActorWorkloads>, actor: &Arc<RunningActor>, named: &Named) -> bool {
     actor.bar();
-    let _guard = core.actors.change(&actor.id).await;
-    if !core.actors.holds(actor) {
+    let _guard = work.actors.change(&actor.id).await;
+    if !work.actors.holds(actor) {
         return false;
     }
-    core.wanted.change(|wanted| wanted.forget_actor(&actor.image_ref, Some(actor.id))).await;
+    work.desired.change(|wanted| wanted.forget_actor(&actor.image_ref, Some(actor.id))).await;
     tracing::warn!(actor = %actor.id, reference = %actor.image_ref, reason = %named, signer = %named.signer, "actor revoked");
     for (annotations, instance) in actor.instances() {
-        end_set(core, actor, &annotations, instance.max_instances, Grace::NONE);
+        end_set(work, actor, &annotations, instance.max_instances, Grace::NONE);
     }
     true
 }
 
-async fn give_up(core: &Core, actor: &RunningActor, annotations: &Annotations) {
-    core.wanted.change(|wanted| wanted.scale(actor.id, &actor.image_ref, annotations, 0, &actor.limits)).await;
+async fn give_up(work: &ActorWorkloads, actor: &RunningActor, annotations: &Annotations) {
+    work.desired.change(|wanted| wanted.scale(actor.id, &actor.image_ref, annotations, 0, &actor.limits)).await;
 }
 
 /// Ends one annotation set, removing the version with its last one.
-fn end_set(core: &Arc<Core>, actor: &Arc<RunningActor>, annotations: &Annotations, count: u32, grace: Grace) {
+fn end_set(work: &Arc<ActorWorkloads>, actor: &Arc<RunningActor>, annotations: &Annotations, count: u32, grace: Grace) {
     if actor.set(annotations, 0) == 0 {
-        if let Left::Vacant(vacancy) = core.actors.remove(actor) {
-            core.failures.stopped(&actor.id);
-            close_later(core, actor.id, vacancy, grace);
+        if let Left::Vacant(vacancy) = work.actors.remove(actor) {
+            work.reports.failures.stopped(&actor.id);
+            close_later(work, actor.id, vacancy, grace);
         }
-        broken_limits::tell(core, actor);
+        work.broken_limits.tell(actor);
     }
     tracing::info!(actor = %actor.id, reference = %actor.image_ref, "actor stopped");
-    report::stopped(core, actor, annotations, count, 0);
-    report::scaled(core, actor, annotations, 0);
+    work.reports.stopped(actor, annotations, count, 0);
+    work.reports.scaled(actor, annotations, 0);
 }

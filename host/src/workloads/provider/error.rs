@@ -1,15 +1,17 @@
 //! Why a provider does not start.
 
+use std::time::Duration;
+
 use claims::ProviderId;
 
 use crate::{
     artifacts::FetchError,
-    core::Core,
     policy::PolicyError,
-    providers::archive,
+    providers::{archive, process::LaunchError},
     state::revocations::Named,
+    store::StoreError,
     trust::{
-        native::{self, UntrustedNative},
+        issuers::{Issuers, UntrustedNative},
         ownership::NotTheOwner,
     },
 };
@@ -76,12 +78,41 @@ pub enum StartProviderError {
         /// As written.
         reference: String,
     },
-    /// It did not come up.
+    /// A provider that is compiled in refuses what it was started with.
     #[error("{reason}")]
-    Failed {
-        /// Why.
+    Refused {
+        /// In its words.
         reason: String,
     },
+    /// Its process cannot be started.
+    #[error("cannot start the provider")]
+    Launch(#[from] LaunchError),
+    /// Its process ended too early.
+    #[error("the provider process ended before it answered, with {how}")]
+    Ended {
+        /// Status, and what it said last.
+        how: String,
+    },
+    /// Its process says nothing.
+    #[error("the provider process did not answer a health check within {within:?}")]
+    Silent {
+        /// How long it was asked.
+        within: Duration,
+    },
+    /// Its claims name something that is no contract.
+    #[error("`{contract}` in the claims of the provider is no contract")]
+    Contract {
+        /// What they name.
+        contract: String,
+        /// What is wrong with it.
+        source: lattice::NameError,
+    },
+    /// Its claims cannot be kept.
+    #[error("cannot record the claims of the provider")]
+    Store(#[from] StoreError),
+    /// A step was interrupted.
+    #[error("unpacking was interrupted")]
+    Interrupted,
 }
 
 impl From<UntrustedNative> for StartProviderError {
@@ -98,11 +129,11 @@ impl From<NotTheOwner> for StartProviderError {
 
 impl StartProviderError {
     /// Of an archive that is refused. A stranger's is, before anything of it is unpacked.
-    pub(super) fn of_archive(core: &Core, error: archive::ArchiveError) -> Self {
+    pub(super) fn of_archive(issuers: &Issuers, error: archive::ArchiveError) -> Self {
         if let archive::ArchiveError::Archive(claims::ArchiveError::UntrustedIssuer { subject, issuer }) = &error
             && let Ok(id) = subject.parse()
         {
-            return native::refusal(core, id, **issuer).into();
+            return issuers.refusal(id, **issuer).into();
         }
         error.into()
     }
@@ -121,7 +152,14 @@ impl StartProviderError {
             Self::Revoked { .. } => "revoked",
             Self::Policy(error) => error.code(),
             Self::NeedsNats { .. } => "needs_nats",
-            Self::Failed { .. } => "start_failed",
+            // One word for all of these: it is what hosts said before they were told apart.
+            Self::Refused { .. }
+            | Self::Launch(_)
+            | Self::Ended { .. }
+            | Self::Silent { .. }
+            | Self::Contract { .. }
+            | Self::Store(_)
+            | Self::Interrupted => "start_failed",
         }
     }
 
