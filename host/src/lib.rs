@@ -9,7 +9,6 @@
 mod actors;
 mod admin;
 mod artifacts;
-mod buckets;
 mod calls;
 mod control;
 mod events;
@@ -27,10 +26,7 @@ mod process;
 mod providers;
 mod sessions;
 pub mod settings;
-mod state;
-mod store;
 mod trust;
-mod wanted;
 mod workloads;
 
 pub use host::{Host, HostError, is_in_use, socket_path};

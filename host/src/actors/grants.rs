@@ -3,8 +3,9 @@
 use claims::ActorId;
 use contracts::CallError;
 
+use lattice_state::store::Tables;
+
 use super::Actors;
-use crate::store::Tables;
 
 /// What runs here is known exactly, others by lattice state; of whom nothing is known, nothing is denied here.
 ///

@@ -28,6 +28,10 @@ use lattice::{
     control::{ActorDescription, ActorInstance},
     event::ActorClaims,
 };
+use lattice_state::{
+    revocations::Provenance,
+    scale::{self, Annotations, Instance},
+};
 use runtime::{Guest, Limit, LimitSettings, Outbound};
 use tokio_util::sync::CancellationToken;
 
@@ -38,10 +42,6 @@ pub use self::{
     grants::{check_grant, exists},
     ongoing::Ongoing,
     table::{Actors, Left, Vacancy},
-};
-use crate::state::{
-    revocations::Provenance,
-    scale::{self, Annotations, Instance},
 };
 
 /// Whether an actor may neither call nor be called any more; shared by the actor and its way out.

@@ -15,6 +15,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use lattice_state::buckets::StoreState;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
@@ -22,7 +23,7 @@ use tokio::{
 
 use self::readiness::Facts;
 pub use self::sources::Sources;
-use crate::{buckets::StoreState, process::lifetime::Lifetime, settings::AdminAddress, workloads::Workloads};
+use crate::{process::lifetime::Lifetime, settings::AdminAddress, workloads::Workloads};
 
 /// Connections served at once; more wait in the system's queue.
 const CONNECTIONS: usize = 32;

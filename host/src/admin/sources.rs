@@ -2,20 +2,13 @@
 
 use std::sync::Arc;
 
+use lattice_state::store::{Store, Tables};
 use runtime::Runtime;
 use telemetry::Tracer;
 
 use crate::{
-    actors::Actors,
-    events::Events,
-    identity::Identity,
-    inventory::Inventory,
-    meters::Metrics,
-    nats::Broker,
-    peers::Peers,
-    presence::Intake,
-    providers::Providers,
-    store::{Store, Tables},
+    actors::Actors, events::Events, identity::Identity, inventory::Inventory, meters::Metrics, nats::Broker,
+    peers::Peers, presence::Intake, providers::Providers,
 };
 
 /// What can be seen of a host.

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use claims::ActorId;
 use contracts::CallError;
+use lattice_state::store::Tables;
 use telemetry::Tracer;
 
 use super::{inbound::Inbound, permission::Permission};
@@ -17,7 +18,6 @@ use crate::{
     process::lifetime::Lifetime,
     providers::Providers,
     sessions::Sessions,
-    store::Tables,
 };
 
 /// The calls of a host.

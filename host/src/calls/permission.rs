@@ -11,14 +11,16 @@ use claims::{ActorId, ProviderId, PublicKey};
 use contracts::{CallError, httpserver};
 use futures_util::future::BoxFuture;
 use lattice::{ContractId, Link, LinkName, invocation::Entity, stored_claims::StoredClaims};
+use lattice_state::{
+    revocations::Provenance,
+    store::{Store, Tables},
+};
 use tokio::sync::Semaphore;
 
 use super::origin;
 use crate::{
     actors::{self, Actors},
     policy::{Party, Policy, PolicyError, Question},
-    state::revocations::Provenance,
-    store::{Store, Tables},
     trust::own_issuer,
 };
 

@@ -3,19 +3,23 @@
 use bytes::Bytes;
 use lattice::{
     control::{Ack, ConfigValue, ConfigValues, INVALID_CONFIG_ENTITY, config_entity, encode},
-    subject::{ConfigKey, config_key},
+    subject::ConfigKey,
 };
 
-use crate::{control::face::Control, process::error_chain::error_chain, state::replica::Bucket};
+use lattice_state::store::StoreError;
+
+use crate::{control::face::Control, process::error_chain::error_chain};
 
 /// Sets an entry.
 pub async fn put(control: &Control, key: &ConfigKey, body: &Bytes) -> Ack {
-    write(control, key, Some(body.clone())).await
+    let Some(entity) = config_entity(&key.entity) else { return Ack::refused(INVALID_CONFIG_ENTITY) };
+    answer(control, control.store.put_config(control.standing(&entity), &entity, &key.key, body.clone()).await)
 }
 
 /// Removes an entry; an unknown one is fine.
 pub async fn delete(control: &Control, key: &ConfigKey) -> Ack {
-    write(control, key, None).await
+    let Some(entity) = config_entity(&key.entity) else { return Ack::refused(INVALID_CONFIG_ENTITY) };
+    answer(control, control.store.delete_config(control.standing(&entity), &entity, &key.key).await)
 }
 
 /// Removes every entry of an actor or provider.
@@ -24,8 +28,7 @@ pub async fn clear(control: &Control, entity: &str) -> Ack {
     let names: Vec<String> = control.tables().config_of(entity.as_str()).into_iter().map(|(name, _)| name).collect();
     for name in names {
         let standing = control.standing(&entity);
-        let outcome = control.store.write(standing, Bucket::Config, config_key(&entity, &name), None).await;
-        if let Err(error) = outcome {
+        if let Err(error) = control.store.delete_config(standing, &entity, &name).await {
             return Ack::refused(error_chain(&error));
         }
     }
@@ -48,10 +51,8 @@ pub fn get_all(control: &Control, entity: &str) -> Vec<u8> {
     encode(&ConfigValues(values))
 }
 
-async fn write(control: &Control, key: &ConfigKey, value: Option<Bytes>) -> Ack {
-    let Some(entity) = config_entity(&key.entity) else { return Ack::refused(INVALID_CONFIG_ENTITY) };
-    let standing = control.standing(&entity);
-    match control.store.write(standing, Bucket::Config, config_key(&entity, &key.key), value).await {
+fn answer(control: &Control, written: Result<(), StoreError>) -> Ack {
+    match written {
         Ok(()) => control.store.kept(),
         Err(error) => Ack::refused(error_chain(&error)),
     }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use claims::{ActorId, PublicKey};
 use lattice::subject::ControlRoot;
 
+use lattice_state::store::{Standing, Store, Tables};
+
 use crate::{
     actors::Actors,
     calls::Calls,
@@ -14,7 +16,6 @@ use crate::{
     inventory::Inventory,
     process::lifetime::Lifetime,
     providers::Providers,
-    store::{Standing, Store, Tables},
     workloads::{Admission, Workloads},
 };
 

@@ -10,10 +10,11 @@ use lattice::{
     bounds::{PAGE_BYTES, json_len},
     control::{Ack, DeleteLink, GetLinks, LinksReply, decode, encode},
     event::{EventData, LinkFailed},
-    subject::LatticeKey,
 };
 
-use crate::{control::face::Control, process::error_chain::error_chain, state::replica::Bucket, store::Standing};
+use lattice_state::store::StoreError;
+
+use crate::{control::face::Control, process::error_chain::error_chain};
 
 /// The links of the lattice, from where the page before ended.
 pub fn list(control: &Control, body: &Bytes) -> Vec<u8> {
@@ -57,7 +58,7 @@ pub async fn put(control: &Control, body: &Bytes) -> Ack {
     };
     // The bytes as received are what the lattice stores (protocol section 3.5).
     let standing = control.standing(&link.actor_id.into());
-    let ack = write(control, standing, link.id(), Some(body.clone())).await;
+    let ack = answer(control, control.store.put_link(standing, link.id(), body.clone()).await);
     if ack.accepted {
         warn_if_not_granted(control, &link);
     }
@@ -65,7 +66,7 @@ pub async fn put(control: &Control, body: &Bytes) -> Ack {
 }
 
 /// Known are the claims of what runs here, and of what the lattice has seen. An actor of which nothing is known yet may be
-/// linked before it starts; then every call checks (`router`, `rpc`).
+/// linked before it starts; then every call checks (`calls/permission`).
 fn warn_if_not_granted(control: &Control, link: &Link) {
     let (actor, contract) = (link.actor_id, link.contract_id.as_str());
     if control.calls.permission.check_grant(&actor, contract).is_ok() {
@@ -85,14 +86,15 @@ pub async fn delete(control: &Control, body: &Bytes) -> Ack {
     match decode::<DeleteLink>(body) {
         Ok(link) => {
             let standing = control.standing(&link.actor_id.into());
-            write(control, standing, LinkId::new(&link.actor_id, &link.contract_id, &link.link_name), None).await
+            let id = LinkId::new(&link.actor_id, &link.contract_id, &link.link_name);
+            answer(control, control.store.delete_link(standing, id).await)
         }
         Err(error) => Ack::refused(error),
     }
 }
 
-async fn write(control: &Control, standing: Standing, id: LinkId, value: Option<Bytes>) -> Ack {
-    match control.store.write(standing, Bucket::Lattice, LatticeKey::Link(id).render(), value).await {
+fn answer(control: &Control, written: Result<(), StoreError>) -> Ack {
+    match written {
         Ok(()) => control.store.kept(),
         Err(error) => Ack::refused(error_chain(&error)),
     }

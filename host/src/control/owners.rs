@@ -4,11 +4,10 @@ use bytes::Bytes;
 use claims::ownership::Transfer;
 use lattice::control::{Ack, PutOwner, decode};
 
+use lattice_state::owners::decide;
+
 use super::face::Control;
-use crate::{
-    process::{clock::unix_now_ms, error_chain::error_chain},
-    state::owners::decide,
-};
+use crate::process::{clock::unix_now_ms, error_chain::error_chain};
 
 /// Moves an id to another account. Answers when that is in force here, and kept.
 pub async fn put(control: &Control, body: &Bytes) -> Ack {

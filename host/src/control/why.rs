@@ -16,12 +16,13 @@ use lattice::{
     },
 };
 
+use lattice_state::revocations::Provenance;
+
 use super::auction;
 use crate::{
     control::face::Control,
     failures::Peer,
     providers::{Home, RunningProvider, health},
-    state::revocations::Provenance,
     trust::own_issuer,
 };
 

@@ -8,6 +8,12 @@ use std::{
 
 use claims::{ClusterId, HostId, KeyKind};
 use lattice::subject::ControlRoot;
+use lattice_state::{
+    replica::Replica,
+    revocations::Trust,
+    store::{self, Effect, Owner, Store},
+    world::Machine,
+};
 use runtime::Runtime;
 use telemetry::{Exporter, Resource, Tracer};
 use tokio::{
@@ -22,13 +28,11 @@ use crate::{
     control::socket,
     identity::{Identity, Labels, friendly_name, load_or_create_key},
     inventory::VERSION,
-    nats::Broker,
+    nats::{Broker, JetStreamBuckets},
     presence::duplicate_key,
     process::private,
     settings::HostConfig,
-    state::{replica::Replica, revocations::Trust},
-    store::{self, Effect, Owner, Store},
-    wanted::Wanted,
+    workloads::Desired,
 };
 
 /// The control socket; its file goes when the start fails after all.
@@ -64,8 +68,8 @@ pub(super) struct Opened {
     pub(super) identity: Arc<Identity>,
     pub(super) root: ControlRoot,
     pub(super) trust: Arc<Trust>,
-    pub(super) state: (Store, Owner, mpsc::UnboundedReceiver<Effect>),
-    pub(super) desired: Arc<Wanted>,
+    pub(super) state: (Store, Owner<Machine<JetStreamBuckets>>, mpsc::UnboundedReceiver<Effect>),
+    pub(super) desired: Arc<Desired>,
     pub(super) runtime: Runtime,
     pub(super) artifacts: Arc<Artifacts>,
     pub(super) nats: Option<Arc<Broker>>,
@@ -89,8 +93,8 @@ impl Opened {
             None => ControlRoot::new(config.lattice.clone()),
         };
         let trust = Arc::new(Trust { lattice: config.lattice.clone(), clusters: identity.trusted_issuers.clone() });
-        let state = store::open(replica.clone(), trust.clone()).map_err(damaged)?;
-        let desired = Arc::new(Wanted::load(replica).map_err(damaged)?);
+        let state = store::open(Machine::default(), replica.clone(), trust.clone()).map_err(damaged)?;
+        let desired = Arc::new(Desired::load(replica).map_err(damaged)?);
         let runtime = Runtime::new(&config.runtime)?;
         let not_private = |source| HostError::NotPrivate { flag: "--cache-dir", source };
         private::directory(&config.artifacts.cache_dir).map_err(not_private)?;

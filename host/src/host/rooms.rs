@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use lattice::subject::ControlRoot;
+use lattice_state::{revocations::Trust, store::Store};
 use provider_sdk::Builtin;
 use runtime::Runtime;
 use telemetry::Tracer;
@@ -28,11 +29,8 @@ use crate::{
     providers::{self, Providers},
     sessions::Sessions,
     settings::HostConfig,
-    state::revocations::Trust,
-    store::Store,
     trust::{issuers::Issuers, ownership::Owners},
-    wanted::Wanted,
-    workloads::{ActorWorkloads, Admission, ProviderWorkloads, Reports, Starts, Workloads},
+    workloads::{ActorWorkloads, Admission, Desired, ProviderWorkloads, Reports, Starts, Workloads},
 };
 
 /// The faces that the start and the stop of a host talk to.
@@ -56,7 +54,7 @@ pub(super) struct Ground<'a> {
     pub(super) root: ControlRoot,
     pub(super) trust: Arc<Trust>,
     pub(super) store: Store,
-    pub(super) desired: Arc<Wanted>,
+    pub(super) desired: Arc<Desired>,
     pub(super) runtime: Runtime,
     pub(super) artifacts: Arc<Artifacts>,
     pub(super) nats: Option<Arc<Broker>>,

@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use lattice_state::store::Source;
 use provider_sdk::Builtin;
 use telemetry::Exporting;
 use tokio::sync::watch;
@@ -16,6 +17,7 @@ use super::{
     rooms::{Ground, Rooms},
     state_lock::StateLock,
 };
+use crate::nats::JetStreamBuckets;
 use crate::{
     admin,
     artifacts::config_service,
@@ -24,7 +26,6 @@ use crate::{
     events, policy, presence,
     process::{lifetime::Lifetime, open_files},
     settings::HostConfig,
-    store::BucketSource,
 };
 
 /// How long a stop may take unless the request says otherwise.
@@ -51,10 +52,12 @@ pub(super) async fn start(config: HostConfig, builtins: &[Builtin]) -> Result<Ho
 
     let life = &rooms.life;
     let (synced_in, synced) = watch::channel(false);
-    let source = rooms.calls.nats.as_ref().map(|nats| BucketSource {
-        jetstream: nats.jetstream.clone(),
-        lattice: settings.lattice.clone(),
-        settings: settings.buckets.clone(),
+    let source = rooms.calls.nats.as_ref().map(|nats| Source {
+        buckets: JetStreamBuckets {
+            jetstream: nats.jetstream.clone(),
+            lattice: settings.lattice.clone(),
+            settings: settings.buckets.clone(),
+        },
         connected: nats.ctl.connected.clone(),
     });
     life.spawn(owner.run(source, synced_in, life.publishing.clone()));

@@ -9,8 +9,9 @@ use std::{
 
 use lattice::bounds::{self, LimitExceeded};
 
+use lattice_state::replica::{Replica, ReplicaError};
+
 use super::builtin_labels;
-use crate::state::replica::{Replica, ReplicaError};
 
 /// Fact of the replica that holds the labels put by operators, as JSON; a null value is a removed label.
 const FACT: &str = "labels";

@@ -8,17 +8,15 @@ use lattice::{
     event::{ConfigChanged, EventData, LinkChanged},
     subject::RpcSubject,
 };
+use lattice_state::{
+    links::LinkChange,
+    store::{Effect, ForeignClaims, Store, Tables},
+};
 use tokio::sync::mpsc;
 
 use super::moves;
 use crate::{
-    events::Events,
-    failures::Failures,
-    nats::Broker,
-    process::lifetime::Lifetime,
-    providers::Providers,
-    state::links::LinkChange,
-    store::{Effect, ForeignClaims, Store, Tables},
+    events::Events, failures::Failures, nats::Broker, process::lifetime::Lifetime, providers::Providers,
     trust::ownership::Owners,
 };
 

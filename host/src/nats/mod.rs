@@ -4,6 +4,8 @@
 //! that neither waits behind the other (protocol section 3.1). Both reconnect by themselves for ever. Invariant:
 //! nothing here waits for a broker that is known to be away.
 
+mod buckets;
+
 use std::{
     sync::{
         Arc,
@@ -23,6 +25,7 @@ use lattice::{
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+pub use self::buckets::JetStreamBuckets;
 use crate::{process::error_chain::error_chain, settings::HostConfig};
 
 /// Between two looks at why there is no connection.

@@ -19,6 +19,7 @@ use lattice::{
     event::{Event, EventData, EventHead, HostStarted},
     subject::{ControlRoot, ControlSubject, events},
 };
+use lattice_state::buckets::StoreState;
 use tokio::{
     sync::watch,
     time::{MissedTickBehavior, interval_at},
@@ -27,7 +28,6 @@ use tokio::{
 pub use self::intake::Intake;
 use self::{duplicate_key::OwnAnswers, intake::Teller};
 use crate::{
-    buckets::StoreState,
     events::{Events, tells_of_a_peer},
     identity::Identity,
     inventory::{Inventory, VERSION},

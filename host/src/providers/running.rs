@@ -16,12 +16,12 @@ use lattice::{
     event::{EventData, ProviderClaims, ProviderStarted, ProviderStopped},
     invocation::Entity,
 };
+use lattice_state::{revocations::Provenance, scale::Annotations};
 use provider_sdk::Provider;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::process::Process;
-use crate::state::{revocations::Provenance, scale::Annotations};
 
 /// Where a provider lives.
 pub enum Home {

@@ -7,6 +7,8 @@ use contracts::CallError;
 use dashmap::DashMap;
 use lattice::LinkName;
 
+use lattice_state::store::{Store, Tables};
+
 use super::running::RunningProvider;
 use crate::{
     actors::{self, Actors},
@@ -17,7 +19,6 @@ use crate::{
     nats::Broker,
     process::lifetime::Lifetime,
     settings::HostConfig,
-    store::{Store, Tables},
 };
 
 type Key = (ProviderId, LinkName);

@@ -5,7 +5,16 @@
 
 use clap::Args;
 
-use crate::buckets::BucketSettings;
+/// How buckets are made that are missing. Those that are there stay as they are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BucketSettings {
+    /// Largest size of one bucket, bytes; none for as much as the account may have.
+    pub max_bytes: Option<i64>,
+    /// On how many servers of a cluster a bucket is kept; none for one.
+    pub replicas: Option<usize>,
+    /// In memory instead of on disk.
+    pub in_memory: bool,
+}
 
 /// How missing buckets are made, as flags and environment variables.
 #[derive(Debug, Clone, Default, Args)]

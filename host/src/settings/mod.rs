@@ -25,12 +25,10 @@ use runtime::{GuestLimits, LimitSettings, RuntimeConfig};
 
 use ::telemetry::TracingConfig;
 
-use crate::buckets::BucketSettings;
-
 pub use self::{
     admin_address::AdminAddress,
     artifacts::{ArtifactArgs, ArtifactConfig, RegistryLogin},
-    buckets::BucketArgs,
+    buckets::{BucketArgs, BucketSettings},
     engine::EngineArgs,
     limits::LimitArgs,
     local_nats::LocalNats,

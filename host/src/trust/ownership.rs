@@ -14,16 +14,14 @@ use claims::{
     ownership::{OwnershipError, Record},
 };
 
-use super::own_issuer;
-use crate::{
-    identity::Identity,
-    process::clock::unix_now_ms,
-    state::{
-        owners::{MAX_OWNED, Present, SignedRecord},
-        revocations::Trust,
-    },
+use lattice_state::{
+    owners::{MAX_OWNED, Present, SignedRecord},
+    revocations::Trust,
     store::{Store, StoreError, Tables},
 };
+
+use super::own_issuer;
+use crate::{identity::Identity, process::clock::unix_now_ms};
 
 /// Why an account may not use an id.
 #[derive(Debug, thiserror::Error)]

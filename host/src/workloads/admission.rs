@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use claims::{AccountId, PublicKey};
-use lattice::{stored_claims::StoredClaims, subject::LatticeKey};
+use lattice::stored_claims::StoredClaims;
+
+use lattice_state::{
+    revocations::{Named, Provenance},
+    store::{Store, StoreError, Tables},
+};
 
 use crate::{
     artifacts::Artifacts,
     meters::Metrics,
     policy::Policy,
-    state::{
-        replica::Bucket,
-        revocations::{Named, Provenance},
-    },
-    store::{Standing, Store, StoreError, Tables},
     trust::{
         issuers::Issuers,
         ownership::{NotTheOwner, Owners},
@@ -62,12 +62,7 @@ impl Admission {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn record(&self, claims: StoredClaims) -> Result<(), StoreError> {
-        let subject = claims.subject();
-        if self.tables().claims.get(&subject).as_deref() == Some(&claims) {
-            return Ok(());
-        }
-        let key = LatticeKey::Claims(subject).render();
-        self.store.write(Standing::Known, Bucket::Lattice, key, Some(claims.to_json().into())).await
+    pub async fn record(&self, claims: &StoredClaims) -> Result<(), StoreError> {
+        self.store.put_claims(claims).await
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod actor;
 mod admission;
+mod desired;
 pub mod provider;
 mod queue;
 mod resume;
@@ -15,6 +16,7 @@ mod vacancy;
 pub use self::{
     actor::{ActorWorkloads, Reports},
     admission::Admission,
+    desired::Desired,
     provider::ProviderWorkloads,
     queue::{Outcome, Workloads},
     starts::Starts,

@@ -7,10 +7,11 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use lattice::event::{ActorRevoked, EventData, ProviderRevoked, RevokedBy};
+use lattice_state::revocations::Named;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{actor, provider, queue::Workloads};
-use crate::{actors::RunningActor, providers::RunningProvider, state::revocations::Named};
+use crate::{actors::RunningActor, providers::RunningProvider};
 
 impl Workloads {
     /// Enforces the lists until the host stops; `every`: how often without a change.

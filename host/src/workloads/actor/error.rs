@@ -1,12 +1,10 @@
 //! Why an actor does not start, scale or update.
 
 use claims::{ActorId, ArtifactError};
+use lattice_state::{revocations::Named, store::StoreError};
 use runtime::{LimitError, LoadError};
 
-use crate::{
-    artifacts::FetchError, policy::PolicyError, state::revocations::Named, store::StoreError,
-    trust::ownership::NotTheOwner,
-};
+use crate::{artifacts::FetchError, policy::PolicyError, trust::ownership::NotTheOwner};
 
 /// Why an actor does not start, scale or update.
 #[derive(Debug, thiserror::Error)]

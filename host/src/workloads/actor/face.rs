@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use claims::{AccountId, ActorId};
+use lattice_state::scale::Annotations;
 use runtime::{GuestLimits, LimitSettings, Runtime};
 
 use super::{error::ActorError, report::Reports};
@@ -10,9 +11,8 @@ use crate::{
     actors::{Actors, BrokenLimits},
     calls::Calls,
     process::lifetime::Lifetime,
-    state::scale::Annotations,
-    wanted::Wanted,
     workloads::{
+        Desired,
         admission::Admission,
         starts::{Start, Starts},
     },
@@ -36,7 +36,7 @@ pub struct ActorWorkloads {
     /// Their ways out, and in.
     pub calls: Arc<Calls>,
     /// What this host is to run.
-    pub desired: Arc<Wanted>,
+    pub desired: Arc<Desired>,
     /// Tells the lattice.
     pub reports: Reports,
     /// Tells of those that break their limits.

@@ -10,6 +10,7 @@ use lattice::{
     event::ActorClaims,
     stored_claims::{StoredActor, StoredClaims},
 };
+use lattice_state::revocations::Provenance;
 use runtime::{CodeOrigin, Identity, LimitSettings, LoadError, precompiled};
 
 use super::{error::ActorError, face::ActorWorkloads};
@@ -20,7 +21,6 @@ use crate::{
     meters::StartStep,
     process::clock::unix_now,
     providers::links,
-    state::revocations::Provenance,
 };
 
 /// An actor that was fetched and may run here.
@@ -97,7 +97,7 @@ pub(super) async fn load(
         code => tracing::debug!(actor = %signed.id, ?code, "code at hand"),
     }
     work.admission.owners.claim(signed.id.public_key(), signed.issuer).await?;
-    work.admission.record(StoredClaims::Actor(StoredActor::new(signed.id, signed.issuer, &signed.claims))).await?;
+    work.admission.record(&StoredClaims::Actor(StoredActor::new(signed.id, signed.issuer, &signed.claims))).await?;
     links::given(&work.calls.providers, &signed.id).await;
     let barred = RevokedFlag::default();
     let calls = work.actors.calls_of(&signed.id, &work.calls.tracer, &work.reports.failures);

@@ -9,11 +9,10 @@ use lattice::{
     event::{ActorClaims, ActorScaleFailed, ActorScaled, ActorsStartFailed, ActorsStarted, ActorsStopped, EventData},
 };
 
+use lattice_state::scale::Annotations;
+
 use super::error::ActorError;
-use crate::{
-    actors::RunningActor, events::Events, failures::Failures, process::error_chain::error_chain,
-    state::scale::Annotations,
-};
+use crate::{actors::RunningActor, events::Events, failures::Failures, process::error_chain::error_chain};
 
 /// Tells the lattice, and remembers what failed.
 pub struct Reports {

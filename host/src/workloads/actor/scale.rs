@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use claims::ActorId;
 use lattice::control::ScaleActor;
+use lattice_state::scale::{Decision, Runs, covers, decide};
 use runtime::LimitSettings;
 
 use super::{
@@ -20,7 +21,6 @@ use crate::{
     calls::serve_actor,
     meters::StartStep,
     process::error_chain::error_chain,
-    state::scale::{Decision, Runs, covers, decide},
 };
 
 type Failed = (Option<ActorId>, ActorError);

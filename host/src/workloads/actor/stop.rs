@@ -8,14 +8,15 @@ use std::sync::Arc;
 use claims::ActorId;
 use lattice::control::{ScaleActor, StopActor};
 
+use lattice_state::{
+    revocations::Named,
+    scale::{Annotations, Decision, Runs, covers, decide},
+};
+
 use super::{error::ActorError, face::ActorWorkloads, find};
 use crate::{
     actors::{Left, RunningActor},
     artifacts::ArtifactRef,
-    state::{
-        revocations::Named,
-        scale::{Annotations, Decision, Runs, covers, decide},
-    },
     workloads::vacancy::{Grace, close_later},
 };
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use lattice::control::UpdateActor;
+use lattice_state::scale::Annotations;
 use runtime::LimitSettings;
 
 use super::{
@@ -10,7 +11,7 @@ use super::{
     face::ActorWorkloads,
     load::{check_not_revoked, fetch_verified, load},
 };
-use crate::{actors::RunningActor, artifacts::ArtifactRef, state::scale::Annotations};
+use crate::{actors::RunningActor, artifacts::ArtifactRef};
 
 /// Replaces one annotation set of a running actor by another version; the old one serves until the new one can.
 ///

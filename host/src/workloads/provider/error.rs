@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use claims::ProviderId;
 
+use lattice_state::{revocations::Named, store::StoreError};
+
 use crate::{
     artifacts::FetchError,
     policy::PolicyError,
     providers::{archive, process::LaunchError},
-    state::revocations::Named,
-    store::StoreError,
     trust::{
         issuers::{Issuers, UntrustedNative},
         ownership::NotTheOwner,

@@ -10,8 +10,8 @@ use super::error::StartProviderError;
 use crate::{
     calls::Calls,
     providers::{ProviderSpec, Providers},
-    wanted::Wanted,
     workloads::{
+        Desired,
         admission::Admission,
         starts::{Start, Starts},
     },
@@ -29,7 +29,7 @@ pub struct ProviderWorkloads {
     /// The ways of embedded ones to their actors, and back.
     pub calls: Arc<Calls>,
     /// What this host is to run.
-    pub desired: Arc<Wanted>,
+    pub desired: Arc<Desired>,
     /// Those that are compiled in.
     pub builtins: Vec<Builtin>,
     /// Starts that are under way.

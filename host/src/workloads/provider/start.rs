@@ -9,6 +9,7 @@ use lattice::{
     event::{EventData, ProviderClaims, ProviderStartFailed},
     stored_claims::{StoredClaims, StoredProvider},
 };
+use lattice_state::revocations::Provenance;
 use provider_sdk::{Builtin, Health, Start};
 use uuid::Uuid;
 
@@ -25,7 +26,6 @@ use crate::{
         Home, ProviderSpec, RunningProvider, archive, data_dir, health, links,
         process::{self, FIRST_ANSWER_WITHIN},
     },
-    state::revocations::Provenance,
     trust::own_issuer,
 };
 
@@ -259,7 +259,7 @@ async fn announce(
     claims: StoredClaims,
     under_way: &ProviderStart,
 ) -> Result<Arc<RunningProvider>, StartProviderError> {
-    if let Err(error) = work.admission.record(claims).await {
+    if let Err(error) = work.admission.record(&claims).await {
         provider.stop_token().cancel();
         return Err(error.into());
     }

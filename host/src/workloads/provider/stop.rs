@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use lattice::control::StopProvider;
 
+use lattice_state::revocations::Named;
+
 use super::face::ProviderWorkloads;
-use crate::{
-    providers::{Home, RunningProvider},
-    state::revocations::Named,
-};
+use crate::providers::{Home, RunningProvider};
 
 /// The provider runs, but under other link names only; in the sentence of the protocol (section 3.3, `sp`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -13,7 +13,7 @@ use runtime::LimitSettings;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
-use crate::state::replica::{Replica, ReplicaError};
+use lattice_state::replica::{Replica, ReplicaError};
 
 const FACT: &str = "wanted";
 
@@ -117,13 +117,13 @@ fn kept(limits: &LimitSettings) -> Option<Limits> {
     (!limits.is_empty()).then(|| limits.to_texts())
 }
 
-/// The workload with its place on disk.
-pub struct Wanted {
+/// What is desired, with its place on disk.
+pub struct Desired {
     workload: Mutex<Workload>,
     replica: Replica,
 }
 
-impl Wanted {
+impl Desired {
     /// Reads what was wanted when this host last ran. An unreadable record is reported and starts empty: a host that
     /// serves nothing is better than one that does not start.
     ///
@@ -187,7 +187,7 @@ mod tests {
     async fn what_is_wanted_survives_a_restart_and_what_was_stopped_does_not() {
         let directory = tempfile::tempdir().expect("a temp directory");
         let replica = Replica::open(&directory.path().join("state.redb")).expect("opens");
-        let wanted = Wanted::load(replica.clone()).expect("loads");
+        let wanted = Desired::load(replica.clone()).expect("loads");
         let command = StartProvider { provider_ref: "builtin://x".to_owned(), ..StartProvider::default() };
         wanted.change(|workload| workload.start(provider(1), command.clone())).await;
         wanted.change(|workload| workload.start(provider(1), command.clone())).await;
@@ -199,14 +199,14 @@ mod tests {
         limits.set("memory=8MiB").expect("a limit");
         wanted.change(|workload| workload.scale(one, "two", &tag, 2, &limits)).await;
 
-        let again = Wanted::load(replica.clone()).expect("loads").workload().await;
+        let again = Desired::load(replica.clone()).expect("loads").workload().await;
         assert!(again.wants_provider(&command) && again.providers.len() == 1);
         let [Entry { id, command: left }] = again.actors.as_slice() else { panic!("one set is left: {again:?}") };
         assert_eq!((left.actor_ref.as_str(), left.max_instances, &left.annotations, *id), ("two", 2, &tag, Some(one)));
         assert_eq!(left.limits, Some(limits.to_texts()));
 
         assert!(wanted.change(|workload| workload.stop(Some(&provider(1)), None, &LinkName::default())).await);
-        assert!(Wanted::load(replica).expect("loads").workload().await.providers.is_empty());
+        assert!(Desired::load(replica).expect("loads").workload().await.providers.is_empty());
     }
 
     #[test]
@@ -246,6 +246,6 @@ mod tests {
         let directory = tempfile::tempdir().expect("a temp directory");
         let replica = Replica::open(&directory.path().join("state.redb")).expect("opens");
         replica.set_fact(FACT, "junk").expect("writes");
-        assert_eq!(Wanted::load(replica).expect("loads").workload().await, Workload::default());
+        assert_eq!(Desired::load(replica).expect("loads").workload().await, Workload::default());
     }
 }
