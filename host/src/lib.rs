@@ -24,7 +24,6 @@ mod policy;
 mod presence;
 mod process;
 mod providers;
-mod sessions;
 pub mod settings;
 mod trust;
 mod workloads;

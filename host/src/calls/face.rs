@@ -7,7 +7,7 @@ use contracts::CallError;
 use lattice_state::store::Tables;
 use telemetry::Tracer;
 
-use super::{inbound::Inbound, permission::Permission};
+use super::{inbound::Inbound, permission::Permission, sessions::Sessions};
 use crate::{
     actors::{Actors, Came},
     failures::Failures,
@@ -17,7 +17,6 @@ use crate::{
     peers::Peers,
     process::lifetime::Lifetime,
     providers::Providers,
-    sessions::Sessions,
 };
 
 /// The calls of a host.

@@ -12,10 +12,17 @@ mod out;
 mod permission;
 mod queue_subscription;
 mod relay;
+mod sessions;
 mod to_embedded;
 
 pub use self::{
-    arrive::serve_session_call, face::Calls, from_provider::EmbeddedActors, inbound::Inbound, out::ActorOutbound,
-    permission::Permission, queue_subscription::serve_actor, relay::serve as make_calls_for_processes,
+    face::Calls,
+    from_provider::EmbeddedActors,
+    inbound::Inbound,
+    out::ActorOutbound,
+    permission::Permission,
+    queue_subscription::serve_actor,
+    relay::serve as make_calls_for_processes,
+    sessions::{Sessions, open_sessions},
     to_embedded::serve as serve_embedded,
 };

@@ -13,7 +13,7 @@ use crate::{
     actors::{Actors, BrokenLimits},
     admin::{Pages, Sources},
     artifacts::Artifacts,
-    calls::{Calls, Inbound, Permission},
+    calls::{Calls, Inbound, Permission, open_sessions},
     control::Control,
     events::Events,
     failures::Failures,
@@ -27,7 +27,6 @@ use crate::{
     presence::{Intake, Presence},
     process::lifetime::Lifetime,
     providers::{self, Providers},
-    sessions::Sessions,
     settings::HostConfig,
     trust::{issuers::Issuers, ownership::Owners},
     workloads::{ActorWorkloads, Admission, Desired, ProviderWorkloads, Reports, Starts, Workloads},
@@ -83,7 +82,7 @@ impl Ground<'_> {
             life: life.clone(),
             settings: settings.clone(),
         });
-        let sessions = nats.as_ref().and_then(|nats| Sessions::new(settings, identity, nats, &life.tasks));
+        let sessions = nats.as_ref().and_then(|nats| open_sessions(settings, identity, nats, &life.tasks));
         let calls = Arc::new(Calls {
             identity: identity.clone(),
             permission: Permission::new(store.clone(), actors.clone(), policy.clone()),

@@ -28,13 +28,13 @@ use tokio::{
 pub use self::intake::Intake;
 use self::{duplicate_key::OwnAnswers, intake::Teller};
 use crate::{
+    calls::Sessions,
     events::{Events, tells_of_a_peer},
     identity::Identity,
     inventory::{Inventory, VERSION},
     nats::Broker,
     peers::{Peers, Standing},
     process::lifetime::Lifetime,
-    sessions::Sessions,
 };
 
 /// Hosts that are asked at once what they run.

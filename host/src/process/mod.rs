@@ -1,7 +1,6 @@
 //! Small tools of a process, which know nothing of hosts.
 
 pub mod backoff;
-pub mod budget;
 pub mod clock;
 pub mod error_chain;
 pub mod executor;
