@@ -6,6 +6,7 @@
 mod edges;
 mod lock;
 mod paperwork;
+mod rooms;
 mod sources;
 
 use std::{
@@ -33,6 +34,7 @@ type Rule = (&'static str, fn(&Checkout) -> Vec<String>);
 
 const RULES: &[Rule] = &[
     ("dependencies point one way", edges::complaints),
+    ("rooms know what their table says, without circles", rooms::complaints),
     ("one TLS stack, one copy of what must be one", lock::complaints),
     ("every source file says what it owns", sources::without_opening),
     ("subjects are spelled in crates/lattice only", sources::with_subjects),
@@ -40,12 +42,24 @@ const RULES: &[Rule] = &[
     ("docs move together with the code they describe", paperwork::complaints),
 ];
 
+/// What to look at.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Print the rooms of each crate in numbers, and its circles of imports, in place of the checks.
+    #[arg(long)]
+    rooms: bool,
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// When any rule is broken; every complaint is printed first.
-pub fn run() -> Result<()> {
+pub fn run(args: &Args) -> Result<()> {
     let checkout = Checkout::read(workspace::root())?;
+    if args.rooms {
+        print!("{}", rooms::report(&checkout));
+        return Ok(());
+    }
     let mut broken = 0;
     for (name, rule) in RULES {
         let complaints = rule(&checkout);
