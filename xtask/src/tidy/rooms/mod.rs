@@ -8,6 +8,7 @@ mod graph;
 mod plan;
 mod report;
 mod source;
+mod table;
 mod tables;
 mod tokens;
 mod tree;
@@ -16,10 +17,11 @@ use std::collections::BTreeMap;
 
 use self::{
     plan::{Plan, plans},
-    tables::{NOT_YET, TABLES, Table},
+    table::Table,
+    tables::{NOT_YET, TABLES},
     tree::Import,
 };
-use super::Checkout;
+use super::checkout::Checkout;
 
 pub(super) use self::report::report;
 
@@ -43,7 +45,7 @@ fn judge(plans: &[Plan], tables: &[Table], not_yet: &[&str]) -> Vec<String> {
                 "{}: {} lines of source and no table of its rooms; write one in `{}`",
                 plan.package,
                 plan.lines,
-                tables::path(&plan.package)
+                table::path(&plan.package)
             )),
             None => {}
         }
@@ -52,7 +54,7 @@ fn judge(plans: &[Plan], tables: &[Table], not_yet: &[&str]) -> Vec<String> {
         }
     }
     let gone = tables.iter().filter(|table| !plans.iter().any(|plan| plan.package == table.package));
-    complaints.extend(gone.map(|table| format!("{}: no such package", tables::path(table.package))));
+    complaints.extend(gone.map(|table| format!("{}: no such package", table::path(table.package))));
     complaints
 }
 
@@ -66,7 +68,7 @@ fn against(plan: &Plan, table: &Table) -> Vec<String> {
 /// The rows of a table against the rooms there are, and each row against what stands below it.
 fn rows(plan: &Plan, table: &Table) -> Vec<String> {
     let rooms = plan.rooms();
-    let path = tables::path(table.package);
+    let path = table::path(table.package);
     let unknown = rooms.iter().filter(|room| table.floor(room).is_none());
     let mut complaints: Vec<String> =
         unknown.map(|room| format!("{path}: has no row for room `{room}` of `{}`", plan.package)).collect();
@@ -74,7 +76,7 @@ fn rows(plan: &Plan, table: &Table) -> Vec<String> {
         if !rooms.contains(room) {
             complaints.push(format!("{path}: `{}` has no room `{room}`", plan.package));
         }
-        let above = allowed.iter().filter(|known| **known != tables::ANY && table.floor(known) <= Some(floor));
+        let above = allowed.iter().filter(|known| **known != table::ANY && table.floor(known) <= Some(floor));
         complaints.extend(above.map(|known| format!("{path}: `{room}` may not know `{known}`, which is not below it")));
     }
     complaints
@@ -91,7 +93,7 @@ fn forbidden_edge(plan: &Plan, table: &Table, import: &Import) -> String {
     let Import { line, path, .. } = import;
     let file = &plan.tree.files[import.from].path;
     let reason = if table.is_upward(from, to) { "stands above it" } else { "is not in its row" };
-    let table = tables::path(table.package);
+    let table = table::path(table.package);
     format!("{file}:{line}: room `{from}` must not import from room `{to}` (`{path}`), which {reason} in `{table}`")
 }
 

@@ -6,7 +6,7 @@ use super::{
     graph::circles,
     tree::{Import, Tree},
 };
-use crate::tidy::Checkout;
+use crate::tidy::checkout::Checkout;
 
 /// A package with sources, and what its `use` lines say.
 pub(super) struct Plan {

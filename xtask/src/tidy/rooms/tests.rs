@@ -2,7 +2,7 @@
 
 use super::*;
 
-const ROOMS: &[tables::Room] = &[("lib", &[tables::ANY]), ("calls", &["state"]), ("links", &["state"]), ("state", &[])];
+const ROOMS: &[table::Room] = &[("lib", &[table::ANY]), ("calls", &["state"]), ("links", &["state"]), ("state", &[])];
 const HOUSE: &[Table] = &[Table { package: "house", rooms: ROOMS }];
 const MANIFEST: (&str, &str) = ("house/Cargo.toml", "[package]\nname = \"house\"");
 const LIB: (&str, &str) = ("house/src/lib.rs", "mod calls; mod links; mod state;\npub use calls::Calls;");
@@ -97,8 +97,8 @@ fn a_room_without_a_row_and_a_row_without_a_room_are_named() {
 
 #[test]
 fn a_table_cannot_allow_what_makes_a_circle() {
-    let upside_down: &[tables::Room] =
-        &[("lib", &[tables::ANY]), ("calls", &["state"]), ("links", &[]), ("state", &["calls", "state"])];
+    let upside_down: &[table::Room] =
+        &[("lib", &[table::ANY]), ("calls", &["state"]), ("links", &[]), ("state", &["calls", "state"])];
     let complaints = judge(&plans(&house(&[])), &[Table { package: "house", rooms: upside_down }], &[]);
     assert_eq!(complaints.len(), 2, "{complaints:?}");
     assert!(complaints[0].ends_with("`state` may not know `calls`, which is not below it"), "{complaints:?}");
