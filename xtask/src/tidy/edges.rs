@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Checkout, File};
+use super::checkout::{Checkout, File};
 
 /// Who may depend on whom. A new edge is a design decision: change this table in a commit of its own.
 const ALLOWED: &[(&str, &[&str])] = &[
