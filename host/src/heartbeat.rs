@@ -14,6 +14,7 @@ use bytes::Bytes;
 use claims::HostId;
 use futures_util::StreamExt;
 use lattice::{
+    client::Inbox,
     control::HostInventory,
     event::{Event, EventData, EventHead, EventKind, HostStarted},
     subject::{ControlSubject, events},
@@ -57,7 +58,7 @@ pub async fn beat(core: Arc<Core>) {
 /// Follows the events of other hosts to know who is there.
 pub async fn follow_peers(core: Arc<Core>, broker: &Broker) {
     let mut messages = match broker.ctl.client.subscribe(events(&core.config.lattice)).await {
-        Ok(messages) => messages,
+        Ok(messages) => Inbox::new("events", messages),
         Err(error) => {
             tracing::warn!(%error, "cannot follow the events of other hosts");
             return;

@@ -10,11 +10,15 @@ use async_nats::Message;
 use bytes::Bytes;
 use claims::ActorId;
 use contracts::{CallError, TraceContext};
-use lattice::{client::Incoming, invocation::Entity, subject::RpcSubject};
+use lattice::{
+    client::{Inbox, Incoming},
+    invocation::Entity,
+    subject::RpcSubject,
+};
 use runtime::{OutboundCall, OutboundTarget};
 use tokio::sync::Semaphore;
 
-use super::{Home, inbound::next_call};
+use super::Home;
 use crate::{
     core::{Core, unix_now},
     policy, revocations,
@@ -28,14 +32,14 @@ pub async fn serve(core: Arc<Core>) {
     let Some(broker) = &core.broker else { return };
     let subject = RpcSubject::Relay(core.identity.host_id).render(&core.config.lattice);
     let mut calls = match broker.calls.client.subscribe(subject).await {
-        Ok(calls) => calls,
+        Ok(calls) => Inbox::new("calls of provider processes", calls),
         Err(error) => return tracing::error!(%error, "cannot make calls for provider processes"),
     };
     let places = Arc::new(Semaphore::new(AT_ONCE));
     loop {
         tokio::select! {
             () = core.stop.cancelled() => return,
-            call = next_call(&places, &mut calls) => {
+            call = calls.next_with(&places) => {
                 let Some((place, call)) = call else { return };
                 let making = core.clone();
                 core.tasks.spawn(async move {
