@@ -16,8 +16,7 @@ use lattice::{
     event::EventData,
     invocation::{Entity, Invocation},
     member::{MEMBER_HEADER, Word},
-    stored_claims::StoredClaims,
-    subject::{ControlRoot, LatticeKey, RpcSubject},
+    subject::{ControlRoot, RpcSubject},
 };
 use provider_sdk::Builtin;
 use runtime::Runtime;
@@ -41,12 +40,8 @@ use crate::{
     rpc::Inbound,
     sequencer::Sequencer,
     sessions::Sessions,
-    state::{
-        replica::{Bucket, Replica},
-        revocations::Trust,
-        scale::Annotations,
-    },
-    store::{Standing, Store, StoreError, Tables},
+    state::{replica::Replica, revocations::Trust, scale::Annotations},
+    store::{Standing, Store, Tables},
     wanted::Wanted,
     why::Failures,
 };
@@ -212,19 +207,6 @@ impl Core {
     #[must_use]
     pub fn labels(&self) -> BTreeMap<String, String> {
         self.labels.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
-    }
-
-    /// Puts claims where every host of the lattice sees them.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn store_claims(&self, claims: StoredClaims) -> Result<(), StoreError> {
-        let subject = claims.subject();
-        if self.tables().claims.get(&subject).as_deref() == Some(&claims) {
-            return Ok(());
-        }
-        let key = LatticeKey::Claims(subject).render();
-        self.store.write(Standing::Known, Bucket::Lattice, key, Some(claims.to_json().into())).await
     }
 
     /// How changes for an actor or provider stand: those of whom nothing is known wait behind all others.

@@ -28,6 +28,7 @@ use crate::{
     artifacts::Artifacts,
     breaches,
     broker::Broker,
+    buckets::JetStreamBuckets,
     config::HostConfig,
     config_service, control,
     core::{Core, Identity},
@@ -47,9 +48,10 @@ use crate::{
     state::{
         replica::{Replica, ReplicaError},
         revocations::Trust,
+        world::Machine,
     },
     stop,
-    store::{self, BucketSource},
+    store::{self, Source},
     take_up,
     trust::private,
     twins,
@@ -99,7 +101,8 @@ impl Host {
         let damaged = |source| HostError::Replica { path: replica_path.clone(), source };
         let replica = Replica::open(&replica_path).map_err(damaged)?;
         let trust = Arc::new(Trust { lattice: config.lattice.clone(), clusters: identity.trusted_issuers.clone() });
-        let (store, owner, effects_in) = store::open(replica.clone(), trust.clone()).map_err(damaged)?;
+        let (store, owner, effects_in) =
+            store::open(Machine::default(), replica.clone(), trust.clone()).map_err(damaged)?;
         let labels = labels(&config, &replica).map_err(damaged)?;
         let wanted = Wanted::load(replica.clone()).map_err(damaged)?;
         let runtime = Runtime::new(&config.runtime)?;
@@ -167,10 +170,12 @@ impl Host {
             config,
         });
         let (synced_in, synced) = watch::channel(false);
-        let source = core.broker.as_ref().map(|broker| BucketSource {
-            jetstream: broker.jetstream.clone(),
-            lattice: core.config.lattice.clone(),
-            settings: core.config.buckets.clone(),
+        let source = core.broker.as_ref().map(|broker| Source {
+            buckets: JetStreamBuckets {
+                jetstream: broker.jetstream.clone(),
+                lattice: core.config.lattice.clone(),
+                settings: core.config.buckets.clone(),
+            },
             connected: broker.ctl.connected.clone(),
         });
         core.tasks.spawn(owner.run(source, synced_in, core.publishing.clone()));

@@ -39,14 +39,16 @@ mod sequencer;
 mod sessions;
 mod signals;
 mod socket;
-mod state;
 mod stop;
-mod store;
 mod take_up;
 mod trust;
 mod twins;
 mod wanted;
 mod why;
+
+// Lattice state is a crate of its own; here it goes by the names of its two rooms.
+use lattice_state as state;
+use lattice_state::store;
 
 pub use admin::AdminAddress;
 pub use config::{ConfigError, HostArgs, HostConfig, LocalNats, PolicyConfig, PolicyDefault};

@@ -13,7 +13,7 @@ use runtime::LimitSettings;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
-use crate::state::replica::{Replica, ReplicaError};
+use lattice_state::replica::{Replica, ReplicaError};
 
 const FACT: &str = "wanted";
 

@@ -3,19 +3,21 @@
 use bytes::Bytes;
 use lattice::{
     control::{Ack, ConfigValue, ConfigValues, INVALID_CONFIG_ENTITY, config_entity, encode},
-    subject::{ConfigKey, config_key},
+    subject::ConfigKey,
 };
 
-use crate::{core::Core, reason::reason, state::replica::Bucket};
+use crate::{core::Core, reason::reason, store::StoreError};
 
 /// Sets an entry.
 pub async fn put(core: &Core, key: &ConfigKey, body: &Bytes) -> Ack {
-    write(core, key, Some(body.clone())).await
+    let Some(entity) = config_entity(&key.entity) else { return Ack::refused(INVALID_CONFIG_ENTITY) };
+    answer(core, core.store.put_config(core.standing(&entity), &entity, &key.key, body.clone()).await)
 }
 
 /// Removes an entry; an unknown one is fine.
 pub async fn delete(core: &Core, key: &ConfigKey) -> Ack {
-    write(core, key, None).await
+    let Some(entity) = config_entity(&key.entity) else { return Ack::refused(INVALID_CONFIG_ENTITY) };
+    answer(core, core.store.delete_config(core.standing(&entity), &entity, &key.key).await)
 }
 
 /// Removes every entry of an actor or provider.
@@ -24,8 +26,7 @@ pub async fn clear(core: &Core, entity: &str) -> Ack {
     let names: Vec<String> = core.tables().config_of(entity.as_str()).into_iter().map(|(name, _)| name).collect();
     for name in names {
         let standing = core.standing(&entity);
-        let outcome = core.store.write(standing, Bucket::Config, config_key(&entity, &name), None).await;
-        if let Err(error) = outcome {
+        if let Err(error) = core.store.delete_config(standing, &entity, &name).await {
             return Ack::refused(reason(&error));
         }
     }
@@ -48,10 +49,8 @@ pub fn get_all(core: &Core, entity: &str) -> Vec<u8> {
     encode(&ConfigValues(values))
 }
 
-async fn write(core: &Core, key: &ConfigKey, value: Option<Bytes>) -> Ack {
-    let Some(entity) = config_entity(&key.entity) else { return Ack::refused(INVALID_CONFIG_ENTITY) };
-    let standing = core.standing(&entity);
-    match core.store.write(standing, Bucket::Config, config_key(&entity, &key.key), value).await {
+fn answer(core: &Core, written: Result<(), StoreError>) -> Ack {
+    match written {
         Ok(()) => core.store.kept(),
         Err(error) => Ack::refused(reason(&error)),
     }

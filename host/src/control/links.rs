@@ -10,10 +10,9 @@ use lattice::{
     bounds::{PAGE_BYTES, json_len},
     control::{Ack, DeleteLink, GetLinks, LinksReply, decode, encode},
     event::{EventData, LinkFailed},
-    subject::LatticeKey,
 };
 
-use crate::{core::Core, reason::reason, state::replica::Bucket, store::Standing};
+use crate::{core::Core, reason::reason, store::StoreError};
 
 /// The links of the lattice, from where the page before ended.
 pub fn list(core: &Core, body: &Bytes) -> Vec<u8> {
@@ -57,7 +56,7 @@ pub async fn put(core: &Core, body: &Bytes) -> Ack {
     };
     // The bytes as received are what the lattice stores (protocol section 3.5).
     let standing = core.standing(&link.actor_id.into());
-    let ack = write(core, standing, link.id(), Some(body.clone())).await;
+    let ack = answer(core, core.store.put_link(standing, link.id(), body.clone()).await);
     if ack.accepted {
         warn_if_not_granted(core, &link);
     }
@@ -84,14 +83,15 @@ pub async fn delete(core: &Core, body: &Bytes) -> Ack {
     match decode::<DeleteLink>(body) {
         Ok(link) => {
             let standing = core.standing(&link.actor_id.into());
-            write(core, standing, LinkId::new(&link.actor_id, &link.contract_id, &link.link_name), None).await
+            let id = LinkId::new(&link.actor_id, &link.contract_id, &link.link_name);
+            answer(core, core.store.delete_link(standing, id).await)
         }
         Err(error) => Ack::refused(error),
     }
 }
 
-async fn write(core: &Core, standing: Standing, id: LinkId, value: Option<Bytes>) -> Ack {
-    match core.store.write(standing, Bucket::Lattice, LatticeKey::Link(id).render(), value).await {
+fn answer(core: &Core, written: Result<(), StoreError>) -> Ack {
+    match written {
         Ok(()) => core.store.kept(),
         Err(error) => Ack::refused(reason(&error)),
     }

@@ -94,7 +94,8 @@ pub(super) async fn load(
         code => tracing::debug!(actor = %signed.id, ?code, "code at hand"),
     }
     ownership::claim(core, signed.id.public_key(), signed.issuer).await?;
-    core.store_claims(StoredClaims::Actor(StoredActor::new(signed.id, signed.issuer, &signed.claims))).await?;
+    let claims = StoredActor::new(signed.id, signed.issuer, &signed.claims);
+    core.store.put_claims(&StoredClaims::Actor(claims)).await?;
     links::given(core, &signed.id).await;
     let barred = Barred::default();
     let calls = core.actors.calls_of(&signed.id, &core.tracer, &core.failures);

@@ -258,7 +258,7 @@ async fn announce(
     claims: StoredClaims,
     under_way: &ProviderStart,
 ) -> Result<Arc<RunningProvider>, StartProviderError> {
-    if let Err(error) = core.store_claims(claims).await {
+    if let Err(error) = core.store.put_claims(&claims).await {
         provider.stop_token().cancel();
         return Err(StartProviderError::Failed { reason: error.to_string() });
     }

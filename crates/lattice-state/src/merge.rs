@@ -35,6 +35,16 @@ impl Local {
         Self { value: None, revision, written_ms, pending: false, replaced: self.origin() }
     }
 
+    /// The same once the bucket has taken it.
+    #[must_use]
+    pub fn sent(&self, revision: u64, now_ms: u64) -> Self {
+        match self.value.clone() {
+            Some(value) => Self { value: Some(value), revision, written_ms: now_ms, pending: false, replaced: None },
+            // A deletion is answered without its revision; the watch brings it.
+            None => self.deleted(self.revision, now_ms),
+        }
+    }
+
     /// What a change of this one replaces, as the bucket knew it.
     #[must_use]
     pub fn origin(&self) -> Option<Fingerprint> {

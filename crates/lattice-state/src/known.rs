@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use bytes::Bytes;
 use lattice::bounds::{Book, LimitExceeded, Place, Usage};
 
-use super::{merge::Local, replica::Bucket};
+use crate::{Bucket, merge::Local};
 
 /// Deletions of one bucket that are remembered; the oldest are forgotten first. Whoever puts and deletes names without
 /// end must not make hosts grow.

@@ -12,14 +12,14 @@ use bytes::Bytes;
 use claims::revocation::SignedRevocations;
 use lattice::subject::is_owner_key;
 
-use super::{Owner, Revoke, RevokeError, compare::SyncError, confirmed};
+use super::{Owner, Revoke, RevokeError, compare::SyncError, open_buckets::OpenBuckets};
 use crate::{
-    buckets::{Buckets, Update},
-    state::{
-        merge::Local,
-        replica::{Bucket, ReplicaError},
-        revocations::{NotTaken, Revocations, Trust, Unacceptable, key_of, upkeep},
-    },
+    Bucket,
+    buckets::Update,
+    merge::Local,
+    replica::ReplicaError,
+    revocations::{NotTaken, Revocations, Trust, Unacceptable, key_of, upkeep},
+    world::World,
 };
 
 const BUCKET: Bucket = Bucket::Revocations;
@@ -50,7 +50,7 @@ struct Joined {
     refused: Option<NotTaken>,
 }
 
-impl Owner {
+impl<W: World> Owner<W> {
     /// A list that came over the control interface and is believed: disk, force, bucket, answer.
     pub(super) async fn revoke(&mut self, revoke: Revoke) {
         let Revoke { signed, done } = revoke;
@@ -81,7 +81,8 @@ impl Owner {
         if after != *before {
             let gone = replaced.iter().map(|key| (key.clone(), None));
             let fresh = is.iter().filter(|(key, _)| !was.contains_key(*key));
-            let fresh = fresh.map(|(key, signed)| (key.clone(), Some(confirmed(Some(signed.token.clone().into()), 0))));
+            let fresh =
+                fresh.map(|(key, signed)| (key.clone(), Some(self.confirmed(Some(signed.token.clone().into()), 0))));
             self.keep(BUCKET, gone.chain(fresh).collect()).await?;
             self.tables.revocations.send_replace(Arc::new(after));
         }
@@ -96,14 +97,13 @@ impl Owner {
             return Some(known.clone());
         }
         let (trust, key, token) = (self.trust.clone(), key.to_owned(), token.clone());
-        let judged = tokio::task::spawn_blocking(move || {
-            trust.judge_kept(&key, &token).inspect_err(|error| ignoring(&key, error)).ok()
-        });
-        judged.await.ok().flatten().map(Arc::new)
+        let judged =
+            self.world.blocking(move || trust.judge_kept(&key, &token).inspect_err(|error| ignoring(&key, error)).ok());
+        judged.await.flatten().map(Arc::new)
     }
 
     /// Joins what the bucket holds with what is known here, then makes the bucket hold what is in force.
-    pub(super) async fn sync_revocations(&mut self, buckets: &mut Buckets) -> Result<(), SyncError> {
+    pub(super) async fn sync_revocations(&mut self, buckets: &mut OpenBuckets<W::Buckets>) -> Result<(), SyncError> {
         let snapshot = buckets.snapshot(BUCKET).await?;
         let (mut held, mut owned) = (BTreeMap::new(), BTreeMap::new());
         let (mut lists, mut judged) = (Vec::new(), BTreeSet::new());
@@ -125,10 +125,10 @@ impl Owner {
         let upkeep = upkeep(&self.tables.revocations(), |key| held.get(key).map(AsRef::as_ref), &judged);
         for (key, signed) in upkeep.put {
             tracing::info!(%key, signer = %signed.signer, number = signed.list.number, "putting a revocation list into the lattice");
-            buckets.stores().put(BUCKET, &key, Bytes::from(signed.token.clone())).await?;
+            buckets.writers().put(BUCKET, &key, Bytes::from(signed.token.clone())).await?;
         }
         for key in upkeep.remove {
-            buckets.stores().delete(BUCKET, &key).await?;
+            buckets.writers().delete(BUCKET, &key).await?;
         }
         self.sync_owners(buckets, &owned).await
     }

@@ -14,7 +14,10 @@ use bytes::Bytes;
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::{Deserialize, Serialize};
 
-use super::merge::{Fingerprint, Local};
+use crate::{
+    Bucket,
+    merge::{Fingerprint, Local},
+};
 
 const FACTS: TableDefinition<&str, &str> = TableDefinition::new("facts");
 const LATTICE: TableDefinition<&str, &[u8]> = TableDefinition::new("lattice");
@@ -27,35 +30,19 @@ const FORMAT_FACT: &str = "format";
 /// who does not know it does not miss it.
 const FORMAT: u32 = 1;
 
-/// The buckets that are replicated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Bucket {
-    /// Links and claims.
-    Lattice,
-    /// Configuration of actors and providers.
-    Config,
-    /// Revocation lists.
-    Revocations,
+fn table(bucket: Bucket) -> TableDefinition<'static, &'static str, &'static [u8]> {
+    match bucket {
+        Bucket::Lattice => LATTICE,
+        Bucket::Config => CONFIG,
+        Bucket::Revocations => REVOCATIONS,
+    }
 }
 
-impl Bucket {
-    /// All of them, in the order in which they are compared: what must stop comes first.
-    pub const ALL: [Self; 3] = [Self::Revocations, Self::Lattice, Self::Config];
-
-    fn table(self) -> TableDefinition<'static, &'static str, &'static [u8]> {
-        match self {
-            Self::Lattice => LATTICE,
-            Self::Config => CONFIG,
-            Self::Revocations => REVOCATIONS,
-        }
-    }
-
-    fn incarnation_fact(self) -> &'static str {
-        match self {
-            Self::Lattice => "incarnation.lattice",
-            Self::Config => "incarnation.config",
-            Self::Revocations => "incarnation.revocations",
-        }
+fn incarnation_fact(bucket: Bucket) -> &'static str {
+    match bucket {
+        Bucket::Lattice => "incarnation.lattice",
+        Bucket::Config => "incarnation.config",
+        Bucket::Revocations => "incarnation.revocations",
     }
 }
 
@@ -141,7 +128,7 @@ impl Replica {
         check_format(&database)?;
         let transaction = database.begin_write()?;
         for bucket in Bucket::ALL {
-            transaction.open_table(bucket.table())?;
+            transaction.open_table(table(bucket))?;
         }
         transaction.open_table(FACTS)?.insert(FORMAT_FACT, FORMAT.to_string().as_str())?;
         transaction.commit()?;
@@ -177,7 +164,7 @@ impl Replica {
     pub fn read(&self, bucket: Bucket, mut each: impl FnMut(&str, Local)) -> Result<(), ReplicaError> {
         self.with(|database| {
             let transaction = database.begin_read()?;
-            let table = transaction.open_table(bucket.table())?;
+            let table = transaction.open_table(table(bucket))?;
             for record in table.iter()? {
                 let (key, value) = record?;
                 each(key.value(), decode(key.value(), value.value())?);
@@ -197,7 +184,7 @@ impl Replica {
                 transaction.set_durability(Durability::None)?;
             }
             {
-                let mut table = transaction.open_table(bucket.table())?;
+                let mut table = transaction.open_table(table(bucket))?;
                 for (key, entry) in records {
                     match entry {
                         Some(entry) => table.insert(key.as_str(), encode(entry).as_slice())?,
@@ -248,7 +235,7 @@ impl Replica {
     /// # Errors
     /// [`ReplicaError::Store`].
     pub fn incarnation(&self, bucket: Bucket) -> Result<Option<String>, ReplicaError> {
-        self.fact(bucket.incarnation_fact())
+        self.fact(incarnation_fact(bucket))
     }
 
     /// Remembers the incarnation of a bucket.
@@ -256,7 +243,7 @@ impl Replica {
     /// # Errors
     /// [`ReplicaError::Store`].
     pub fn set_incarnation(&self, bucket: Bucket, incarnation: &str) -> Result<(), ReplicaError> {
-        self.set_fact(bucket.incarnation_fact(), incarnation)
+        self.set_fact(incarnation_fact(bucket), incarnation)
     }
 }
 

@@ -18,12 +18,12 @@ use lattice::{
 };
 use tokio::sync::watch;
 
-use crate::state::{
+use crate::{
+    Bucket,
     claims::ClaimsCache,
     known::Known,
     links::{LinkChange, Links},
     owners::Owners,
-    replica::Bucket,
     revocations::Revocations,
 };
 

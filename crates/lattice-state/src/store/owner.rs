@@ -5,64 +5,65 @@
 
 use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
 
-use lattice::{
-    LatticeId,
-    subject::{is_owner_key, revocation_bucket},
-};
+use bytes::Bytes;
+use lattice::subject::{is_owner_key, revocation_bucket};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    BucketSource, Command, Effect, FIRST_RETRY, LONGEST_RETRY, Loaded, Tables,
+    Command, Effect, FIRST_RETRY, LONGEST_RETRY, Tables,
     compare::{self, Carried, SyncError},
-    confirmed, now_ms, on_disk,
+    open_buckets::{OpenBuckets, SELDOM, openable},
     queue::Queue,
 };
 use crate::{
-    buckets::{BucketError, Buckets, SELDOM, StoreState, Update, openable},
-    state::{
-        known::Known,
-        merge::Local,
-        replica::{Bucket, Kept, Replica, ReplicaError},
-        revocations::Trust,
-    },
+    Bucket,
+    buckets::{BucketError, Buckets, StoreState, Update},
+    known::Known,
+    merge::Local,
+    replica::{Kept, ReplicaError},
+    revocations::Trust,
+    world::{Disk, Records, World},
 };
 
+/// Where the buckets are reached.
+pub struct Source<B> {
+    /// The buckets of this lattice.
+    pub buckets: B,
+    /// Whether the broker that keeps them can be reached.
+    pub connected: watch::Receiver<bool>,
+}
+
 /// The task's own side.
-pub struct Owner {
-    pub(super) replica: Replica,
+pub struct Owner<W: World> {
+    pub(super) world: W,
+    pub(super) disk: W::Disk,
     pub(super) known: Known,
     /// On the disk, out of use.
     pub(super) left_out: BTreeSet<(Bucket, String)>,
     pub(super) tables: Arc<Tables>,
     pub(super) trust: Arc<Trust>,
-    pub(super) buckets: Option<Buckets>,
+    pub(super) buckets: Option<OpenBuckets<W::Buckets>>,
     /// Whether the broker does not let us have the bucket of revocations.
-    closed: bool,
-    effects: mpsc::UnboundedSender<Effect>,
+    pub(super) closed: bool,
+    pub(super) effects: mpsc::UnboundedSender<Effect>,
     pub(super) queue: Queue,
-    retry: Duration,
-    state: watch::Sender<StoreState>,
+    pub(super) retry: Duration,
+    pub(super) state: watch::Sender<StoreState>,
 }
 
-impl Owner {
-    pub(super) fn new(
-        replica: Replica,
-        loaded: Loaded,
-        tables: Arc<Tables>,
-        trust: Arc<Trust>,
-        effects: mpsc::UnboundedSender<Effect>,
-        queue: Queue,
-        state: watch::Sender<StoreState>,
-    ) -> Self {
-        let Loaded { known, left_out } = loaded;
-        let (buckets, closed, retry) = (None, false, FIRST_RETRY);
-        Self { replica, known, left_out, tables, trust, buckets, closed, effects, queue, retry, state }
-    }
+/// What the task hears while it waits.
+enum Heard {
+    /// A change is ordered here; none: nobody is left who could order one.
+    Ordered(Option<Command>),
+    /// A bucket changed, or the watch failed.
+    Changed(Result<(Bucket, Update), BucketError>),
+}
 
+impl<W: World> Owner<W> {
     /// Serves writes and follows the buckets until `stop`. `ready` turns true after the first merge, or at once when
     /// there is no broker.
-    pub async fn run(self, source: Option<BucketSource>, ready: watch::Sender<bool>, stop: CancellationToken) {
+    pub async fn run(self, source: Option<Source<W::Buckets>>, ready: watch::Sender<bool>, stop: CancellationToken) {
         match source {
             None => {
                 ready.send_replace(true);
@@ -84,15 +85,15 @@ impl Owner {
         }
     }
 
-    async fn run_synced(mut self, mut source: BucketSource, ready: watch::Sender<bool>, stop: CancellationToken) {
-        let mut next_try = Box::pin(tokio::time::sleep(Duration::ZERO));
-        let (jetstream, lattice, settings) =
-            (source.jetstream.clone(), source.lattice.clone(), source.settings.clone());
-        let openable = |wait| Box::pin(openable(&jetstream, &lattice, Bucket::Revocations, &settings, wait));
+    async fn run_synced(mut self, mut source: Source<W::Buckets>, ready: watch::Sender<bool>, stop: CancellationToken) {
+        let (world, from) = (self.world.clone(), source.buckets.clone());
+        let mut next_try = Box::pin(world.sleep(Duration::ZERO));
+        let openable = |wait| Box::pin(openable(&world, &from, Bucket::Revocations, wait));
         let mut reopens = openable(SELDOM);
         // Beside everything else: a broker that says nothing, or is far away, must not keep those waiting who write here
         // meanwhile.
         let (mut opening, mut carrying) = (None, None);
+        let mut changes_first = false;
         loop {
             // Only looked at, not marked as seen: an outage that began and ended during a write must still show below.
             let connected = *source.connected.borrow();
@@ -103,28 +104,25 @@ impl Owner {
             let idle = self.buckets.is_none();
             let is_time = idle && connected && opening.is_none() && carrying.is_none();
             let mut failed = None;
+            // What happens seldom comes first; the two that may never cease take turns.
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
-                command = self.queue.next() => match command {
-                    Some(command) => self.obey(command).await,
-                    None => return,
-                },
                 changed = source.connected.changed() => {
                     if changed.is_err() { return }
-                    // A reconnect may bring an empty JetStream: look again, also if the change was too quick to see.
+                    // A reconnect may bring an empty broker: look again, also if the change was too quick to see.
                     (self.buckets, opening, carrying) = (None, None, None);
                     reopens = openable(Duration::ZERO);
-                    next_try.as_mut().reset(tokio::time::Instant::now());
+                    next_try = Box::pin(world.sleep(Duration::ZERO));
                 }
-                update = next_update(&mut self.buckets), if !idle => self.follow(update).await,
                 () = &mut reopens, if self.closed && connected => {
                     reopens = openable(SELDOM);
                     self.closed = false;
                     self.buckets = None;
-                    next_try.as_mut().reset(tokio::time::Instant::now());
+                    next_try = Box::pin(world.sleep(Duration::ZERO));
                 }
                 () = next_try.as_mut(), if is_time => {
-                    opening = Some(Box::pin(compare::open(&jetstream, &lattice, &settings)));
+                    opening = Some(Box::pin(compare::open(&from)));
                 }
                 opened = next_of(&mut opening) => {
                     opening = None;
@@ -138,8 +136,9 @@ impl Owner {
                     // A merge that a stop cuts short is made again at the next start; a broker that went away in its
                     // midst must not hold the host until every request has timed out.
                     let settled = tokio::select! {
+                        biased;
                         () = stop.cancelled() => return,
-                        settled = self.end_comparison(carried, &source) => settled,
+                        settled = self.end_comparison(carried, &from) => settled,
                     };
                     match settled {
                         Ok(()) => {
@@ -149,14 +148,40 @@ impl Owner {
                         Err(error) => failed = Some(error),
                     }
                 }
+                heard = self.hear(changes_first) => {
+                    changes_first = !changes_first;
+                    match heard {
+                        Heard::Ordered(Some(command)) => self.obey(command).await,
+                        Heard::Ordered(None) => return,
+                        Heard::Changed(update) => self.follow(update).await,
+                    }
+                }
             }
             if let Some(error) = failed {
                 self.complain(&error);
                 if let Some(reason) = error.refusal() {
                     self.state.send_replace(StoreState::Refused { reason });
                 }
-                next_try.as_mut().reset(tokio::time::Instant::now() + self.retry);
+                next_try = Box::pin(world.sleep(self.retry));
                 self.retry = (self.retry * 2).min(LONGEST_RETRY);
+            }
+        }
+    }
+
+    /// What is ordered here, or was changed by others. Cancel safe.
+    async fn hear(&mut self, changes_first: bool) -> Heard {
+        let (ordered, changed) = (self.queue.next(), next_update(&mut self.buckets));
+        if changes_first {
+            tokio::select! {
+                biased;
+                update = changed => Heard::Changed(update),
+                command = ordered => Heard::Ordered(command),
+            }
+        } else {
+            tokio::select! {
+                biased;
+                command = ordered => Heard::Ordered(command),
+                update = changed => Heard::Changed(update),
             }
         }
     }
@@ -174,14 +199,14 @@ impl Owner {
 
     async fn end_comparison(
         &mut self,
-        carried: Result<Carried, BucketError>,
-        source: &BucketSource,
+        carried: Result<Carried<W::Buckets>, BucketError>,
+        from: &W::Buckets,
     ) -> Result<(), SyncError> {
         let mut buckets = self.settle(carried?).await?;
         if !self.closed {
-            match buckets.add(&source.jetstream, &source.lattice, Bucket::Revocations, &source.settings).await {
+            match buckets.add(from, Bucket::Revocations).await {
                 Ok(()) => self.sync_revocations(&mut buckets).await?,
-                Err(error) => self.close_revocations(&error, &source.lattice),
+                Err(error) => self.close_revocations(&error),
             }
         }
         self.buckets = Some(buckets);
@@ -191,9 +216,9 @@ impl Owner {
     }
 
     /// A broker that was set up for hosts of others may not let us have this bucket. Links and claims must not suffer.
-    fn close_revocations(&mut self, error: &BucketError, lattice: &LatticeId) {
+    fn close_revocations(&mut self, error: &BucketError) {
         self.closed = true;
-        let (error, bucket) = (error as &dyn std::error::Error, revocation_bucket(lattice));
+        let (error, bucket) = (error as &dyn std::error::Error, revocation_bucket(&self.trust.lattice));
         let hint = "may this host use the bucket on the NATS server? lists that are put here count here meanwhile";
         tracing::warn!(error, bucket, hint, "revocation lists cannot be exchanged with the lattice");
     }
@@ -236,9 +261,9 @@ impl Owner {
                     tracing::warn!(%error, key = %update.key, "not taking what somebody wrote into the lattice");
                     return;
                 }
-                Some(confirmed(Some(value), revision))
+                Some(self.confirmed(Some(value), revision))
             }
-            None => known.map(|entry| entry.deleted(revision, now_ms())),
+            None => known.map(|entry| entry.deleted(revision, self.world.now_ms())),
         };
         if let Err(error) = self.keep(bucket, vec![(update.key.clone(), entry)]).await {
             let error = &error as &dyn std::error::Error;
@@ -251,51 +276,57 @@ impl Owner {
 
     /// Writes records that differ from what is kept, in one transaction, and forgets the oldest deletions that are too
     /// many.
-    pub(super) async fn keep(
-        &mut self,
-        bucket: Bucket,
-        entries: Vec<(String, Option<Local>)>,
-    ) -> Result<(), ReplicaError> {
+    pub(super) async fn keep(&mut self, bucket: Bucket, entries: Records) -> Result<(), ReplicaError> {
         let mut changed: Vec<_> = entries;
         changed.retain(|(key, entry)| self.known.get(bucket, key) != entry.as_ref());
         self.keep_these(bucket, changed).await
     }
 
     /// Writes records in one transaction.
-    pub(super) async fn keep_these(
-        &mut self,
-        bucket: Bucket,
-        mut records: Vec<(String, Option<Local>)>,
-    ) -> Result<(), ReplicaError> {
+    pub(super) async fn keep_these(&mut self, bucket: Bucket, mut records: Records) -> Result<(), ReplicaError> {
         records.extend(self.known.surplus(bucket).into_iter().map(|key| (key, None)));
         if records.is_empty() {
             return Ok(());
         }
-        let (replica, written) = (self.replica.clone(), records.clone());
-        on_disk(move || replica.set(bucket, &written, Kept::Now)).await?;
+        let written = records.clone();
+        self.on_disk(move |disk| disk.set(bucket, &written, Kept::Now)).await?;
         self.know(bucket, records);
         Ok(())
     }
 
     /// Notes that the bucket has what was kept as pending. Losing this note loses nothing: the next comparison finds out.
-    pub(super) async fn note(&mut self, bucket: Bucket, records: Vec<(String, Option<Local>)>) {
+    pub(super) async fn note(&mut self, bucket: Bucket, records: Records) {
         if records.is_empty() {
             return;
         }
-        let (replica, written) = (self.replica.clone(), records.clone());
-        if let Err(error) = on_disk(move || replica.set(bucket, &written, Kept::Later)).await {
+        let written = records.clone();
+        if let Err(error) = self.on_disk(move |disk| disk.set(bucket, &written, Kept::Later)).await {
             tracing::debug!(error = &error as &dyn std::error::Error, "a confirmed write stays pending on disk");
         }
         self.know(bucket, records);
     }
 
-    pub(super) fn know(&mut self, bucket: Bucket, records: Vec<(String, Option<Local>)>) {
+    pub(super) fn know(&mut self, bucket: Bucket, records: Records) {
         for (key, entry) in records {
             self.known.set(bucket, &key, entry);
         }
     }
 
-    pub(super) fn apply(&self, bucket: Bucket, key: &str, value: Option<&bytes::Bytes>, replayed: bool) {
+    /// An entry as the bucket has confirmed it.
+    pub(super) fn confirmed(&self, value: Option<Bytes>, revision: u64) -> Local {
+        Local { value, revision, written_ms: self.world.now_ms(), pending: false, replaced: None }
+    }
+
+    /// Works with the disk where it blocks nobody.
+    pub(super) async fn on_disk<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&W::Disk) -> Result<T, ReplicaError> + Send + 'static,
+    ) -> Result<T, ReplicaError> {
+        let disk = self.disk.clone();
+        self.world.blocking(move || work(&disk)).await.unwrap_or(Err(ReplicaError::Interrupted))
+    }
+
+    pub(super) fn apply(&self, bucket: Bucket, key: &str, value: Option<&Bytes>, replayed: bool) {
         if let Some(effect) = self.tables.apply(bucket, key, value, replayed) {
             self.effects.send(effect).ok();
         }
@@ -309,7 +340,7 @@ async fn next_of<T>(future: &mut Option<impl Future<Output = T> + Unpin>) -> T {
     }
 }
 
-async fn next_update(buckets: &mut Option<Buckets>) -> Result<(Bucket, Update), BucketError> {
+async fn next_update<B: Buckets>(buckets: &mut Option<OpenBuckets<B>>) -> Result<(Bucket, Update), BucketError> {
     match buckets {
         Some(buckets) => buckets.next().await,
         None => std::future::pending().await,

@@ -8,15 +8,17 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use lattice::LatticeId;
 
-use super::{Owner, confirmed, now_ms, on_disk};
+use super::{
+    Conflict, Owner, Side,
+    open_buckets::{OpenBuckets, Writers},
+};
 use crate::{
-    buckets::{BucketError, BucketSettings, Buckets, Snapshot, Stores},
-    state::{
-        merge::{Action, Local, Remote, fingerprint, merge},
-        replica::{Bucket, ReplicaError},
-    },
+    Bucket,
+    buckets::{BucketError, Buckets, Snapshot},
+    merge::{Action, Local, Remote, fingerprint, merge},
+    replica::ReplicaError,
+    world::{Disk, World},
 };
 
 /// Keys that are written at once.
@@ -42,28 +44,24 @@ impl SyncError {
 }
 
 /// The buckets as they were when they were opened.
-pub(super) struct Opened {
-    buckets: Buckets,
+pub(super) struct Opened<B: Buckets> {
+    buckets: OpenBuckets<B>,
     snapshots: Vec<(Bucket, Snapshot)>,
 }
 
 /// Opens the buckets and reads them.
-pub(super) async fn open(
-    jetstream: &async_nats::jetstream::Context,
-    lattice: &LatticeId,
-    settings: &BucketSettings,
-) -> Result<Opened, BucketError> {
-    let mut buckets = Buckets::open(jetstream, lattice, settings).await?;
+pub(super) async fn open<B: Buckets>(from: &B) -> Result<Opened<B>, BucketError> {
+    let mut buckets = OpenBuckets::open(from).await?;
     let mut snapshots = Vec::new();
-    for bucket in [Bucket::Lattice, Bucket::Config] {
+    for bucket in Bucket::MERGED {
         snapshots.push((bucket, buckets.snapshot(bucket).await?));
     }
     Ok(Opened { buckets, snapshots })
 }
 
 /// What is to be done.
-pub(super) struct Plan {
-    buckets: Buckets,
+pub(super) struct Plan<B: Buckets> {
+    buckets: OpenBuckets<B>,
     steps: Vec<Step>,
     incarnations: Vec<(Bucket, String)>,
 }
@@ -77,21 +75,21 @@ struct Step {
 }
 
 /// What was done.
-pub(super) struct Carried {
-    buckets: Buckets,
+pub(super) struct Carried<B: Buckets> {
+    buckets: OpenBuckets<B>,
     done: Vec<(Step, u64)>,
     incarnations: Vec<(Bucket, String)>,
 }
 
-impl Plan {
+impl<B: Buckets> Plan<B> {
     /// Does the bucket's side of it.
-    pub(super) async fn carry_out(self) -> Result<Carried, BucketError> {
+    pub(super) async fn carry_out(self) -> Result<Carried<B>, BucketError> {
         let Self { buckets, steps, incarnations } = self;
-        let stores = buckets.stores();
+        let writers = buckets.writers();
         let steps = steps.into_iter().map(|step| {
-            let stores = stores.clone();
+            let writers = writers.clone();
             async move {
-                let revision = step.carry_out(&stores).await?;
+                let revision = step.carry_out(&writers).await?;
                 Ok::<_, BucketError>((step, revision))
             }
         });
@@ -103,13 +101,13 @@ impl Plan {
 
 impl Step {
     /// The revision of the key afterwards, as far as it is known.
-    async fn carry_out(&self, stores: &Stores) -> Result<u64, BucketError> {
+    async fn carry_out<B: Buckets>(&self, writers: &Writers<B>) -> Result<u64, BucketError> {
         let Self { bucket, key, .. } = self;
         match &self.action {
-            Action::Push(value) => stores.put(*bucket, key, value.clone()).await,
+            Action::Push(value) => writers.put(*bucket, key, value.clone()).await,
             // Where somebody was quicker, the watch brings what they have written, with a revision above none.
-            Action::Fill(value) => Ok(stores.fill(*bucket, key, value.clone()).await?.unwrap_or(0)),
-            Action::PushDelete => stores.delete(*bucket, key).await.map(|()| 0),
+            Action::Fill(value) => Ok(writers.fill(*bucket, key, value.clone()).await?.unwrap_or(0)),
+            Action::PushDelete => writers.delete(*bucket, key).await.map(|()| 0),
             Action::Take(remote) => Ok(remote.as_ref().map_or(0, |remote| remote.revision)),
             Action::Agree(revision) => Ok(*revision),
             Action::Conflict(_) => Ok(0),
@@ -117,16 +115,17 @@ impl Step {
     }
 
     /// What is known afterwards, if nothing was written here meanwhile.
-    fn entry(&self, revision: u64) -> Option<Local> {
+    fn entry(&self, revision: u64, now_ms: u64) -> Option<Local> {
         let base = self.base.as_ref();
+        let confirmed = |value| Local { value, revision, written_ms: now_ms, pending: false, replaced: None };
         match &self.action {
-            Action::Push(value) | Action::Fill(value) => Some(confirmed(Some(value.clone()), revision)),
-            Action::Take(Some(Remote { value: Some(value), .. })) => Some(confirmed(Some(value.clone()), revision)),
+            Action::Push(value) | Action::Fill(value) => Some(confirmed(Some(value.clone()))),
+            Action::Take(Some(Remote { value: Some(value), .. })) => Some(confirmed(Some(value.clone()))),
             Action::Agree(_) if base.is_some_and(|entry| entry.value.is_some()) => {
-                Some(confirmed(base.and_then(|entry| entry.value.clone()), revision))
+                Some(confirmed(base.and_then(|entry| entry.value.clone())))
             }
             Action::Take(_) | Action::PushDelete | Action::Agree(_) | Action::Conflict(_) => {
-                base.map(|entry| entry.deleted(revision, now_ms()))
+                base.map(|entry| entry.deleted(revision, now_ms))
             }
         }
     }
@@ -141,13 +140,13 @@ impl Step {
     }
 }
 
-impl Owner {
+impl<W: World> Owner<W> {
     /// Decides what is to be done.
-    pub(super) fn plan(&self, opened: Opened) -> Result<Plan, SyncError> {
+    pub(super) fn plan(&self, opened: Opened<W::Buckets>) -> Result<Plan<W::Buckets>, SyncError> {
         let Opened { buckets, snapshots } = opened;
         let mut plan = Plan { buckets, steps: Vec::new(), incarnations: Vec::new() };
         for (bucket, snapshot) in snapshots {
-            let same = self.replica.incarnation(bucket)?.as_deref() == Some(&snapshot.incarnation);
+            let same = self.disk.incarnation(bucket)?.as_deref() == Some(&snapshot.incarnation);
             let known = self.known.of(bucket);
             if !snapshot.unread.is_empty() {
                 let hint = "they have no effect here; delete them, or what is in their way";
@@ -158,7 +157,7 @@ impl Owner {
                 if snapshot.unread.contains(&key) {
                     continue;
                 }
-                let action = decided(bucket, &key, action);
+                let action = self.decided(bucket, &key, action);
                 let base = known.get(&key).cloned();
                 plan.steps.push(Step { bucket, key, action, base });
             }
@@ -169,7 +168,7 @@ impl Owner {
 
     /// Takes in what was done: keeps it in one transaction per bucket and lets it take effect, also where the disk is full:
     /// it is the lattice's, and the next comparison tries to keep it again.
-    pub(super) async fn settle(&mut self, carried: Carried) -> Result<Buckets, SyncError> {
+    pub(super) async fn settle(&mut self, carried: Carried<W::Buckets>) -> Result<OpenBuckets<W::Buckets>, SyncError> {
         let Carried { buckets, done, incarnations } = carried;
         let mut kept = Ok(());
         let mut refused = BTreeSet::new();
@@ -212,8 +211,7 @@ impl Owner {
         self.tables.counted(&self.known);
         kept?;
         for (bucket, incarnation) in incarnations {
-            let replica = self.replica.clone();
-            on_disk(move || replica.set_incarnation(bucket, &incarnation)).await?;
+            self.on_disk(move |disk| disk.set_incarnation(bucket, &incarnation)).await?;
         }
         Ok(buckets)
     }
@@ -224,13 +222,12 @@ impl Owner {
         if now != step.base.as_ref() {
             // Written here since it was decided: that is later, and is sent behind.
             if matches!(step.action, Action::Take(_)) {
-                let kept = "what this host has";
-                tracing::warn!(bucket = ?step.bucket, key = %step.key, kept, "two writers changed one key while they were apart");
+                self.world.tell(&Conflict { bucket: step.bucket, key: step.key.clone(), kept: Side::Here });
             }
             let replaced = step.value().map(|value| fingerprint(value));
             return Some(Taken::WrittenMeanwhile(now.map(|entry| Local { revision, replaced, ..entry.clone() })));
         }
-        let entry = step.entry(revision);
+        let entry = step.entry(revision, self.world.now_ms());
         if let (Action::Take(_), Some(value)) = (&step.action, entry.as_ref().and_then(|entry| entry.value.as_ref())) {
             if self.known.admit(step.bucket, &step.key, value).is_err() {
                 refused.insert(step.key.clone());
@@ -241,6 +238,18 @@ impl Owner {
         }
         Some(Taken::Settled(entry))
     }
+
+    /// What is to be done, and where both sides changed, who is told of it.
+    fn decided(&self, bucket: Bucket, key: &str, action: Action) -> Action {
+        match action {
+            Action::Conflict(winner) => {
+                let kept = if matches!(*winner, Action::Take(_)) { Side::Lattice } else { Side::Here };
+                self.world.tell(&Conflict { bucket, key: key.to_owned(), kept });
+                *winner
+            }
+            action => action,
+        }
+    }
 }
 
 /// What is to be known of a key.
@@ -249,17 +258,4 @@ enum Taken {
     Settled(Option<Local>),
     /// This, which was written here since it was decided.
     WrittenMeanwhile(Option<Local>),
-}
-
-/// Names both sides where both changed.
-fn decided(bucket: Bucket, key: &str, action: Action) -> Action {
-    match action {
-        Action::Conflict(winner) => {
-            // Without the values: link values may be secrets.
-            let kept = if matches!(*winner, Action::Take(_)) { "what the lattice has" } else { "what this host has" };
-            tracing::warn!(?bucket, %key, kept, "two writers changed one key while they were apart");
-            *winner
-        }
-        action => action,
-    }
 }

@@ -6,6 +6,9 @@
 //! whole. Invariant: tables, replica and (when synced) buckets agree.
 
 mod compare;
+mod conflict;
+mod handle;
+mod open_buckets;
 mod owner;
 mod owners;
 mod queue;
@@ -13,31 +16,27 @@ mod revocations;
 mod tables;
 mod write;
 
-use std::{
-    collections::BTreeSet,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use claims::revocation::SignedRevocations;
-use lattice::{LatticeId, bounds::LimitExceeded, control::Ack};
+use lattice::bounds::LimitExceeded;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use self::queue::{Lines, NotQueued};
 use crate::{
-    buckets::{BucketSettings, StoreState},
-    state::{
-        known::Known,
-        merge::Local,
-        owners::SignedRecord,
-        replica::{Bucket, Kept, Replica, ReplicaError},
-        revocations::{NotTaken, Trust},
-    },
+    Bucket,
+    buckets::StoreState,
+    known::Known,
+    owners::SignedRecord,
+    replica::{Kept, ReplicaError},
+    revocations::{NotTaken, Trust},
+    world::{Disk, World},
 };
 
 pub use self::{
-    owner::Owner,
+    conflict::{Conflict, Side},
+    handle::Store,
+    owner::{Owner, Source},
     tables::{Effect, ForeignClaims, Tables},
 };
 
@@ -130,123 +129,20 @@ enum Command {
     Own(Own),
 }
 
-/// Handle of the store.
-#[derive(Clone)]
-pub struct Store {
-    lines: Lines,
-    tables: Arc<Tables>,
-    state: watch::Receiver<StoreState>,
-}
-
-impl Store {
-    /// The tables.
-    #[must_use]
-    pub fn tables(&self) -> &Tables {
-        &self.tables
-    }
-
-    /// Whether JetStream lets this host have the buckets of its lattice.
-    #[must_use]
-    pub fn state(&self) -> watch::Receiver<StoreState> {
-        self.state.clone()
-    }
-
-    /// The answer to whoever ordered a write that was [kept](Store::write): whether the lattice has it too, or will have it.
-    #[must_use]
-    pub fn kept(&self) -> Ack {
-        match self.state.borrow().refusal() {
-            Some(reason) => {
-                Ack::kept_here(format!("the NATS server does not let it have the buckets of the lattice: {reason}"))
-            }
-            None => Ack::accepted(),
-        }
-    }
-
-    /// Sets a key, or deletes it when no value is given. Returns when the change is kept and visible in the tables.
-    /// Dropping the future does not undo a write that was queued.
-    ///
-    /// # Errors
-    /// [`StoreError`]; nothing was changed then.
-    pub async fn write(
-        &self,
-        standing: Standing,
-        bucket: Bucket,
-        key: String,
-        value: Option<Bytes>,
-    ) -> Result<(), StoreError> {
-        let (done, outcome) = oneshot::channel();
-        self.order(standing, Command::Write(Write { bucket, key, value, done }), outcome).await?
-    }
-
-    /// Puts a revocation list that is [believed](Trust) into force. Returns when it is, and is kept. Dropping the future
-    /// does not undo it.
-    ///
-    /// # Errors
-    /// [`RevokeError`]; nothing was changed then.
-    pub async fn revoke(&self, signed: Arc<SignedRevocations>) -> Result<(), RevokeError> {
-        let (done, outcome) = oneshot::channel();
-        self.order(Standing::Known, Command::Revoke(Revoke { signed, done }), outcome).await?
-    }
-
-    /// Puts an ownership record of this host into force, unless one that is there is preferred; the one in force then.
-    /// Dropping the future does not undo it.
-    ///
-    /// # Errors
-    /// [`StoreError`]; nothing was changed then.
-    pub async fn own(&self, record: Arc<SignedRecord>) -> Result<Arc<SignedRecord>, StoreError> {
-        let (done, outcome) = oneshot::channel();
-        self.order(Standing::Known, Command::Own(Own { record, done }), outcome).await?
-    }
-
-    async fn order<T>(
-        &self,
-        standing: Standing,
-        command: Command,
-        outcome: oneshot::Receiver<T>,
-    ) -> Result<T, StoreError> {
-        let queued = match standing {
-            Standing::Known => self.lines.known(command).await,
-            Standing::Stranger => self.lines.stranger(command),
-        };
-        match queued {
-            Ok(()) => outcome.await.map_err(|_| StoreError::Stopping),
-            Err(NotQueued::Stopping) => Err(StoreError::Stopping),
-            Err(NotQueued::Full) => Err(StoreError::LimitExceeded(LimitExceeded {
-                what: "changes for actors and providers that nobody knows, waiting; try again".to_owned(),
-                found: queue::STRANGERS + 1,
-                most: queue::STRANGERS,
-                unit: "entries",
-            })),
-        }
-    }
-}
-
-/// Where the buckets are reached.
-pub struct BucketSource {
-    /// JetStream on the control connection.
-    pub jetstream: async_nats::jetstream::Context,
-    /// Which lattice.
-    pub lattice: LatticeId,
-    /// How missing buckets are made.
-    pub settings: BucketSettings,
-    /// Whether the control connection is up.
-    pub connected: watch::Receiver<bool>,
-}
+/// A store that was opened: its handle, its task, and what changes mean for others.
+pub type Opened<W> = (Store, Owner<W>, mpsc::UnboundedReceiver<Effect>);
 
 /// Loads the replica into fresh tables. The owner must then be [run](Owner::run). `trust`: whose revocation lists count.
 ///
 /// # Errors
 /// [`ReplicaError`] when the disk state cannot be read.
-pub fn open(
-    replica: Replica,
-    trust: Arc<Trust>,
-) -> Result<(Store, Owner, mpsc::UnboundedReceiver<Effect>), ReplicaError> {
+pub fn open<W: World>(world: W, disk: W::Disk, trust: Arc<Trust>) -> Result<Opened<W>, ReplicaError> {
     let (lines, queue) = queue::queue();
     let (effects, effects_out) = mpsc::unbounded_channel();
     let tables = Arc::new(Tables::default());
     let mut loaded = Loaded::default();
     for bucket in Bucket::ALL {
-        loaded.read(&replica, bucket)?;
+        loaded.read(&disk, bucket, world.now_ms())?;
         if bucket == Bucket::Revocations {
             owners::load(&tables.owners, &trust, loaded.known.of(bucket)); // before any claims
         }
@@ -259,8 +155,22 @@ pub fn open(
     tables.revocations.send_replace(Arc::new(revocations::load(&trust, loaded.known.of(Bucket::Revocations))));
     tables.counted(&loaded.known);
     let (state_in, state) = watch::channel(StoreState::default());
-    let owner = Owner::new(replica, loaded, tables.clone(), trust, effects, queue, state_in);
-    Ok((Store { lines, tables, state }, owner, effects_out))
+    let Loaded { known, left_out } = loaded;
+    let owner = Owner {
+        world,
+        disk,
+        known,
+        left_out,
+        tables: tables.clone(),
+        trust,
+        buckets: None,
+        closed: false,
+        effects,
+        queue,
+        retry: FIRST_RETRY,
+        state: state_in,
+    };
+    Ok((Store::new(lines, tables, state), owner, effects_out))
 }
 
 /// What the replica holds and may be held in memory.
@@ -273,9 +183,9 @@ struct Loaded {
 
 impl Loaded {
     /// Reads a bucket, without deletions of long ago.
-    fn read(&mut self, replica: &Replica, bucket: Bucket) -> Result<(), ReplicaError> {
-        let (now, mut old, mut refused) = (now_ms(), Vec::new(), None);
-        replica.read(bucket, |key, entry| {
+    fn read(&mut self, disk: &impl Disk, bucket: Bucket, now: u64) -> Result<(), ReplicaError> {
+        let (mut old, mut refused) = (Vec::new(), None);
+        disk.read(bucket, &mut |key, entry| {
             if entry.may_be_forgotten(now) {
                 old.push((key.to_owned(), None));
                 return;
@@ -293,7 +203,7 @@ impl Loaded {
             self.known.set(bucket, key, None);
         }
         if !old.is_empty() {
-            replica.set(bucket, &old, Kept::Now)?;
+            disk.set(bucket, &old, Kept::Now)?;
         }
         if let Some(error) = refused {
             let entries = self.left_out.iter().filter(|(of, _)| *of == bucket).count();
@@ -304,21 +214,5 @@ impl Loaded {
     }
 }
 
-fn confirmed(value: Option<Bytes>, revision: u64) -> Local {
-    Local { value, revision, written_ms: now_ms(), pending: false, replaced: None }
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LONGEST_RETRY: Duration = Duration::from_secs(2);
-
-/// Runs a disk write where it blocks nobody.
-async fn on_disk<T: Send + 'static>(
-    write: impl FnOnce() -> Result<T, ReplicaError> + Send + 'static,
-) -> Result<T, ReplicaError> {
-    tokio::task::spawn_blocking(write).await.map_err(|_| ReplicaError::Interrupted)?
-}

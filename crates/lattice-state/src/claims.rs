@@ -6,11 +6,11 @@
 
 use std::sync::Arc;
 
-use claims::{AccountId, ActorId, PublicKey};
+use ::claims::{AccountId, ActorId, PublicKey};
 use dashmap::DashMap;
 use lattice::stored_claims::{StoredActor, StoredClaims};
 
-use super::owners::Owners;
+use crate::owners::Owners;
 
 /// The claims cache.
 #[derive(Default)]

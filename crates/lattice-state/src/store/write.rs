@@ -8,13 +8,17 @@ use std::{collections::BTreeSet, sync::Arc};
 use bytes::Bytes;
 use futures_util::{StreamExt, future::join_all, stream};
 
-use super::{Command, Owner, StoreError, Write, compare::AT_ONCE, confirmed, now_ms, on_disk};
+use super::{
+    Command, Owner, StoreError, Write,
+    compare::AT_ONCE,
+    open_buckets::{OpenBuckets, Writers},
+};
 use crate::{
-    buckets::{BucketError, Buckets, Stores},
-    state::{
-        merge::Local,
-        replica::{Bucket, Kept},
-    },
+    Bucket,
+    buckets::BucketError,
+    merge::Local,
+    replica::Kept,
+    world::{Disk, Records, World, within},
 };
 
 /// Longest wait for the broker's word about one write.
@@ -29,7 +33,7 @@ struct Accepted {
     before: Option<Local>,
 }
 
-impl Owner {
+impl<W: World> Owner<W> {
     /// Does a write, and what waits behind it as far as it can be done together with it.
     pub(super) async fn write_all(&mut self, first: Write) {
         let bucket = first.bucket;
@@ -39,10 +43,10 @@ impl Owner {
         let sent = self.send_all(bucket, &accepted).await;
         let confirmed = accepted.iter().zip(sent).filter_map(|(Accepted { write, .. }, revision)| {
             let entry = match write.value.clone() {
-                Some(value) => Some(confirmed(Some(value), revision?)),
+                Some(value) => Some(self.confirmed(Some(value), revision?)),
                 None => {
                     let entry = revision.and(self.known.get(bucket, &write.key))?;
-                    Some(entry.deleted(entry.revision, now_ms()))
+                    Some(entry.deleted(entry.revision, self.world.now_ms()))
                 }
             };
             Some((write.key.clone(), entry))
@@ -86,7 +90,7 @@ impl Owner {
                 continue;
             }
             let before = self.known.get(bucket, &write.key).cloned();
-            let pending = pending(before.as_ref(), write.value.clone());
+            let pending = pending(before.as_ref(), write.value.clone(), self.world.now_ms());
             self.known.set(bucket, &write.key, pending);
             accepted.push(Accepted { write, before });
         }
@@ -95,7 +99,7 @@ impl Owner {
 
     /// Puts what was accepted on the disk. None when that fails: then it has not happened, and everybody is told.
     async fn keep_all(&mut self, bucket: Bucket, accepted: Vec<Accepted>) -> Option<Vec<Accepted>> {
-        let mut records: Vec<(String, Option<Local>)> = Vec::with_capacity(accepted.len());
+        let mut records = Records::with_capacity(accepted.len());
         for Accepted { write, before } in &accepted {
             let now = self.known.get(bucket, &write.key);
             if now != before.as_ref() || self.left_out.contains(&(bucket, write.key.clone())) {
@@ -106,8 +110,8 @@ impl Owner {
         if records.is_empty() {
             return Some(accepted);
         }
-        let (replica, written) = (self.replica.clone(), records.clone());
-        match on_disk(move || replica.set(bucket, &written, Kept::Now)).await {
+        let written = records.clone();
+        match self.on_disk(move |disk| disk.set(bucket, &written, Kept::Now)).await {
             Ok(()) => {
                 for (key, entry) in records {
                     if entry.is_none() {
@@ -131,9 +135,11 @@ impl Owner {
     /// Sends writes to the bucket at once; none for each that the broker did not confirm. Whoever ordered a write waits,
     /// and it is kept already, so not for as long as a broker may take otherwise.
     async fn send_all(&mut self, bucket: Bucket, accepted: &[Accepted]) -> Vec<Option<u64>> {
-        let Some(stores) = self.stores(bucket) else { return vec![None; accepted.len()] };
-        let sending =
-            accepted.iter().map(|Accepted { write, .. }| send(&stores, bucket, &write.key, write.value.clone()));
+        let Some(writers) = self.writers(bucket) else { return vec![None; accepted.len()] };
+        let world = &self.world;
+        let sending = accepted
+            .iter()
+            .map(|Accepted { write, .. }| send(world, &writers, bucket, &write.key, write.value.clone()));
         let outcomes = join_all(sending).await;
         if outcomes.iter().any(Option::is_none) {
             self.buckets = None;
@@ -142,14 +148,14 @@ impl Owner {
     }
 
     /// Where a bucket is written, if it is open.
-    fn stores(&self, bucket: Bucket) -> Option<Stores> {
-        self.buckets.as_ref().filter(|buckets| buckets.has(bucket)).map(Buckets::stores)
+    fn writers(&self, bucket: Bucket) -> Option<Writers<W::Buckets>> {
+        self.buckets.as_ref().filter(|buckets| buckets.has(bucket)).map(OpenBuckets::writers)
     }
 
     /// Sends one write to the bucket; none when the broker did not confirm it.
     pub(super) async fn send(&mut self, bucket: Bucket, key: &str, value: Option<Bytes>) -> Option<u64> {
-        let stores = self.stores(bucket)?;
-        let revision = send(&stores, bucket, key, value).await;
+        let writers = self.writers(bucket)?;
+        let revision = send(&self.world, &writers, bucket, key, value).await;
         if revision.is_none() {
             self.buckets = None;
         }
@@ -158,8 +164,8 @@ impl Owner {
 
     /// Sends what was written here while the buckets were compared.
     pub(super) async fn send_pending(&mut self) {
-        for bucket in [Bucket::Lattice, Bucket::Config] {
-            let Some(stores) = self.stores(bucket) else { return };
+        for bucket in Bucket::MERGED {
+            let Some(writers) = self.writers(bucket) else { return };
             let known = self.known.of(bucket);
             let waiting: Vec<(String, Local)> = known
                 .iter()
@@ -167,13 +173,10 @@ impl Owner {
                 .map(|(key, entry)| (key.clone(), entry.clone()))
                 .collect();
             let sending = waiting.into_iter().map(|(key, entry)| {
-                let stores = stores.clone();
+                let (world, writers) = (self.world.clone(), writers.clone());
                 async move {
-                    let revision = send(&stores, bucket, &key, entry.value.clone()).await?;
-                    let entry = match entry.value.clone() {
-                        Some(value) => confirmed(Some(value), revision),
-                        None => entry.deleted(entry.revision, now_ms()),
-                    };
+                    let revision = send(&world, &writers, bucket, &key, entry.value.clone()).await?;
+                    let entry = entry.sent(revision, world.now_ms());
                     Some((key, Some(entry)))
                 }
             });
@@ -186,14 +189,20 @@ impl Owner {
     }
 }
 
-async fn send(stores: &Stores, bucket: Bucket, key: &str, value: Option<Bytes>) -> Option<u64> {
+async fn send<W: World>(
+    world: &W,
+    writers: &Writers<W::Buckets>,
+    bucket: Bucket,
+    key: &str,
+    value: Option<Bytes>,
+) -> Option<u64> {
     let writing = async {
         match value {
-            Some(value) => stores.put(bucket, key, value).await,
-            None => stores.delete(bucket, key).await.map(|()| 0),
+            Some(value) => writers.put(bucket, key, value).await,
+            None => writers.delete(bucket, key).await.map(|()| 0),
         }
     };
-    let outcome = tokio::time::timeout(CONFIRM_WITHIN, writing).await;
+    let outcome = within(world, CONFIRM_WITHIN, writing).await;
     let outcome = outcome.unwrap_or(Err(BucketError::Timeout { step: "writing a key" }));
     let failed = |error: &BucketError| {
         let error = error as &dyn std::error::Error;
@@ -202,11 +211,11 @@ async fn send(stores: &Stores, bucket: Bucket, key: &str, value: Option<Bytes>) 
     outcome.inspect_err(failed).ok()
 }
 
-fn pending(before: Option<&Local>, value: Option<Bytes>) -> Option<Local> {
+fn pending(before: Option<&Local>, value: Option<Bytes>, written_ms: u64) -> Option<Local> {
     if value.is_none() && before.is_none() {
         return None;
     }
     let revision = before.map_or(0, |entry| entry.revision);
     let replaced = before.and_then(Local::origin);
-    Some(Local { value, revision, written_ms: now_ms(), pending: true, replaced })
+    Some(Local { value, revision, written_ms, pending: true, replaced })
 }

@@ -4,7 +4,7 @@
 //! [`Record::replaces`] prefers, so hosts that have seen the same records agree in whatever order they saw them; nothing
 //! but a preferred record takes one out.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use claims::{
     AccountId, ClusterId, PublicKey,
@@ -17,7 +17,7 @@ use lattice::{
     subject::{owned_by_key, owner_key},
 };
 
-use super::revocations::Trust;
+use crate::revocations::Trust;
 
 /// Ids that are remembered. Of what comes later the stored claims say who was first, as long as they do.
 pub const MAX_OWNED: usize = 16_384;
@@ -79,9 +79,9 @@ impl Owners {
         }
     }
 
-    /// Every record in force with the key under which it is kept.
+    /// Every record in force with the key under which it is kept, in the order of the keys.
     #[must_use]
-    pub fn by_key(&self) -> Vec<(String, Arc<SignedRecord>)> {
+    pub fn by_key(&self) -> BTreeMap<String, Arc<SignedRecord>> {
         self.by_subject.iter().map(|entry| (key_of(entry.value()), entry.value().clone())).collect()
     }
 }

@@ -9,17 +9,16 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use lattice::subject::is_owner_key;
-use tokio::time::{Instant, timeout_at};
 
-use super::{Own, Owner, StoreError, compare::SyncError, confirmed, write::CONFIRM_WITHIN};
+use super::{Own, Owner, StoreError, compare::SyncError, open_buckets::OpenBuckets, write::CONFIRM_WITHIN};
 use crate::{
-    buckets::{BucketError, Buckets, Update},
-    state::{
-        merge::Local,
-        owners::{Judged, Owners, SignedRecord, Taken, judge, key_of},
-        replica::{Bucket, ReplicaError},
-        revocations::Trust,
-    },
+    Bucket,
+    buckets::{BucketError, Update},
+    merge::Local,
+    owners::{Judged, Owners, SignedRecord, Taken, judge, key_of},
+    replica::ReplicaError,
+    revocations::Trust,
+    world::World,
 };
 
 const BUCKET: Bucket = Bucket::Revocations;
@@ -35,7 +34,7 @@ pub(super) fn load(owners: &Owners, trust: &Trust, kept: &BTreeMap<String, Local
     }
 }
 
-impl Owner {
+impl<W: World> Owner<W> {
     /// A record that this host has made: the bucket first, which may have one of somebody who was faster.
     pub(super) async fn own(&mut self, own: Own) {
         let Own { record, done } = own;
@@ -67,9 +66,15 @@ impl Owner {
     /// Without the bucket nobody can tell, and the next comparison decides.
     async fn is_taken(&mut self, record: &SignedRecord) -> bool {
         let (key, subject) = (key_of(record), record.content.subject);
-        let until = Instant::now() + CONFIRM_WITHIN;
-        let Some(buckets) = self.buckets.as_mut().filter(|buckets| buckets.has(BUCKET)) else { return false };
-        let filled = timeout_at(until, buckets.stores().fill(BUCKET, &key, Bytes::from(record.token.clone()))).await;
+        let Some(buckets) = self.buckets.as_ref().filter(|buckets| buckets.has(BUCKET)) else { return false };
+        let (world, writers) = (self.world.clone(), buckets.writers());
+        let mut until = Box::pin(world.sleep(CONFIRM_WITHIN));
+        let filling = writers.fill(BUCKET, &key, Bytes::from(record.token.clone()));
+        let filled = tokio::select! {
+            biased;
+            filled = filling => Some(filled),
+            () = until.as_mut() => None,
+        };
         match filled.unwrap_or(Err(BucketError::Timeout { step: "filling a bucket" })) {
             Ok(Some(_)) => return false,
             Ok(None) => {}
@@ -82,10 +87,12 @@ impl Owner {
         // What is there is on its way to us; everything before it is taken in, in order.
         while self.tables.owners.get(&subject).is_none() {
             let Some(buckets) = self.buckets.as_mut() else { return false };
-            match timeout_at(until, buckets.next()).await {
-                Ok(update) => self.follow(update).await,
-                Err(_) => return false,
-            }
+            let update = tokio::select! {
+                biased;
+                update = buckets.next() => update,
+                () = until.as_mut() => return false,
+            };
+            self.follow(update).await;
         }
         true
     }
@@ -101,7 +108,7 @@ impl Owner {
         if !is_news {
             return Ok(());
         }
-        let fresh = (key_of(&record), Some(confirmed(Some(record.token.clone().into()), 0)));
+        let fresh = (key_of(&record), Some(self.confirmed(Some(record.token.clone().into()), 0)));
         // Under another key when another cluster key had signed it.
         let replaced = before.as_ref().map(|before| (key_of(before), None)).filter(|(key, _)| *key != fresh.0);
         self.keep(BUCKET, replaced.into_iter().chain([fresh]).collect()).await?;
@@ -114,7 +121,7 @@ impl Owner {
     /// Joins what the bucket holds with what is known here, then makes the bucket hold what is in force.
     pub(super) async fn sync_owners(
         &mut self,
-        buckets: &mut Buckets,
+        buckets: &mut OpenBuckets<W::Buckets>,
         held: &BTreeMap<String, Bytes>,
     ) -> Result<(), SyncError> {
         for (key, token) in held {
@@ -125,7 +132,7 @@ impl Owner {
         }
         for (key, record) in self.tables.owners.by_key() {
             if held.get(&key).is_none_or(|token| token != record.token.as_bytes()) {
-                buckets.stores().put(BUCKET, &key, Bytes::from(record.token.clone())).await?;
+                buckets.writers().put(BUCKET, &key, Bytes::from(record.token.clone())).await?;
             }
         }
         Ok(())
