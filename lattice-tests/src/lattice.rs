@@ -4,7 +4,7 @@
 //! and a state directory that a later start of the same name takes up again.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::{OsStr, OsString},
     fs,
     net::SocketAddr,
@@ -228,6 +228,18 @@ impl TestLattice {
         let bucket = store.get_key_value(subject::lattice_bucket(&self.id)).await.expect("the bucket of the lattice");
         for actor in actors {
             introduce_in(&bucket, actor).await;
+        }
+        for name in self.hosts.keys() {
+            eventually("the claims of actors at every host", || self.has_heard_of(name, actors)).await;
+        }
+    }
+
+    async fn has_heard_of(&self, host: &str, actors: &[ActorId]) -> Result<(), String> {
+        let rows = self.operator_at(host).control.claims().await.map_err(|error| error.to_string())?;
+        let known: BTreeSet<_> = rows.iter().filter_map(|row| row.get("sub")).collect();
+        match actors.iter().find(|actor| !known.contains(&actor.to_string())) {
+            Some(actor) => Err(format!("`{host}` has not heard of {actor}")),
+            None => Ok(()),
         }
     }
 

@@ -66,7 +66,22 @@ impl Behind {
             self.values.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         values.extend(namespace.map(|namespace| ("NAMESPACE", namespace)));
         self.operator.put(&link(&actor, &self.provider, KEYVALUE, &values)).await.expect("the link is taken");
+        // That it is taken does not say that the provider has it already.
+        self.until("the link at the provider", &actor, |code| code != Some("not_linked")).await;
         actor
+    }
+
+    /// Calls until the answer has a code, or none, that is waited for.
+    async fn until(&self, what: &str, actor: &ActorId, is_it: impl Fn(Option<&str>) -> bool) {
+        let argument = Bytes::from(contracts::codec::encode("key").expect("text"));
+        eventually(what, || async {
+            let answer = self.call(actor, contracts::keyvalue::GET, argument.clone()).await;
+            match is_it(answer.as_ref().err().map(CallError::code)) {
+                true => Ok(()),
+                false => Err(format!("{answer:?}")),
+            }
+        })
+        .await;
     }
 }
 
@@ -84,14 +99,7 @@ impl World for Behind {
     async fn unlink(&self, actor: &ActorId) {
         let contract = KEYVALUE.parse().expect("a contract id");
         self.operator.control.delete_link(actor, &contract, &LinkName::default()).await.expect("it is deleted");
-        eventually("the end of the link", || async {
-            let argument = contracts::codec::encode("key").expect("text");
-            match self.call(actor, contracts::keyvalue::GET, argument.into()).await {
-                Err(error) if error.code() == "not_linked" => Ok(()),
-                other => Err(format!("{other:?}")),
-            }
-        })
-        .await;
+        self.until("the end of the link", actor, |code| code == Some("not_linked")).await;
     }
 
     async fn call(&self, actor: &ActorId, operation: &str, argument: Bytes) -> Result<Bytes, CallError> {

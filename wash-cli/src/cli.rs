@@ -41,9 +41,33 @@ impl Cli {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{Arg, Command, CommandFactory, builder::ValueParser};
 
     use super::*;
+
+    /// What arguments that lead to a file are called, in help or by us.
+    const PATHS: [&str; 8] =
+        ["FILE", "DIR", "PATH", "SEED|FILE", "FILE|REF", "ACTOR_REF", "NEW_ACTOR_REF", "PROVIDER_REF"];
+
+    fn is_a_path(arg: &Arg) -> bool {
+        let names = arg.get_value_names().unwrap_or_default().iter().any(|name| PATHS.contains(&name.as_str()));
+        names || PATHS.contains(&arg.get_id().as_str().to_uppercase().as_str())
+    }
+
+    /// Arguments below `command` that are paths and must be text.
+    fn paths_that_must_be_text(command: &Command) -> Vec<String> {
+        let of_the_system = [ValueParser::path_buf().type_id(), ValueParser::os_string().type_id()];
+        let wrong = |arg: &&Arg| is_a_path(arg) && !of_the_system.contains(&arg.get_value_parser().type_id());
+        let mut found: Vec<String> =
+            command.get_arguments().filter(wrong).map(|arg| format!("{} {arg}", command.get_name())).collect();
+        found.extend(command.get_subcommands().flat_map(paths_that_must_be_text));
+        found
+    }
+
+    #[test]
+    fn what_leads_to_a_file_need_not_be_text() {
+        assert_eq!(paths_that_must_be_text(&Cli::command()), Vec::<String>::new());
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

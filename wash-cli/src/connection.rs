@@ -6,7 +6,7 @@
 mod tls;
 
 use std::{
-    fs,
+    ffi::{OsStr, OsString},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -22,6 +22,7 @@ pub use self::tls::TlsArgs;
 use crate::{
     context::Context,
     failure::{Failure, OrFail, Result},
+    given_file,
     home::Home,
 };
 
@@ -46,7 +47,7 @@ pub struct ConnectionArgs {
     pub ctl_jwt: Option<String>,
     /// NATS user seed, or a file that holds it
     #[arg(long, env = "WASMCLOUD_CTL_SEED", value_name = "SEED", hide_env_values = true)]
-    pub ctl_seed: Option<String>,
+    pub ctl_seed: Option<OsString>,
     /// NATS credentials file, instead of JWT and seed
     #[arg(long, env = "WASH_CTL_CREDS", value_name = "FILE")]
     pub ctl_credsfile: Option<PathBuf>,
@@ -160,7 +161,7 @@ impl ConnectionArgs {
             (self.ctl_jwt.clone(), self.ctl_seed.clone(), self.ctl_credsfile.clone());
         // Credentials of the context only when the command line brings none of its own.
         if jwt.is_none() && seed.is_none() && creds_file.is_none() {
-            (jwt, seed, creds_file) = (of_side.jwt, of_side.seed, of_side.credsfile);
+            (jwt, seed, creds_file) = (of_side.jwt, of_side.seed.map(OsString::from), of_side.credsfile);
         }
         let tls = self.tls.over(of_side.tls);
         let particular = jwt.is_some() || seed.is_some() || creds_file.is_some() || tls != TlsArgs::default();
@@ -203,12 +204,13 @@ fn usage(error: impl std::fmt::Display) -> Failure {
 }
 
 /// A seed, or the content of the file it names.
-fn seed_text(given: &str) -> Result<String> {
+fn seed_text(given: &OsStr) -> Result<String> {
     let path = Path::new(given);
-    if !path.is_file() {
-        return Ok(given.trim().to_owned());
+    if path.is_file() {
+        return Ok(given_file::read_text(path)?.trim().to_owned());
     }
-    let text = fs::read_to_string(path).while_doing(|| format!("cannot read the seed file `{given}`"))?;
+    // It may be a mistyped secret: it is not repeated.
+    let text = given.to_str().ok_or_else(|| Failure::usage("the NATS user seed is neither a file nor UTF-8 text"))?;
     Ok(text.trim().to_owned())
 }
 
@@ -263,19 +265,17 @@ impl Saved {
     /// The context named, else the default one if there is one, else nothing.
     fn load(name: Option<&str>, home: &Home) -> Result<Self> {
         let directory = home.contexts();
-        let default = || fs::read_to_string(directory.join("default")).ok().map(|name| name.trim().to_owned());
+        let default = || given_file::read_text(&directory.join("default")).ok().map(|name| name.trim().to_owned());
         let Some(chosen) = name.map(str::to_owned).or_else(default).filter(|name| !name.is_empty()) else {
             return Ok(Self::default());
         };
         let path = directory.join(format!("{chosen}.json"));
-        let text = match fs::read_to_string(&path) {
+        let text = match given_file::read_text(&path) {
             Ok(text) => text,
             // The name of the default context outlives its file; only a context asked for by name must exist.
             Err(_) if name.is_none() => return Ok(Self::default()),
             Err(error) => {
-                return Err(
-                    Failure::from(error).while_doing(format!("cannot read context `{chosen}` ({})", path.display()))
-                );
+                return Err(error.while_doing(format!("cannot read context `{chosen}` ({})", path.display())));
             }
         };
         let file: ContextFile = serde_json::from_str(&text)
@@ -323,6 +323,8 @@ impl From<ContextFile> for Saved {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
+    use std::fs;
+
     use super::*;
     use crate::output::{Format, Printer};
 
@@ -359,7 +361,7 @@ mod tests {
         for args in [
             ConnectionArgs { ctl_host: text("127.0.0.1"), ..Default::default() },
             ConnectionArgs { ctl_port: Some(4222), ..Default::default() },
-            ConnectionArgs { ctl_seed: text("SU"), ..Default::default() },
+            ConnectionArgs { ctl_seed: Some("SU".into()), ..Default::default() },
             ConnectionArgs { ctl_credsfile: Some("x.creds".into()), ..Default::default() },
             ConnectionArgs { tls: TlsArgs { required: true, ..TlsArgs::default() }, ..Default::default() },
         ] {

@@ -6,7 +6,7 @@
 use std::{error::Error, fmt};
 
 use artifacts::{CacheError, FetchError, NotAnArtifact, RegistryError};
-use lattice::client::{ConnectError, ControlError};
+use lattice::client::{ConnectError, ControlError, Forbidden};
 
 /// What commands return.
 pub type Result<T, E = Failure> = std::result::Result<T, E>;
@@ -18,12 +18,13 @@ pub struct Failure {
     causes: Vec<String>,
     hint: Option<String>,
     exit_code: u8,
+    forbidden: Option<Box<Forbidden>>,
 }
 
 impl Failure {
     /// A failure with this sentence: lower case, values in backticks, no full stop.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), causes: Vec::new(), hint: None, exit_code: 1 }
+        Self { message: message.into(), causes: Vec::new(), hint: None, exit_code: 1, forbidden: None }
     }
 
     /// The command line itself is wrong: exit code 2 instead of 1.
@@ -81,6 +82,11 @@ impl Failure {
         self.hint.as_deref()
     }
 
+    /// What the NATS user may not do, where that is why.
+    pub fn forbidden(&self) -> Option<&Forbidden> {
+        self.forbidden.as_deref()
+    }
+
     /// The exit code: 2 for wrong usage, and 1 unless [`Failure::exiting_with`] was used.
     pub fn exit_code(&self) -> u8 {
         self.exit_code
@@ -99,6 +105,7 @@ impl<E: Error + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
         let mut failure = Self::new(error.to_string());
         failure.hint = hint_of(&error);
+        failure.forbidden = forbidden_by(&error).map(Box::new);
         let mut source = error.source();
         while let Some(cause) = source {
             let text = cause.to_string();
@@ -110,6 +117,14 @@ impl<E: Error + 'static> From<E> for Failure {
             source = cause.source();
         }
         failure
+    }
+}
+
+/// What NATS forbids, where that is the error.
+fn forbidden_by(error: &(dyn Error + 'static)) -> Option<Forbidden> {
+    match error.downcast_ref::<ControlError>() {
+        Some(ControlError::Forbidden { forbidden, .. }) => Some(forbidden.clone()),
+        _ => None,
     }
 }
 

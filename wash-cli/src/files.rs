@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     fs,
-    io::{self, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
 };
@@ -35,6 +35,21 @@ pub fn create_private_dir(path: &Path) -> Result<()> {
 /// Whatever the file system says.
 pub fn append_private(path: &Path) -> io::Result<fs::File> {
     fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path)
+}
+
+/// What a file of ours holds from a place on, at most so many bytes.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn read_part(path: &Path, from: u64, most: u64) -> io::Result<Vec<u8>> {
+    let mut file = fs::File::open(path)?;
+    // What the kernel makes up has no places.
+    if from > 0 {
+        file.seek(SeekFrom::Start(from))?;
+    }
+    let mut bytes = Vec::new();
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Writes a file all at once: a host that reads it meanwhile sees the old one or the new one. A symbolic link stays, and what
@@ -75,10 +90,20 @@ fn rename_over(path: &Path, bytes: &[u8], permissions: Option<fs::Permissions>) 
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
+    #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    #[test]
+    fn a_part_is_read_and_no_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.log");
+        fs::write(&path, "0123456789").unwrap();
+        let part = |from, most| read_part(&path, from, most).unwrap();
+        assert_eq!((part(0, 4), part(7, 10), part(20, 1)), (b"0123".to_vec(), b"789".to_vec(), Vec::new()));
+        assert_eq!(read_part(Path::new("/dev/zero"), 0, 3).unwrap(), [0; 3]);
+    }
 
     #[test]
     fn private_directories_are_private() {
@@ -114,7 +139,7 @@ mod tests {
 
     #[test]
     fn what_is_no_file_is_written_through_and_stays_what_it_is() {
-        use std::{io::Read, os::unix::fs::FileTypeExt};
+        use std::os::unix::fs::FileTypeExt;
         let dir = tempfile::tempdir().unwrap();
         let pipe = dir.path().join("pipe");
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();

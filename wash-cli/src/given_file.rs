@@ -31,6 +31,15 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
     })
 }
 
+/// Reads settings, a configuration or an argument.
+///
+/// # Errors
+/// As [`read`], or it is no text.
+pub fn read_text(path: &Path) -> Result<String> {
+    let bytes = read(path, MAX_TEXT)?;
+    String::from_utf8(bytes).map_err(|_| Failure::new(format!("`{}` is not UTF-8 text", path.display())))
+}
+
 /// Reads an artifact.
 ///
 /// # Errors

@@ -4,6 +4,7 @@
 //! overwritten, is 0600 from the moment it exists, and its seed is shown by `wash keys` only.
 
 use std::{
+    ffi::OsStr,
     fs,
     io::{BufRead, ErrorKind, Read, Write},
     os::unix::fs::PermissionsExt,
@@ -44,7 +45,7 @@ impl KeyStore {
     /// The seed is malformed or of another kind, a file cannot be read, or the key is missing and none may be made.
     pub fn find_or_generate(
         &self,
-        given: Option<&str>,
+        given: Option<&OsStr>,
         kind: KeyKind,
         name: &str,
         printer: &Printer,
@@ -247,13 +248,13 @@ pub fn account_name() -> String {
 ///
 /// # Errors
 /// It is neither, or of another kind.
-pub fn from_argument(given: &str, kind: KeyKind) -> Result<KeyPair> {
+pub fn from_argument(given: &OsStr, kind: KeyKind) -> Result<KeyPair> {
     if Path::new(given).is_file() {
         return read_seed(Path::new(given), kind)?
-            .ok_or_else(|| Failure::new(format!("the key file `{given}` has just been removed")));
+            .ok_or_else(|| Failure::new(format!("the key file `{}` has just been removed", given.display())));
     }
     // What was given may be a mistyped secret: it is not repeated.
-    let key = KeyPair::from_seed(given.trim())
+    let key = KeyPair::from_seed(seed_in(given))
         .while_doing(|| format!("the given {kind} key is neither a file nor a seed"))
         .hint(|| "make one with `wash keys gen`, or give the path of a `.nk` file".to_owned())?;
     of_kind(key, kind, "the given seed")
@@ -263,7 +264,7 @@ pub fn from_argument(given: &str, kind: KeyKind) -> Result<KeyPair> {
 ///
 /// # Errors
 /// It is none of these.
-pub fn from_anywhere(given: Option<&str>) -> Result<KeyPair> {
+pub fn from_anywhere(given: Option<&OsStr>) -> Result<KeyPair> {
     let Some(given) = given.filter(|given| *given != "-") else {
         let mut text = String::new();
         std::io::stdin()
@@ -279,9 +280,14 @@ pub fn from_anywhere(given: Option<&str>) -> Result<KeyPair> {
         return Ok(key);
     }
     // What was given may be a mistyped secret: it is not repeated.
-    KeyPair::from_seed(given.trim())
+    KeyPair::from_seed(seed_in(given))
         .while_doing(|| "what was given is neither a file nor a seed".to_owned())
         .hint(|| "give the path of a file that holds a seed, or the seed on standard input".to_owned())
+}
+
+/// What may be a seed; what is no text is none.
+fn seed_in(given: &OsStr) -> &str {
+    given.to_str().unwrap_or_default().trim()
 }
 
 fn read_seed(path: &Path, kind: KeyKind) -> Result<Option<KeyPair>> {
@@ -321,7 +327,7 @@ fn read(path: &Path) -> Result<Option<String>> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
+    #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
     use super::*;
     use crate::output::Format;
 
@@ -378,9 +384,9 @@ mod tests {
     #[test]
     fn a_given_seed_of_the_wrong_kind_is_refused_without_being_repeated() {
         let seed = KeyPair::generate(KeyKind::Account).seed();
-        let failure = from_argument(seed.expose(), KeyKind::Module).unwrap_err();
+        let failure = from_argument(OsStr::new(seed.expose()), KeyKind::Module).unwrap_err();
         assert_eq!(failure.message(), "the given seed is a key of kind `account`, expected `actor`");
         let typo = format!("{}X", seed.expose());
-        assert!(!from_argument(&typo, KeyKind::Account).unwrap_err().to_string().contains(&typo));
+        assert!(!from_argument(OsStr::new(&typo), KeyKind::Account).unwrap_err().to_string().contains(&typo));
     }
 }

@@ -113,6 +113,18 @@ impl<'a> Lattice<'a> {
         }
     }
 
+    /// Whether a host is one of another maker, which does not report every outcome. Known without waiting: nobody listens
+    /// where only hosts of ours are asked, and the server says so at once.
+    pub async fn is_of_others(&self, host: &HostId) -> bool {
+        let answer = self.control(host).why(host, &AskWhy::default()).await;
+        matches!(answer, Err(ControlError::HostAbsent { .. }))
+    }
+
+    /// Whether all hosts are of other makers. Known without waiting, as with one of them.
+    pub async fn has_only_others(&self) -> bool {
+        matches!(self.reached.control.revocations().await, Err(ControlError::NoHost { .. }))
+    }
+
     /// What these hosts run. A host that does not answer is left out, and said.
     pub async fn inventories(&self, hosts: impl IntoIterator<Item = HostId>) -> Vec<HostInventory> {
         let asked = hosts.into_iter().map(|host| async move { (host, self.control(&host).inventory(&host).await) });

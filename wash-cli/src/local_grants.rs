@@ -1,8 +1,15 @@
 //! What a program that runs by itself may have of this machine, as the user says it.
 
-use std::path::PathBuf;
+use std::{
+    ffi::{OsStr, OsString},
+    os::unix::ffi::OsStrExt,
+    path::PathBuf,
+};
 
-use clap::Args;
+use clap::{
+    Args,
+    builder::{OsStringValueParser, TypedValueParser},
+};
 use runtime::{Directory, LocalGrants};
 
 use crate::{
@@ -16,7 +23,7 @@ use crate::{
 pub struct GrantArgs {
     /// A directory, under the same or another name, and with `:ro` only to read (`:rw` says that it is not, where a name
     /// itself ends in `:ro`); repeatable
-    #[arg(long = "dir", value_name = "HOST[::GUEST][:ro|:rw]", value_parser = directory)]
+    #[arg(long = "dir", value_name = "HOST[::GUEST][:ro|:rw]", value_parser = OsStringValueParser::new().try_map(directory))]
     dirs: Vec<Directory>,
     /// A variable of its environment; repeatable
     #[arg(long = "env", value_name = "KEY=VALUE", value_parser = pairs::parse)]
@@ -49,17 +56,23 @@ fn twice(dirs: &[Directory]) -> Option<&str> {
 }
 
 /// `HOST[::GUEST][:ro|:rw]`. Only the last word counts, so `:rw` behind a name that ends in `:ro` leaves that name as it is.
-fn directory(text: &str) -> Result<Directory, String> {
-    let (paths, read_only) = match (text.strip_suffix(":ro"), text.strip_suffix(":rw")) {
+/// The directory is a path of this machine; its name is told to the program, and is text.
+fn directory(given: OsString) -> Result<Directory, String> {
+    let given = given.as_bytes();
+    let (paths, read_only) = match (given.strip_suffix(b":ro"), given.strip_suffix(b":rw")) {
         (Some(paths), _) => (paths, true),
         (_, Some(paths)) => (paths, false),
-        _ => (text, false),
+        _ => (given, false),
     };
-    let (host, guest) = paths.split_once("::").unwrap_or((paths, paths));
+    let middle = paths.windows(2).position(|two| two == b"::");
+    let (host, guest) = middle.map_or((paths, paths), |at| (&paths[..at], &paths[at + 2..]));
     if host.is_empty() || guest.is_empty() {
         return Err("expected `directory`, `directory::name`, or one of them with `:ro` or `:rw` at the end".to_owned());
     }
-    Ok(Directory { host: PathBuf::from(host), guest: guest.to_owned(), read_only })
+    let host = PathBuf::from(OsStr::from_bytes(host));
+    let guest = std::str::from_utf8(guest)
+        .map_err(|_| "the program cannot be told a name that is not UTF-8: give one with `directory::name`")?;
+    Ok(Directory { host, guest: guest.to_owned(), read_only })
 }
 
 #[cfg(test)]
@@ -68,7 +81,8 @@ mod tests {
 
     #[test]
     fn directories_have_a_name_for_the_program_and_a_mode() {
-        let granted = |text| directory(text).map(|dir| (dir.host.display().to_string(), dir.guest, dir.read_only));
+        let granted =
+            |text: &str| directory(text.into()).map(|dir| (dir.host.display().to_string(), dir.guest, dir.read_only));
         let expect = |host: &str, guest: &str, read_only| Ok((host.to_owned(), guest.to_owned(), read_only));
         assert_eq!(granted("data"), expect("data", "data", false));
         assert_eq!(granted("/srv/data::/data"), expect("/srv/data", "/data", false));
@@ -80,12 +94,19 @@ mod tests {
         for wrong in ["", "::", "a::", "::b", ":ro"] {
             granted(wrong).expect_err(wrong);
         }
+        let not_text = |before: &[u8]| OsStr::from_bytes(&[before, b"d-\xe9"].concat()).to_owned();
+        let mut named = not_text(b"");
+        named.push("::/work:ro");
+        let named = directory(named).expect("the name is text");
+        assert_eq!((named.host.as_os_str(), named.guest.as_str()), (not_text(b"").as_os_str(), "/work"));
+        directory(not_text(b"")).expect_err("the name is the path");
+        directory(not_text(b"a::")).expect_err("the name is no text");
     }
 
     #[test]
     fn two_directories_under_one_name_are_refused() {
         let twice = |texts: &[&str]| {
-            let dirs: Vec<_> = texts.iter().map(|text| directory(text).expect("a directory")).collect();
+            let dirs: Vec<_> = texts.iter().map(|text| directory(text.into()).expect("a directory")).collect();
             super::twice(&dirs).map(str::to_owned)
         };
         assert_eq!(twice(&["a::/d", "b::/d"]).as_deref(), Some("/d"));

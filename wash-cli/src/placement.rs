@@ -86,7 +86,7 @@ pub async fn choose(
     auction_time: Duration,
 ) -> Result<Chosen> {
     if let Some(Ok(id)) = named.map(|term| term.trim().parse::<HostId>()) {
-        return Ok(Chosen { id, name: None, is_of_others: false });
+        return Ok(Chosen { id, name: None, is_of_others: lattice.is_of_others(&id).await });
     }
     let hosts = lattice.hosts().await?;
     if let Some(term) = named {

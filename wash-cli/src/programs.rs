@@ -4,6 +4,7 @@
 //! only when asked for.
 
 use std::{
+    ffi::OsStr,
     path::{Path, PathBuf},
     thread,
 };
@@ -48,30 +49,31 @@ pub struct EngineArgs {
 ///
 /// # Errors
 /// It cannot be had, or is no WebAssembly.
-pub async fn read(program: &str, fetch: &FetchArgs, registry: &RegistryArgs, context: &Context) -> Result<Bytes> {
+pub async fn read(program: &OsStr, fetch: &FetchArgs, registry: &RegistryArgs, context: &Context) -> Result<Bytes> {
+    let shown = program.display().to_string();
     match reference::place(program)? {
         Place::File(path) => {
             let bytes = Bytes::from(given_file::read_artifact(&path)?);
             fetch.check_file(&path, &bytes)?;
-            given_file::wasm(program, &bytes)?;
+            given_file::wasm(&shown, &bytes)?;
             Ok(bytes)
         }
         Place::Registry(reference) => {
             let bytes = fetch.fetch(&reference, registry, context).await?.bytes;
-            given_file::wasm(program, &bytes)?;
+            given_file::wasm(&shown, &bytes)?;
             Ok(bytes)
         }
     }
 }
 
 /// The name a program goes by: the last part of what was typed.
-pub fn name(program: &str) -> String {
+pub fn name(program: &OsStr) -> String {
     let name = Path::new(program).file_name();
-    name.map_or_else(|| program.to_owned(), |name| name.to_string_lossy().into_owned())
+    name.unwrap_or(program).to_string_lossy().into_owned()
 }
 
 /// The file of this kind that belongs to a program: beside a file, and here for what is fetched.
-pub fn beside(program: &str, extension: &str) -> PathBuf {
+pub fn beside(program: &OsStr, extension: &str) -> PathBuf {
     match reference::place(program) {
         Ok(Place::File(path)) => path.with_extension(extension),
         _ => {
@@ -159,9 +161,10 @@ mod tests {
     #[test]
     fn what_is_compiled_is_named_after_the_program() {
         let file = tempfile::Builder::new().suffix(".wasm").tempfile().expect("a temporary file");
-        let path = file.path().to_str().expect("text");
-        assert_eq!(beside(path, "cwasm"), file.path().with_extension("cwasm"));
-        assert_eq!(beside("localhost:5000/acme/echo:1.0", "cwasm"), Path::new("echo.cwasm"));
-        assert_eq!((name("bin/wc.wasm"), name("ghcr.io/acme/wc:1")), ("wc.wasm".to_owned(), "wc:1".to_owned()));
+        assert_eq!(beside(file.path().as_os_str(), "cwasm"), file.path().with_extension("cwasm"));
+        assert_eq!(beside(OsStr::new("localhost:5000/acme/echo:1.0"), "cwasm"), Path::new("echo.cwasm"));
+        for (program, expected) in [("bin/wc.wasm", "wc.wasm"), ("ghcr.io/acme/wc:1", "wc:1")] {
+            assert_eq!(name(OsStr::new(program)), expected);
+        }
     }
 }

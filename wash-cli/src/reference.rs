@@ -1,8 +1,19 @@
 //! Artifact references as the user types them: a file of this machine, or a reference that a host understands.
+//!
+//! Paths are whatever the system takes, references to hosts and registries are text.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
 
 use crate::failure::{Failure, Result};
+
+/// What a path begins with that can be nothing else.
+const STARTS_OF_PATHS: [&[u8]; 4] = [b"./", b"../", b"/", b"~"];
+/// What files of ours end with.
+const EXTENSIONS: [&str; 4] = ["wasm", "cwasm", "par", "gz"];
 
 /// Where something is that this machine is to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,65 +28,93 @@ pub enum Place {
 ///
 /// # Errors
 /// What was typed can only be meant as a path, and there is no such file; or it is nothing that can be read.
-pub fn place(given: &str) -> Result<Place> {
-    if let Some(path) = given.strip_prefix("file://") {
-        return Ok(Place::File(PathBuf::from(path)));
+pub fn place(given: &OsStr) -> Result<Place> {
+    if let Some(path) = given.as_bytes().strip_prefix(b"file://") {
+        return Ok(Place::File(PathBuf::from(OsStr::from_bytes(path))));
     }
-    if let Some((scheme, _)) = given.split_once("://") {
+    if let Some((scheme, text)) = scheme(given) {
         return match scheme.to_lowercase().as_str() {
-            "oci" | "http" | "https" => Ok(Place::Registry(given.to_owned())),
-            "builtin" => Err(Failure::usage(format!("`{given}` is part of every host, and in no file or registry"))
+            "oci" | "http" | "https" => Ok(Place::Registry(text.to_owned())),
+            "builtin" => Err(Failure::usage(format!("`{text}` is part of every host, and in no file or registry"))
                 .hint("see what runs with `wash get inventory`")),
-            _ => Err(Failure::usage(format!("`{given}` is neither a file nor a reference to a registry"))),
+            _ => Err(Failure::usage(format!("`{text}` is neither a file nor a reference to a registry"))),
         };
     }
-    match file(given)? {
-        Some(path) => Ok(Place::File(path.to_owned())),
-        None => Ok(Place::Registry(given.to_owned())),
+    match (file(given)?, given.to_str()) {
+        (None, Some(text)) => Ok(Place::Registry(text.to_owned())),
+        (found, _) => Ok(Place::File(found.unwrap_or(Path::new(given)).to_owned())),
     }
 }
 
 /// Turns the path of a file into an absolute `file://` reference; everything else stays as it is.
 ///
 /// # Errors
-/// What was typed can only be meant as a path, and there is no such file.
-pub fn parse(given: &str) -> Result<String> {
-    if given.contains("://") {
-        return Ok(given.to_owned());
+/// What was typed can only be meant as a path, and there is no such file, or hosts cannot be told its name.
+pub fn parse(given: &OsStr) -> Result<String> {
+    if let Some((_, text)) = scheme(given) {
+        return Ok(text.to_owned());
     }
     let found = file(given).map_err(|failure| {
         failure.or_hint("to name a file of the host's machine, write it as `file:///absolute/path`")
     })?;
-    let Some(path) = found else { return Ok(given.to_owned()) };
+    match (found, given.to_str()) {
+        (None, Some(text)) => Ok(text.to_owned()),
+        (found, _) => file_reference(found.unwrap_or(Path::new(given))),
+    }
+}
+
+/// References travel as JSON, which is text.
+fn file_reference(path: &Path) -> Result<String> {
     let absolute = std::path::absolute(path)?;
-    let text = absolute.to_str().ok_or_else(|| Failure::usage(format!("the path `{given}` is not UTF-8 text")))?;
+    let text = absolute.to_str().ok_or_else(|| {
+        Failure::usage(format!("hosts cannot be told of `{}`: its path is not UTF-8 text", absolute.display()))
+            .hint("give the file, and every directory above it, a name in UTF-8, or copy it to such a place")
+    })?;
     Ok(format!("file://{text}"))
 }
 
+/// The scheme of what is written as `scheme://…`, and all of it.
+fn scheme(given: &OsStr) -> Option<(&str, &str)> {
+    let text = given.to_str()?;
+    text.split_once("://").map(|(scheme, _)| (scheme, text))
+}
+
 /// The file that was meant, if one was.
-fn file(given: &str) -> Result<Option<&Path>> {
-    let path = Path::new(given);
+fn file(given: &OsStr) -> Result<Option<&Path>> {
+    let (path, shown) = (Path::new(given), given.display());
     if path.is_dir() {
-        return Err(Failure::usage(format!("`{given}` is a directory")).hint("name the file in it"));
+        return Err(Failure::usage(format!("`{shown}` is a directory")).hint("name the file in it"));
     }
     // A pipe or a device as well: whoever reads it says whether that will do.
     if path.exists() {
         return Ok(Some(path));
     }
-    let only_a_path = ["./", "../", "/", "~"].iter().any(|start| given.starts_with(start))
-        || path
-            .extension()
-            .is_some_and(|extension| ["wasm", "cwasm", "par", "gz"].iter().any(|known| extension == *known));
-    if only_a_path {
-        return Err(Failure::new(format!("no file `{given}`")));
+    if is_only_a_path(given) {
+        return Err(Failure::new(format!("no file `{shown}`")));
     }
     Ok(None)
+}
+
+/// Whether it cannot be meant as a reference.
+fn is_only_a_path(given: &OsStr) -> bool {
+    let ends = |extension: &OsStr| EXTENSIONS.iter().any(|known| extension == *known);
+    given.to_str().is_none()
+        || STARTS_OF_PATHS.iter().any(|start| given.as_bytes().starts_with(start))
+        || Path::new(given).extension().is_some_and(ends)
 }
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
+
+    fn parse(text: &str) -> Result<String> {
+        super::parse(OsStr::new(text))
+    }
+
+    fn place(text: &str) -> Result<Place> {
+        super::place(OsStr::new(text))
+    }
 
     #[test]
     fn files_become_absolute_references() {
@@ -112,5 +151,19 @@ mod tests {
         for neither in ["builtin://httpserver", "ftp://ghcr.io/a:1", "./absent", "absent.par.gz"] {
             place(neither).unwrap_err();
         }
+    }
+
+    #[test]
+    fn a_path_need_not_be_text_but_a_reference_must() {
+        let name = tempfile::tempdir().unwrap().keep().join(OsStr::from_bytes(b"p\xe9.wasm"));
+        assert!(super::place(name.as_os_str()).unwrap_err().to_string().starts_with("no file `"));
+        std::fs::write(&name, "").unwrap();
+        assert_eq!(super::place(name.as_os_str()).unwrap(), Place::File(name.clone()));
+        let mut with_scheme = std::ffi::OsString::from("file://");
+        with_scheme.push(&name);
+        assert_eq!(super::place(&with_scheme).unwrap(), Place::File(name.clone()));
+        let failure = super::parse(name.as_os_str()).unwrap_err();
+        assert!(failure.message().contains("not UTF-8 text"), "{failure}");
+        std::fs::remove_dir_all(name.parent().unwrap()).unwrap();
     }
 }

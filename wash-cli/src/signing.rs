@@ -3,6 +3,7 @@
 //! Knows options and the key directory; what is signed is up to the commands.
 
 use std::{
+    ffi::{OsStr, OsString},
     path::PathBuf,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -30,10 +31,10 @@ const SECONDS_PER_DAY: u64 = 86_400;
 pub struct KeyArgs {
     /// Key that signs: a seed, or a file that holds one. Default: this user's key of the key directory
     #[arg(short = 'i', long, env = "WASH_ISSUER_KEY", value_name = "SEED|FILE", hide_env_values = true)]
-    pub issuer: Option<String>,
+    pub issuer: Option<OsString>,
     /// Key of what is signed: a seed, or a file that holds one. Default: the key directory, by name
     #[arg(short = 's', long, env = "WASH_SUBJECT_KEY", value_name = "SEED|FILE", hide_env_values = true)]
-    pub subject: Option<String>,
+    pub subject: Option<OsString>,
     /// Key directory [default: ~/.wash/keys]
     #[arg(long, env = "WASH_KEYS", value_name = "DIR")]
     pub directory: Option<PathBuf>,
@@ -80,8 +81,8 @@ fn in_days(days: Option<u64>, now: u64) -> Option<u64> {
 ///
 /// # Errors
 /// The given one is unusable, or there is none; `what` is what it was to sign.
-pub fn cluster_key(given: Option<&str>, connection: &Connection, what: &str, context: &Context) -> Result<KeyPair> {
-    if let Some(given) = given.or(connection.cluster_seed.as_deref()) {
+pub fn cluster_key(given: Option<&OsStr>, connection: &Connection, what: &str, context: &Context) -> Result<KeyPair> {
+    if let Some(given) = given.or(connection.cluster_seed.as_deref().map(OsStr::new)) {
         return keystore::from_argument(given, KeyKind::Cluster);
     }
     let store = KeyStore::new(context.home.keys(), false);

@@ -14,6 +14,14 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::failure::{Failure, OrFail, Result};
 
+/// Hosts of others say nothing when an artifact cannot be fetched, or runs already; their own `wash` waits as long.
+const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(5);
+
+/// How long to wait for the outcome of a start: hosts of ours report every outcome, so theirs is rarely waited out.
+pub fn usual_patience(of_ours: Duration, is_of_others: bool) -> Duration {
+    if is_of_others { of_ours.min(PATIENCE_WITH_OTHERS) } else { of_ours }
+}
+
 /// What an event means for the one who waits.
 #[derive(Debug)]
 pub enum Verdict<T> {
@@ -77,8 +85,12 @@ impl Watch {
 
 /// Says that `awaited` did not come.
 pub fn timed_out(awaited: &str, host: &HostId, patience: Duration) -> Failure {
-    Failure::new(format!("waited {} for {awaited} from host `{host}`, and it did not come", seconds(patience)))
-        .hint(format!("it may still come: see `wash get inventory {host}`, and the log of the host"))
+    Failure::new(format!("waited {} for {awaited} from host `{host}`, and it did not come", seconds(patience))).hint(
+        format!(
+            "it may still come: see `wash get inventory {host}`, and the log of the host; hosts of the 0.82 line \
+             report no artifact that cannot be fetched"
+        ),
+    )
 }
 
 fn seconds(duration: Duration) -> String {

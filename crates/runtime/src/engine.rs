@@ -125,7 +125,8 @@ fn too_large(config: &RuntimeConfig, reservation: Reservation, machine: Machine)
 fn report(config: &RuntimeConfig, wasi: Wasi, reservation: Reservation, machine: Machine, reasons: &[String]) {
     let Reservation { allocation, max_instances, memory_bytes, keep_resident, pagemap_scan } = reservation;
     let memory_mib = machine.memory >> 20;
-    tracing::info!(
+    // Internals of the engine: for whoever looks for them, not for whoever starts a host.
+    tracing::debug!(
         ?wasi,
         ?allocation,
         max_instances,

@@ -58,7 +58,7 @@ fn span(span: &Ended) -> Message {
 
 fn attribute(name: &str, value: &str) -> Message {
     let mut any = Message::default();
-    any.text(1, value);
+    any.delimited(1, value.as_bytes()); // an empty text is a value too: one of several kinds is there or is not
     let mut attribute = Message::default();
     attribute.text(1, name);
     attribute.message(2, &any);
@@ -153,5 +153,57 @@ mod tests {
         expected.extend(b"\x2a\x04Work\x30\x03\x39\x05\0\0\0\0\0\0\0\x41\x07\0\0\0\0\0\0\0");
         expected.extend(b"\x4a\x08\x0a\x01a\x12\x03\x0a\x01b\x7a\x08\x12\x04trap\x18\x02");
         assert_eq!(span(&ended).0, expected);
+    }
+
+    #[test]
+    fn what_is_sent_is_read_by_the_messages_of_opentelemetry() {
+        use opentelemetry_proto::tonic::{
+            collector::trace::v1::ExportTraceServiceRequest,
+            common::v1::any_value::Value,
+            trace::v1::{span::SpanKind, status::StatusCode},
+        };
+        use prost::Message as _;
+
+        let own = TraceParent { trace_id: [7; 16], span_id: [8; 8], sampled: true };
+        let root = Ended {
+            own: own.clone(),
+            parent: None,
+            state: "vendor=1".to_owned(),
+            name: "wasmcloud:keyvalue Get".to_owned(),
+            kind: Kind::Server,
+            began: Duration::new(1_700_000_000, 5),
+            took: Duration::from_millis(300),
+            attributes: vec![("rpc.method", "Get".into()), ("empty", "".into())],
+            error: None,
+        };
+        let child = Ended { parent: Some([8; 8]), kind: Kind::Client, error: Some("trap".into()), ..root.clone() };
+        let resource = Resource(vec![("service.name", "wash-host".to_owned())]);
+        let sent = request(&resource, &[root, child]);
+        let read = ExportTraceServiceRequest::decode(sent.as_slice()).expect("an export request");
+        assert_eq!(read.encode_to_vec().len(), sent.len(), "and nothing is passed over as unknown");
+
+        let [of_resource] = read.resource_spans.as_slice() else { panic!("one resource") };
+        let text = |value: &Option<opentelemetry_proto::tonic::common::v1::AnyValue>| {
+            match value.as_ref().and_then(|any| any.value.clone()) {
+                Some(Value::StringValue(text)) => text,
+                other => panic!("no text: {other:?}"),
+            }
+        };
+        let described = &of_resource.resource.as_ref().expect("a resource").attributes;
+        assert_eq!((described[0].key.as_str(), text(&described[0].value).as_str()), ("service.name", "wash-host"));
+        let [scoped] = of_resource.scope_spans.as_slice() else { panic!("one scope") };
+        assert_eq!(scoped.scope.as_ref().expect("a scope").name, SCOPE);
+        let [root, child] = scoped.spans.as_slice() else { panic!("two spans") };
+        assert_eq!((root.trace_id.as_slice(), root.span_id.as_slice()), ([7; 16].as_slice(), [8; 8].as_slice()));
+        assert_eq!((root.parent_span_id.len(), child.parent_span_id.as_slice()), (0, [8; 8].as_slice()));
+        assert_eq!((root.trace_state.as_str(), root.name.as_str()), ("vendor=1", "wasmcloud:keyvalue Get"));
+        assert_eq!((root.kind(), child.kind()), (SpanKind::Server, SpanKind::Client));
+        assert_eq!(root.start_time_unix_nano, 1_700_000_000_000_000_005);
+        assert_eq!(root.end_time_unix_nano - root.start_time_unix_nano, 300_000_000);
+        assert_eq!((root.attributes[0].key.as_str(), text(&root.attributes[0].value).as_str()), ("rpc.method", "Get"));
+        assert_eq!((root.attributes[1].key.as_str(), text(&root.attributes[1].value).as_str()), ("empty", ""));
+        assert_eq!(root.status, None);
+        let status = child.status.as_ref().expect("a status");
+        assert_eq!((status.code(), status.message.as_str()), (StatusCode::Error, "trap"));
     }
 }

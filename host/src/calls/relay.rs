@@ -10,11 +10,15 @@ use async_nats::Message;
 use bytes::Bytes;
 use claims::ActorId;
 use contracts::{CallError, TraceContext};
-use lattice::{client::Incoming, invocation::Entity, subject::RpcSubject};
+use lattice::{
+    client::{Inbox, Incoming},
+    invocation::Entity,
+    subject::RpcSubject,
+};
 use runtime::{OutboundCall, OutboundTarget};
 use tokio::sync::Semaphore;
 
-use super::{face::Calls, to_embedded::next_call};
+use super::face::Calls;
 use crate::{process::clock::unix_now, providers::Home};
 
 /// Calls that are made at once; more wait in the subscription.
@@ -25,14 +29,14 @@ pub async fn serve(calls: Arc<Calls>) {
     let Some(nats) = &calls.nats else { return };
     let subject = RpcSubject::Relay(calls.identity.host_id).render(&calls.identity.lattice);
     let mut invocations = match nats.calls.client.subscribe(subject).await {
-        Ok(invocations) => invocations,
+        Ok(invocations) => Inbox::new("calls of provider processes", invocations),
         Err(error) => return tracing::error!(%error, "cannot make calls for provider processes"),
     };
     let places = Arc::new(Semaphore::new(AT_ONCE));
     loop {
         tokio::select! {
             () = calls.life.stop.cancelled() => return,
-            call = next_call(&places, &mut invocations) => {
+            call = invocations.next_with(&places) => {
                 let Some((place, call)) = call else { return };
                 let making = calls.clone();
                 calls.life.spawn(async move {

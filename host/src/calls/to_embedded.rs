@@ -8,14 +8,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_nats::{Message, Subscriber};
+use async_nats::Message;
 use bytes::Bytes;
 use claims::ActorId;
 use contracts::{CallError, TraceContext};
-use futures_util::{Stream, StreamExt as _};
-use lattice::{Link, client::Incoming, control::Ack, subject::RpcSubject};
+use futures_util::StreamExt as _;
+use lattice::{
+    Link,
+    client::{Inbox, Incoming},
+    control::Ack,
+    subject::RpcSubject,
+};
 use provider_sdk::{Provider, ProviderCall};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::{face::Calls, origin::check_known};
 use crate::{process::clock::unix_now, providers::RunningProvider};
@@ -35,7 +40,11 @@ pub async fn serve(calls: Arc<Calls>, provider: Arc<RunningProvider>, embedded: 
         let (lattice, client) = (&calls.identity.lattice, &nats.calls.client);
         let group = invocations.queue_group(lattice).expect("providers are called through a queue group");
         let invocations = client.queue_subscribe(invocations.render(lattice), group).await?;
-        Ok::<_, async_nats::SubscribeError>((invocations, client.subscribe(puts.render(lattice)).await?))
+        let puts = client.subscribe(puts.render(lattice)).await?;
+        Ok::<_, async_nats::SubscribeError>((
+            Inbox::new("calls of a provider", invocations),
+            Inbox::new("links of a provider", puts),
+        ))
     };
     match subscribed.await {
         Ok((invocations, puts)) => take(&calls, &provider, &embedded, invocations, puts).await,
@@ -47,8 +56,8 @@ async fn take(
     calls: &Arc<Calls>,
     provider: &Arc<RunningProvider>,
     embedded: &Arc<dyn Provider>,
-    mut invocations: Subscriber,
-    mut puts: Subscriber,
+    mut invocations: Inbox,
+    mut puts: Inbox,
 ) {
     let places = Arc::new(Semaphore::new(AT_ONCE));
     loop {
@@ -57,7 +66,7 @@ async fn take(
             Some(put) = puts.next() => {
                 calls.life.spawn(say_when_served(calls.clone(), provider.clone(), put));
             }
-            call = next_call(&places, &mut invocations) => {
+            call = invocations.next_with(&places) => {
                 let Some((place, call)) = call else { return };
                 let (calls, provider, embedded) = (calls.clone(), provider.clone(), embedded.clone());
                 calls.life.clone().spawn(async move {
@@ -67,16 +76,6 @@ async fn take(
             }
         }
     }
-}
-
-/// The next call, and a place for it; none when no more come. The wait for a place is part of what is awaited: one that is
-/// given back wakes whoever waits here. Nothing is lost when the wait is given up.
-pub(super) async fn next_call<T>(
-    places: &Arc<Semaphore>,
-    calls: &mut (impl Stream<Item = T> + Unpin),
-) -> Option<(OwnedSemaphorePermit, T)> {
-    let place = places.clone().acquire_owned().await.ok()?;
-    Some((place, calls.next().await?))
 }
 
 async fn answer(calls: &Calls, provider: &RunningProvider, embedded: &dyn Provider, message: Message) {
@@ -150,26 +149,5 @@ async fn say_when_served(calls: Arc<Calls>, provider: Arc<RunningProvider>, mess
     };
     if let Err(error) = nats.calls.client.publish(reply, lattice::control::encode(&ack).into()).await {
         tracing::debug!(%error, "cannot answer a question about a link");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use futures_util::{FutureExt as _, stream};
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_place_that_is_given_back_wakes_who_waits_for_the_next_call() {
-        let (places, mut calls) = (Arc::new(Semaphore::new(2)), stream::iter(0..10));
-        let one = next_call(&places, &mut calls).await.expect("a place");
-        let two = next_call(&places, &mut calls).await.expect("a place");
-        assert!(next_call(&places, &mut calls).now_or_never().is_none(), "all places are taken");
-        let (next, ()) = tokio::join!(next_call(&places, &mut calls), async {
-            tokio::task::yield_now().await;
-            drop(one);
-        });
-        assert_eq!(next.expect("a place again").1, 2, "and no call is lost");
-        assert_eq!(two.1, 1);
     }
 }

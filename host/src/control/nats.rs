@@ -2,9 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_nats::{Client, Message, Subscriber};
+use async_nats::{Client, Message};
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
-use lattice::subject::{ControlSubject, Subscription};
+use lattice::{
+    client::Inbox,
+    subject::{ControlSubject, Subscription},
+};
 
 use super::dispatch::dispatch;
 use crate::control::face::Control;
@@ -19,23 +22,25 @@ const LEAVE: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// When the client has ended.
-pub async fn subscribe(client: &Client, subscription: Subscription) -> Result<Subscriber, async_nats::SubscribeError> {
-    match subscription.queue_group {
+pub async fn subscribe(client: &Client, subscription: Subscription) -> Result<Inbox, async_nats::SubscribeError> {
+    let requests = match subscription.queue_group {
         Some(group) => client.queue_subscribe(subscription.subject, group).await,
         None => client.subscribe(subscription.subject).await,
-    }
+    };
+    Ok(Inbox::new("control", requests?))
 }
 
 /// Serves one subscription until the host stops. Replies are sent as soon as they are known; requests are *begun* in
 /// the order they came, which is what keeps commands in order.
-pub async fn serve(control: Arc<Control>, client: Client, mut requests: Subscriber) {
+pub async fn serve(control: Arc<Control>, client: Client, mut requests: Inbox) {
     let mut answering = FuturesUnordered::new();
     loop {
+        let takes = answering.len() < AT_ONCE;
         tokio::select! {
             biased;
             () = control.life.stop.cancelled() => break,
             Some(()) = answering.next(), if !answering.is_empty() => {}
-            request = requests.next(), if answering.len() < AT_ONCE => match request {
+            request = requests.next_when(takes) => match request {
                 Some(request) => {
                     let mut answer = Box::pin(answer(control.clone(), client.clone(), request));
                     // Polled once here so that commands take their place in line in the order they came.
@@ -48,7 +53,7 @@ pub async fn serve(control: Arc<Control>, client: Client, mut requests: Subscrib
         }
     }
     // Said here and now: when it is dropped, the client says so some time later.
-    tokio::time::timeout(LEAVE, requests.unsubscribe()).await.ok();
+    tokio::time::timeout(LEAVE, requests.subscription().unsubscribe()).await.ok();
     while answering.next().await.is_some() {}
 }
 

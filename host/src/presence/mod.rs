@@ -15,6 +15,7 @@ use bytes::Bytes;
 use claims::HostId;
 use futures_util::StreamExt;
 use lattice::{
+    client::Inbox,
     control::HostInventory,
     event::{Event, EventData, EventHead, HostStarted},
     subject::{ControlRoot, ControlSubject, events},
@@ -85,7 +86,7 @@ pub async fn beat(presence: Arc<Presence>) {
 /// Follows the events of other hosts to know who is there.
 pub async fn follow_peers(presence: Arc<Presence>, nats: Arc<Broker>) {
     let mut messages = match nats.ctl.client.subscribe(events(&presence.identity.lattice)).await {
-        Ok(messages) => messages,
+        Ok(messages) => Inbox::new("events", messages),
         Err(error) => {
             tracing::warn!(%error, "cannot follow the events of other hosts");
             return;

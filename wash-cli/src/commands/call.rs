@@ -3,6 +3,7 @@
 mod payload;
 
 use std::{
+    ffi::OsString,
     fs,
     path::{Path, PathBuf},
 };
@@ -20,6 +21,7 @@ use crate::{
     connection::{Connection, ConnectionArgs, Side, TlsArgs},
     context::Context,
     failure::{Failure, OrFail, Result},
+    given_file,
     lattice_view::Lattice,
     output::Output,
     reach::Way,
@@ -50,7 +52,7 @@ pub struct CallArgs {
     bin: payload::Bytes,
     /// Cluster key that signs the call: a seed, or a file that holds one [default: the one of `wash up`]
     #[arg(short = 'c', long, env = "WASH_CLUSTER_SEED", value_name = "SEED|FILE", hide_env_values = true)]
-    cluster_seed: Option<String>,
+    cluster_seed: Option<OsString>,
     #[command(flatten)]
     rpc: RpcArgs,
 }
@@ -71,7 +73,7 @@ struct RpcArgs {
     rpc_jwt: Option<String>,
     /// NATS user seed, or a file that holds it
     #[arg(long, env = "WASMCLOUD_RPC_SEED", value_name = "SEED", hide_env_values = true)]
-    rpc_seed: Option<String>,
+    rpc_seed: Option<OsString>,
     /// NATS credentials file, instead of JWT and seed
     #[arg(long, env = "WASH_RPC_CREDS", value_name = "FILE")]
     rpc_credsfile: Option<PathBuf>,
@@ -142,7 +144,7 @@ impl CallArgs {
     fn argument(&self) -> Result<String> {
         match (&self.payload, &self.data) {
             (Some(json), _) => Ok(json.clone()),
-            (None, Some(path)) => fs::read_to_string(path).while_doing(|| format!("cannot read `{}`", path.display())),
+            (None, Some(path)) => given_file::read_text(path),
             (None, None) => Ok(String::new()),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! The code is sealed with the key of this machine's code cache; elsewhere the wasm in the file is compiled anew.
 
-use std::{path::PathBuf, time::Instant};
+use std::{ffi::OsString, path::PathBuf, time::Instant};
 
 use clap::Args;
 use runtime::precompiled;
@@ -21,7 +21,7 @@ use crate::{
 pub struct CompileArgs {
     /// Module or component: a file (`.wasm`, or `.cwasm` of another machine), or a reference to a registry
     #[arg(value_name = "FILE|REF")]
-    program: String,
+    program: OsString,
     /// Where the result goes [default: the same name with `.cwasm`; of what was fetched, here]
     #[arg(long, value_name = "FILE")]
     destination: Option<PathBuf>,

@@ -6,7 +6,7 @@
 mod show;
 mod wit;
 
-use std::path::Path;
+use std::{ffi::OsString, path::Path};
 
 use artifacts::Format;
 use bytes::Bytes;
@@ -27,7 +27,7 @@ use crate::{
 #[derive(Debug, Args)]
 pub struct InspectArgs {
     /// Signed actor (`.wasm`), provider archive (`.par`, `.par.gz`), or a reference to one in a registry
-    target: String,
+    target: OsString,
     /// Print the token as it is
     #[arg(long)]
     jwt_only: bool,
@@ -59,6 +59,12 @@ pub async fn run(args: &InspectArgs, context: &Context) -> Result<Output> {
     })
 }
 
+impl InspectArgs {
+    fn shown(&self) -> String {
+        self.target.display().to_string()
+    }
+}
+
 fn read(path: &Path, args: &InspectArgs) -> Result<Bytes> {
     let bytes = given_file::read_artifact(path)?;
     args.fetch.check_file(path, &bytes)?;
@@ -66,7 +72,7 @@ fn read(path: &Path, args: &InspectArgs) -> Result<Bytes> {
 }
 
 fn inspect(args: &InspectArgs, bytes: &Bytes) -> Result<Output> {
-    let shown = &args.target;
+    let shown = &args.shown();
     let found = Format::of(bytes);
     match found {
         found if args.wit && !found.is_wasm() => Err(wit::none(shown, &found.to_string())),
@@ -80,7 +86,7 @@ fn inspect(args: &InspectArgs, bytes: &Bytes) -> Result<Output> {
 }
 
 fn inspect_archive(args: &InspectArgs, bytes: &[u8]) -> Result<Output> {
-    let shown = &args.target;
+    let shown = args.shown();
     let (archive, targets) = archive::check_from(bytes, archive::Limits::default())
         .while_doing(|| format!("`{shown}` is no provider archive that a host would take"))?;
     if args.jwt_only {
@@ -91,7 +97,7 @@ fn inspect_archive(args: &InspectArgs, bytes: &[u8]) -> Result<Output> {
 }
 
 fn inspect_actor(args: &InspectArgs, bytes: &[u8]) -> Result<Output> {
-    let shown = &args.target;
+    let shown = args.shown();
     let token = wasm::extract(bytes).while_doing(|| format!("cannot read `{shown}`"))?.ok_or_else(|| {
         Failure::new(format!("`{shown}` is not signed"))
             .hint(format!("sign it with `wash claims sign {shown} --name NAME`"))

@@ -1,6 +1,6 @@
 //! `wash keys`: make keys, bring keys along, show what is in the key directory, and whose native code may run here.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use claims::{AccountId, KeyKind, KeyPair};
 use clap::{Args, Subcommand};
@@ -42,7 +42,7 @@ pub enum KeysCommand {
         name: String,
         /// Seed, or a file that holds one [default: standard input]
         #[arg(value_name = "SEED|FILE")]
-        seed: Option<String>,
+        seed: Option<OsString>,
         #[command(flatten)]
         place: PlaceArgs,
     },

@@ -3,7 +3,7 @@
 //! Standard streams and exit code are the program's own. Invariant: it gets nothing of this machine that was not named
 //! on the command line.
 
-use std::time::Duration;
+use std::{ffi::OsString, time::Duration};
 
 use clap::Args;
 use runtime::{CommandError, CommandOptions};
@@ -28,7 +28,7 @@ const TIMED_OUT: u8 = 124;
 pub struct RunArgs {
     /// Program: a file (`.wasm`, or `.cwasm` as written by `wash compile`), or a reference to a registry
     #[arg(value_name = "FILE|REF")]
-    program: String,
+    program: OsString,
     /// The name the program is told [default: its file name]
     #[arg(long, value_name = "NAME")]
     arg0: Option<String>,

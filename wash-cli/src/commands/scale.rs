@@ -1,6 +1,6 @@
 //! `wash scale actor`: how many instances of an actor may run on a host.
 
-use std::time::Duration;
+use std::{ffi::OsString, time::Duration};
 
 use clap::{Args, Subcommand};
 use lattice::control::{ScaleActor, UNBOUNDED};
@@ -14,7 +14,7 @@ use crate::{
     limits,
     output::Output,
     pairs, reference,
-    watch::{Watch, timed_out},
+    watch::{Watch, timed_out, usual_patience},
 };
 
 const USUAL_PATIENCE: Duration = Duration::from_secs(30);
@@ -34,7 +34,7 @@ pub struct ScaleArgs {
     /// Host: id, its beginning, or part of the friendly name
     host_id: String,
     /// Signed actor: a file, or a reference that the host understands
-    actor_ref: String,
+    actor_ref: OsString,
     /// How many instances may run at once [default: unbounded]
     #[arg(
         short = 'c',
@@ -68,7 +68,9 @@ pub async fn run(ScaleCommand::Actor(args): ScaleCommand, context: &Context) -> 
     let lattice = Lattice::reach(args.connection.resolve(context)?, context).await?;
     let host = lattice.host(&args.host_id).await?;
     let control = lattice.control(&host);
-    let mut watch = Watch::open(&control, lattice.connection.patience(USUAL_PATIENCE)).await?;
+    let is_of_others = lattice.is_of_others(&host).await;
+    let usual = usual_patience(USUAL_PATIENCE, is_of_others);
+    let mut watch = Watch::open(&control, lattice.connection.patience(usual)).await?;
     let request = ScaleActor {
         actor_ref: reference.clone(),
         max_instances: args.max_instances,
@@ -83,7 +85,13 @@ pub async fn run(ScaleCommand::Actor(args): ScaleCommand, context: &Context) -> 
         return Ok(Output::text(text.clone()).with("result", text));
     }
     let scaling = Scaling { host, reference: &reference, max_instances: args.max_instances };
-    let scaled = match watch.until(&host, &doing, |event| scaling.judge(event)).await? {
+    // Hosts of others say nothing of what is so already.
+    let is_so = if is_of_others { actor_events::as_running(&control, &scaling).await } else { None };
+    let scaled = match is_so {
+        Some(scaled) => Some(scaled),
+        None => watch.until(&host, &doing, |event| scaling.judge(event)).await?,
+    };
+    let scaled = match scaled {
         Some(scaled) => Some(scaled),
         None if args.max_instances == 0 => None,
         None => Some(

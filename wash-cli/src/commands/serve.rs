@@ -7,6 +7,7 @@ mod one_actor;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
     net::{SocketAddr, TcpListener},
     sync::Arc,
     time::Duration,
@@ -46,7 +47,7 @@ const GRANTS: [&str; 2] = ["wasmcloud:builtin:logging", "wasmcloud:builtin:numbe
 pub struct ServeArgs {
     /// Component: a file (`.wasm`, or `.cwasm` as written by `wash compile`), or a reference to a registry
     #[arg(value_name = "FILE|REF")]
-    program: String,
+    program: OsString,
     /// Where to listen: an address and a port, `localhost:8000`, or a port of this machine; port 0 is any that is free
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000", value_parser = listen_address)]
     addr: SocketAddr,

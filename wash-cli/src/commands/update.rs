@@ -1,6 +1,6 @@
 //! `wash update actor`: replace a running actor by another version of itself.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, ffi::OsString, time::Duration};
 
 use claims::{ActorId, HostId};
 use clap::{Args, Subcommand};
@@ -39,7 +39,7 @@ pub struct UpdateArgs {
     /// Actor: id, its beginning, or part of its name or call alias
     actor_id: String,
     /// New version: a file, or a reference that the host understands
-    new_actor_ref: String,
+    new_actor_ref: OsString,
     /// Host: id, its beginning, or part of the friendly name [default: the one that runs it]
     #[arg(long, value_name = "HOST")]
     host_id: Option<String>,

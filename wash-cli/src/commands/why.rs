@@ -13,7 +13,10 @@ mod steps;
 #[cfg(test)]
 mod table;
 
-use std::path::Path;
+use std::{
+    ffi::{OsStr, OsString},
+    path::Path,
+};
 
 use claims::ActorId;
 use clap::{Args, Subcommand};
@@ -95,7 +98,7 @@ pub struct LinkArgs {
 #[derive(Debug, Args)]
 pub struct PlaceArgs {
     /// What is to run: a file, or a reference that hosts understand
-    reference: String,
+    reference: OsString,
     /// It is a provider; `builtin://…` always is
     #[arg(long)]
     provider: bool,
@@ -142,32 +145,13 @@ enum NoVerdict {
     Failure(Failure),
 }
 
-impl<E: Into<Failure> + Forbids> From<E> for NoVerdict {
+impl<E: Into<Failure>> From<E> for NoVerdict {
     fn from(error: E) -> Self {
-        match error.forbidden() {
-            Some(why) => Self::Forbidden(why),
-            None => Self::Failure(error.into()),
+        let failure = error.into();
+        match failure.forbidden() {
+            Some(forbidden) => Self::Forbidden(forbidden.to_string()),
+            None => Self::Failure(failure),
         }
-    }
-}
-
-/// Errors that may be about missing permissions.
-trait Forbids {
-    fn forbidden(&self) -> Option<String>;
-}
-
-impl Forbids for lattice::client::ControlError {
-    fn forbidden(&self) -> Option<String> {
-        match self {
-            Self::Forbidden { forbidden, .. } => Some(forbidden.to_string()),
-            _ => None,
-        }
-    }
-}
-
-impl Forbids for Failure {
-    fn forbidden(&self) -> Option<String> {
-        self.message().contains("the NATS user may not").then(|| self.message().to_owned())
     }
 }
 
@@ -200,7 +184,7 @@ async fn over_link(lattice: &Lattice<'_>, actor: &str, contract: ContractId, lin
 async fn actor(args: &ActorArgs, context: &Context) -> Verdict {
     let lattice = Lattice::reach(args.connection.resolve(context)?, context).await?;
     if looks_like_a_reference(&args.actor) {
-        let reference = reference::parse(&args.actor)?;
+        let reference = reference::parse(OsStr::new(&args.actor))?;
         let question = AskWhy { reference: Some(reference.clone()), ..AskWhy::default() };
         let facts = Facts::gather(&lattice, &question).await?;
         return match facts.running_from(&reference) {

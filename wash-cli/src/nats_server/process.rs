@@ -23,9 +23,15 @@ use super::{
 };
 use crate::{
     failure::{Failure, OrFail, Result},
-    files::append_private,
+    files::{self, append_private},
 };
 
+/// Longer than the text of any process id.
+const MAX_PID_TEXT: u64 = 64;
+/// As much of a command line as tells a server of ours.
+const MAX_COMMAND_LINE: u64 = 1 << 20;
+/// As much of the end of a log as is looked at for its last lines.
+const MAX_TAIL: u64 = 64 << 10;
 const START_DEADLINE: Duration = Duration::from_secs(15);
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(10);
@@ -155,7 +161,12 @@ impl ServerDir {
 
     /// The process of this server, if it runs.
     pub fn running(&self) -> Option<Pid> {
-        let pid = fs::read_to_string(self.pid_file()).ok()?.trim().parse().ok().and_then(Pid::from_raw)?;
+        let pid = String::from_utf8(files::read_part(&self.pid_file(), 0, MAX_PID_TEXT).ok()?)
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
+            .and_then(Pid::from_raw)?;
         self.is_ours(pid).then_some(pid)
     }
 
@@ -191,7 +202,7 @@ impl ServerDir {
         if cfg!(target_os = "linux") {
             let process = PathBuf::from(format!("/proc/{}", pid.as_raw_nonzero()));
             let owner = fs::metadata(&process).ok().map(|process| process.uid());
-            let line = fs::read(process.join("cmdline")).unwrap_or_default();
+            let line = files::read_part(&process.join("cmdline"), 0, MAX_COMMAND_LINE).unwrap_or_default();
             let own = owner == Some(rustix::process::geteuid().as_raw());
             return own && line.split(|&byte| byte == 0).any(|word| word == config.as_bytes());
         }
@@ -250,9 +261,9 @@ impl ServerDir {
 
 /// The last lines of a file that were written after its first `from` bytes, indented.
 pub fn tail(path: &Path, from: u64, lines: usize) -> String {
-    let bytes = fs::read(path).unwrap_or_default();
-    let from = usize::try_from(from).unwrap_or(usize::MAX).min(bytes.len());
-    let text = String::from_utf8_lossy(&bytes[from..]).into_owned();
+    let length = fs::metadata(path).map_or(0, |metadata| metadata.len());
+    let bytes = files::read_part(path, from.max(length.saturating_sub(MAX_TAIL)), MAX_TAIL).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
     let all: Vec<&str> = text.lines().collect();
     all[all.len().saturating_sub(lines)..].iter().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
 }

@@ -11,6 +11,7 @@ mod denials;
 mod error;
 mod events;
 mod headers;
+mod inbox;
 mod operations;
 mod replay;
 mod responder;
@@ -30,6 +31,7 @@ pub use self::{
     denials::{Denials, Forbidden, Use},
     error::{ConnectError, ControlError},
     events::EventStream,
+    inbox::{ALL_INBOXES_BYTES, INBOX_BYTES, Inbox},
     replay::{Memory, MemoryBounds, Noted, ReplayGuard, Replayed, Seen},
     responder::{Incoming, Rejected, ReplyTo, RpcResponder},
     rpc::{Delegated, RpcClient},

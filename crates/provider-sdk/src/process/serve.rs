@@ -10,14 +10,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_nats::{Client, Message, Subscriber};
+use async_nats::{Client, Message};
 use bytes::Bytes;
 use claims::{ActorId, ClusterId};
 use contracts::{CallError, TraceContext};
 use futures_util::StreamExt as _;
 use lattice::{
     HealthResponse, HostData, Link, SHUTDOWN_REPLY, ShutdownRequest,
-    client::{Delegated, Incoming, ReplayGuard, RpcResponder},
+    client::{Delegated, Inbox, Incoming, ReplayGuard, RpcResponder},
     control::Ack,
     invocation::{Delegation, Entity},
     subject::RpcSubject,
@@ -120,11 +120,6 @@ impl Server {
         let mut retry = interval(RETRY_LINKS);
         retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            // A slot first: the wait for one is part of what is awaited.
-            let request = async {
-                let slot = Arc::clone(&slots).acquire_owned().await;
-                (slot, requests.next().await)
-            };
             tokio::select! {
                 message = shutdowns.next() => match message {
                     Some(message) if self.is_told_to_end(&message).await => break,
@@ -137,7 +132,7 @@ impl Server {
                     self.renew(&message.payload);
                     running.spawn(health(Arc::clone(&self.calls.provider), self.client.clone(), message));
                 }
-                (Ok(slot), Some(message)) = request => {
+                Some((slot, message)) = requests.next_with(&slots) => {
                     let calls = Arc::clone(&self.calls);
                     running.spawn(async move {
                         let _slot = slot;
@@ -155,13 +150,15 @@ impl Server {
         Ok(())
     }
 
-    async fn subscribe(&self, subject: &RpcSubject) -> Result<Subscriber, String> {
+    async fn subscribe(&self, subject: &RpcSubject) -> Result<Inbox, String> {
         let text = subject.render(&self.host_data.lattice);
-        match subject.queue_group(&self.host_data.lattice) {
+        let subscription = match subject.queue_group(&self.host_data.lattice) {
             Some(group) => self.client.queue_subscribe(text.clone(), group).await,
             None => self.client.subscribe(text.clone()).await,
-        }
-        .map_err(|error| format!("cannot subscribe to `{text}`: {error}"))
+        };
+        subscription
+            .map(|messages| Inbox::new("provider", messages))
+            .map_err(|error| format!("cannot subscribe to `{text}`: {error}"))
     }
 
     /// Begins the link change that a message asks for, and answers it when somebody waits for the answer.

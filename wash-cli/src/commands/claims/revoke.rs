@@ -3,7 +3,11 @@
 //! Reads the signer's list, changes it, signs it with the next number and hands it to the lattice. What is named twice,
 //! or was revoked before, does no harm.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::BTreeSet,
+    ffi::{OsStr, OsString},
+    path::Path,
+};
 
 use bytes::Bytes;
 use claims::{
@@ -18,7 +22,7 @@ use crate::{
     connection::ConnectionArgs,
     context::Context,
     failure::{Failure, OrFail, Result},
-    keystore,
+    given_file, keystore,
     lattice_view::Lattice,
     output::Output,
     revocations::{explain, in_force, with, without},
@@ -49,11 +53,11 @@ struct TargetArgs {
     kind: Kind,
     /// Which: id, beginning of one, or name; for a digest `sha256:…` or a file
     #[arg(required = true, value_name = "ID")]
-    ids: Vec<String>,
+    ids: Vec<OsString>,
     /// Key that signs: a seed, or a file that holds one. An account can revoke only itself and what it signed
     /// [default: the cluster key of `wash up`]
     #[arg(long, env = "WASH_REVOCATION_KEY", value_name = "SEED|FILE", hide_env_values = true)]
-    signer: Option<String>,
+    signer: Option<OsString>,
     #[command(flatten)]
     connection: ConnectionArgs,
 }
@@ -199,15 +203,19 @@ impl<'a> Change<'a> {
 
 /// What was meant by an id, a name, or a file. A file is named by its bytes and by the program in it, so that the same
 /// program packed, signed or compiled in another way is meant too.
-async fn find(lattice: &Lattice<'_>, kind: Kind, id: &str) -> Result<Vec<Revoked>> {
+async fn find(lattice: &Lattice<'_>, kind: Kind, given: &OsStr) -> Result<Vec<Revoked>> {
+    if kind == Kind::Digest && Path::new(given).is_file() {
+        let bytes = given_file::read_artifact(Path::new(given))?;
+        return Ok(identities(&bytes.into()).into_iter().map(Revoked::Digest).collect());
+    }
+    let id = given.to_str().ok_or_else(|| {
+        Failure::usage(format!("`{}` is neither an id nor a name: it is not UTF-8 text", given.display()))
+            .hint("only the file of `digest` may be named like that, and it must be there")
+    })?;
     Ok(match kind {
         Kind::Issuer => vec![Revoked::Issuer(issuer(lattice, id).await?)],
         Kind::Actor => vec![Revoked::Actor(lattice.actor(id).await?)],
         Kind::Provider => vec![Revoked::Provider(lattice.provider(id).await?)],
-        Kind::Digest if Path::new(id).is_file() => {
-            let bytes = fs::read(id).while_doing(|| format!("cannot read `{id}`"))?;
-            identities(&bytes.into()).into_iter().map(Revoked::Digest).collect()
-        }
         Kind::Digest => vec![
             Revoked::parse("digest", id)
                 .map_err(|error| Failure::usage(error.to_string()).hint("or give the path of the file itself"))?,

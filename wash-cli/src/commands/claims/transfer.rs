@@ -2,6 +2,8 @@
 //!
 //! Its owner signs that; an operator with the cluster key can do it without the owner, and says so with `--force`.
 
+use std::ffi::OsString;
+
 use claims::{AccountId, KeyKind, KeyPair, PublicKey, ownership::Transfer};
 use clap::{Args, ValueEnum};
 use lattice::client::ControlError;
@@ -44,7 +46,7 @@ pub struct TransferArgs {
     /// Key that signs: a seed, or a file that holds one [default: this user's account key; with `--force` the cluster
     /// key of `wash up`]
     #[arg(long, env = "WASH_OWNER_KEY", value_name = "SEED|FILE", hide_env_values = true)]
-    signer: Option<String>,
+    signer: Option<OsString>,
     #[command(flatten)]
     connection: ConnectionArgs,
 }

@@ -83,7 +83,11 @@ pub async fn run(args: &PutArgs, context: &Context) -> Result<Output> {
         error => Failure::from(error).while_doing("the link was not accepted"),
     })?;
 
-    let mut serving = hosts_serving(&lattice, &link).await?;
+    let mut serving = match lattice.has_only_others().await {
+        // None would say anything, so which of them runs the provider need not be known.
+        true => Serving { only_others: true, ..Serving::default() },
+        false => hosts_serving(&lattice, &link).await?,
+    };
     let mut outcome = Outcome::default();
     if granted != Some(false) {
         outcome.waiting = std::mem::take(&mut serving.reporting);
@@ -106,6 +110,8 @@ struct Serving {
     reporting: BTreeSet<HostId>,
     /// How many do not say; hosts of the 0.82 line never do.
     silent: usize,
+    /// Whether there are only hosts that do not say.
+    only_others: bool,
 }
 
 async fn hosts_serving(lattice: &Lattice<'_>, link: &Link) -> Result<Serving> {
@@ -237,6 +243,9 @@ fn describe(link: &Link, serving: &Serving, outcome: &Outcome, granted: Option<b
         }
         Outcome { sent, .. } if !sent.is_empty() || serving.silent > 0 => {
             "the host that runs the provider does not say whether it serves the link".to_owned()
+        }
+        _ if serving.only_others => {
+            "hosts of the 0.82 line do not say whether a provider serves a link; its log does".to_owned()
         }
         _ => "no host runs this provider yet; it gets the link when it starts".to_owned(),
     };

@@ -1,6 +1,6 @@
 //! `wash start actor`.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, ffi::OsString, time::Duration};
 
 use claims::{ActorId, HostId};
 use clap::Args;
@@ -17,20 +17,17 @@ use crate::{
     output::Output,
     placement::{self, Workload},
     reference,
-    watch::{Watch, timed_out},
+    watch::{Watch, timed_out, usual_patience},
 };
 
 /// Fetching and compiling take time; a host of ours reports every outcome, so this is rarely waited out.
 const USUAL_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Hosts of others say nothing when an artifact cannot be fetched, or runs already; their own `wash` waits as long.
-const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(5);
-
 /// Options of `wash start actor`.
 #[derive(Debug, Args)]
 pub struct ActorArgs {
     /// Signed actor: a file, or a reference that the host understands
-    actor_ref: String,
+    actor_ref: OsString,
     /// How many instances may run at once
     #[arg(long, visible_aliases = ["max-concurrent", "max", "count"], default_value_t = 1)]
     max_instances: u32,
@@ -59,7 +56,7 @@ pub async fn run(args: &ActorArgs, context: &Context) -> Result<Output> {
 
     let control = lattice.control(&host.id);
     let ran = actor_events::running_as(&control, &host.id, &reference).await;
-    let usual = if host.is_of_others { PATIENCE_WITH_OTHERS } else { USUAL_PATIENCE };
+    let usual = usual_patience(USUAL_PATIENCE, host.is_of_others);
     let mut watch = Watch::open(&control, lattice.connection.patience(usual)).await?;
     let request = ScaleActor {
         actor_ref: reference.clone(),
@@ -103,6 +100,10 @@ pub async fn run(args: &ActorArgs, context: &Context) -> Result<Output> {
 
 /// Where the same actor runs from another reference: calls go there, too.
 async fn other_versions(lattice: &Lattice<'_>, id: &ActorId, reference: &str, host: &HostId) -> Vec<String> {
+    // Hosts of others do not say whom else there is: all of them would have to be waited for.
+    if lattice.has_only_others().await {
+        return Vec::new();
+    }
     let Ok(hosts) = lattice.hosts().await else { return Vec::new() };
     let elsewhere = hosts.iter().filter(|other| other.id != *host);
     let mut notes = Vec::new();

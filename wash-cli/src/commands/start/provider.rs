@@ -1,6 +1,6 @@
 //! `wash start provider`.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use claims::HostId;
 use clap::Args;
@@ -15,6 +15,7 @@ use super::PlaceArgs;
 use crate::{
     context::Context,
     failure::{OrFail, Result},
+    given_file,
     lattice_view::Lattice,
     output::Output,
     placement::{self, Chosen, Workload},
@@ -28,7 +29,7 @@ const USUAL_PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug, Args)]
 pub struct ProviderArgs {
     /// Provider: `builtin://NAME`, an archive file, or a reference that the host understands
-    provider_ref: String,
+    provider_ref: OsString,
     /// Link name
     #[arg(short = 'l', long, default_value = "default")]
     link_name: LinkName,
@@ -46,11 +47,7 @@ pub struct ProviderArgs {
 pub async fn run(args: &ProviderArgs, context: &Context) -> Result<Output> {
     let reference = reference::parse(&args.provider_ref)?;
     let constraints = args.place.constraints()?;
-    let configuration = args
-        .config_json
-        .as_ref()
-        .map(|path| fs::read_to_string(path).while_doing(|| format!("cannot read `{}`", path.display())))
-        .transpose()?;
+    let configuration = args.config_json.as_ref().map(|path| given_file::read_text(path)).transpose()?;
     let lattice = Lattice::reach(args.place.connection.resolve(context)?, context).await?;
     let link_name = &args.link_name;
     let workload = Workload::Provider { reference: reference.clone(), link_name: link_name.clone() };
@@ -75,6 +72,12 @@ pub async fn run(args: &ProviderArgs, context: &Context) -> Result<Output> {
     if args.place.skip_wait {
         let text = format!("Asked host {} to start `{reference}`", host.shown());
         return Ok(result.with_text(&text).with("result", text));
+    }
+    // Hosts of others say nothing of what runs already.
+    if host.is_of_others
+        && let Some(running) = running_already(&control, &host.id, &reference, link_name).await?
+    {
+        return Ok(runs_already(result, &reference, Some(&running), &host));
     }
     let started = watch.until(&host.id, &doing, |event| match &event.data {
         EventData::ProviderStarted(started)

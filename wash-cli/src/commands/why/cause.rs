@@ -1,5 +1,7 @@
 //! The causes `wash why` knows: a stable code each, and the usual thing to do.
 
+use lattice::invocation::UNTRUSTED_ISSUER;
+
 /// A stable word for a cause.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Code {
@@ -91,7 +93,8 @@ impl Code {
             "deadline_exceeded" => Self::DeadlineTooShort,
             "limit_exceeded" if is_about_size(message) => Self::PayloadTooLarge,
             "untrusted_issuer" => Self::UntrustedIssuer,
-            "unauthorized" if message.contains("issuer of this invocation") => Self::UntrustedIssuer,
+            // The protocol has no code for it; this text is fixed there (section 1.6).
+            "unauthorized" if message.ends_with(UNTRUSTED_ISSUER) => Self::UntrustedIssuer,
             "unauthorized" if message.contains("revoked") => Self::Revoked,
             "revoked" => Self::Revoked,
             "policy_denied" => Self::PolicyDenied,

@@ -17,7 +17,7 @@ use lattice::{
     },
 };
 
-use crate::{failure::Failure, lattice_view::Lattice};
+use crate::{failure::Result, lattice_view::Lattice};
 
 /// Hosts ask providers and the policy service before they answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -46,11 +46,8 @@ impl Facts {
     ///
     /// # Errors
     /// There is no host, or NATS does not let us ask.
-    pub async fn gather(lattice: &Lattice<'_>, question: &AskWhy) -> Result<Self, ControlErrorOrFailure> {
-        let hosts = match lattice.reached.control.hosts().await {
-            Err(error @ ControlError::Forbidden { .. }) => return Err(ControlErrorOrFailure::Control(error)),
-            _ => lattice.hosts().await.map_err(ControlErrorOrFailure::Failure)?,
-        };
+    pub async fn gather(lattice: &Lattice<'_>, question: &AskWhy) -> Result<Self> {
+        let hosts = lattice.hosts().await?;
         let ids: Vec<HostId> = hosts.iter().map(|host| host.id).collect();
         let asked = hosts.iter().map(|host| async move {
             let control = lattice.control(&host.id).with_timeout(lattice.connection.patience(PATIENCE));
@@ -69,8 +66,8 @@ impl Facts {
                 Err(error) => facts.silent.push(silence(host, &error)),
             }
         }
-        facts.claims = claims.map_err(ControlErrorOrFailure::Control)?;
-        facts.links = links.map_err(ControlErrorOrFailure::Control)?.links;
+        facts.claims = claims?;
+        facts.links = links?.links;
         facts.hosts = hosts;
         Ok(facts)
     }
@@ -147,23 +144,6 @@ impl Facts {
             (self.name(&host.id), pairs.join(" "))
         };
         self.hosts.iter().map(shown).collect()
-    }
-}
-
-/// Either of the errors that asking may end in.
-pub enum ControlErrorOrFailure {
-    /// Of one question.
-    Control(ControlError),
-    /// Of the lattice as a whole.
-    Failure(Failure),
-}
-
-impl From<ControlErrorOrFailure> for super::NoVerdict {
-    fn from(error: ControlErrorOrFailure) -> Self {
-        match error {
-            ControlErrorOrFailure::Control(error) => error.into(),
-            ControlErrorOrFailure::Failure(failure) => failure.into(),
-        }
     }
 }
 

@@ -1,11 +1,9 @@
 //! One real host without NATS, from `wash up` to `wash down`, over its control socket.
 
-mod support;
-
+use crate::support::{EMPTY_MODULE, Lattice, Wash};
 use serde_json::json;
-use support::{EMPTY_MODULE, Lattice, Wash};
 
-const GUEST: &[u8] = include_bytes!("../../crates/runtime/tests/guests/wapc_actor.wasm");
+const GUEST: &[u8] = include_bytes!("../../../crates/runtime/tests/guests/wapc_actor.wasm");
 
 /// An address outside the range from which the system gives ports to everybody who asks for any.
 fn free_address() -> std::net::SocketAddr {

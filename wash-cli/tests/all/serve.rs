@@ -1,18 +1,16 @@
 //! `wash serve`: the HTTP guest of the runtime's tests behind a socket, and what becomes of its failures.
 
-mod support;
-
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
     process::{Child, ChildStdout, ExitStatus, Stdio},
 };
 
+use crate::support::Wash;
 use rustix::process::{Pid, Signal, kill_process};
-use support::Wash;
 
 /// Chooses what it does by the first letter of the path; see `http.wat` beside it.
-const HTTP: &[u8] = include_bytes!("../../crates/runtime/tests/guests/http.wasm");
+const HTTP: &[u8] = include_bytes!("../../../crates/runtime/tests/guests/http.wasm");
 
 /// A `wash serve` that listens.
 struct Server {
@@ -162,7 +160,7 @@ fn instances_can_be_used_again_and_code_can_be_precompiled() {
 #[test]
 fn what_cannot_be_served_is_said_with_the_next_step() {
     let wash = Wash::new();
-    wash.write("command.wasm", wat::parse_str(include_str!("guests/hello.wat")).expect("a module"));
+    wash.write("command.wasm", wat::parse_str(include_str!("../guests/hello.wat")).expect("a module"));
     let text = wash.run("serve command.wasm --addr 127.0.0.1:0");
     assert!(
         text.starts_with("exit: 1\nstderr:\nerror: `command.wasm` exports neither `wasi:http/incoming-handler`"),

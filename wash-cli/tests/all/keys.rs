@@ -1,10 +1,8 @@
 //! `wash keys` as a user meets it.
 
-mod support;
-
 use std::os::unix::fs::PermissionsExt;
 
-use support::{EMPTY_MODULE, Wash};
+use crate::support::{EMPTY_MODULE, Wash};
 
 #[test]
 fn a_generated_key_is_shown_and_not_stored() {

@@ -1,11 +1,10 @@
 //! Wrong usage, old spellings, and commands that need a lattice when there is none.
 
-mod support;
-
 use std::net::TcpListener;
 
+use crate::support::{EMPTY_MODULE, Wash};
+
 use serde_json::json;
-use support::{EMPTY_MODULE, Wash};
 
 /// A port on which nothing listens, and nobody else will while this lives: bound, but not listening.
 struct ClosedPort(tokio::net::TcpSocket);
@@ -164,4 +163,13 @@ fn the_command_line_is_consistent_in_every_command() {
         assert!(text.starts_with("exit: 0\nstdout:\n"), "{command}: {text}");
     }
     assert!(wash.run("--version").contains(env!("CARGO_PKG_VERSION")));
+}
+
+/// The list of banned calls of this crate stands in for that of the workspace.
+#[test]
+fn what_the_workspace_bans_is_banned_here_too() {
+    let here = include_str!("../../clippy.toml");
+    let workspace = include_str!("../../../clippy.toml").lines().filter(|line| line.trim_start().starts_with("{ path"));
+    let missing: Vec<&str> = workspace.filter(|line| !here.contains(line.trim())).collect();
+    assert_eq!(missing, Vec::<&str>::new());
 }

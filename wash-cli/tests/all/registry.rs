@@ -1,10 +1,8 @@
 //! `wash push`, `pull`, `reg` and `drain` where no registry is needed to know what is wrong. With a real registry:
 //! `lattice-tests/tests/registry`.
 
-mod support;
-
+use crate::support::{EMPTY_MODULE, Wash};
 use serde_json::json;
-use support::{EMPTY_MODULE, Wash};
 
 /// Nothing listens here.
 const NOBODY: &str = "127.0.0.1:1";

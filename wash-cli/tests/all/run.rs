@@ -1,9 +1,6 @@
 //! `wash run`, over all programs in `tests/guests`: each as a module and as a component; compiled, with code from the
 //! cache, and precompiled.
 
-mod programs;
-mod support;
-
 use std::{
     fs,
     io::Write as _,
@@ -15,8 +12,8 @@ use std::{
     thread,
 };
 
-use programs::{Case, KINDS, Kind, Program};
-use support::Wash;
+use crate::programs::{Case, KINDS, Kind, Program};
+use crate::support::Wash;
 
 /// What came of a run.
 #[derive(Debug, PartialEq, Eq)]
@@ -145,7 +142,7 @@ fn expectations(wash: &Wash, case: &Case, kind: Kind, ran: &Ran) -> Vec<String> 
 
 #[test]
 fn every_program_does_the_same_compiled_cached_and_precompiled() {
-    let programs = programs::all();
+    let programs = crate::programs::all();
     let jobs: Vec<(&Program, Kind)> = programs.iter().flat_map(|program| KINDS.map(|kind| (program, kind))).collect();
     assert!(programs.len() >= 30, "{} programs", programs.len());
     let (next, wrong) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
@@ -162,7 +159,7 @@ fn every_program_does_the_same_compiled_cached_and_precompiled() {
     assert!(wrong.is_empty(), "{} complaints:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-const HELLO: &str = include_str!("guests/hello.wat");
+const HELLO: &str = include_str!("../guests/hello.wat");
 
 fn hello(wash: &Wash) {
     wash.write("hello.wasm", wat::parse_str(HELLO).expect("a module"));
@@ -253,7 +250,7 @@ const SAYS_WHY: &str = r#"(module
 fn reasons(action: &str, fd: &str, set: impl Fn(&mut std::process::Command)) -> Vec<u8> {
     let wash = Wash::new();
     let module = wat::parse_str(SAYS_WHY.replace("DO", action).replace("FD", fd)).expect("a module");
-    wash.write("component.wasm", programs::component(&module).expect("a component"));
+    wash.write("component.wasm", crate::programs::component(&module).expect("a component"));
     wash.write("module.wasm", module);
     let reason = |file: &&str| {
         let mut command = wash.command(&["run", file]);

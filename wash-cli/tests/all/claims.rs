@@ -1,11 +1,9 @@
 //! `wash claims` and `wash inspect` as a user meets them.
 
-mod support;
-
 use std::fs;
 
+use crate::support::{EMPTY_MODULE, Wash};
 use serde_json::json;
-use support::{EMPTY_MODULE, Wash};
 
 fn with_module() -> Wash {
     let wash = Wash::new();
@@ -137,7 +135,7 @@ fn a_digest_that_was_asked_for_must_be_that_of_the_file() {
 #[test]
 fn the_world_of_a_component_is_shown_and_a_module_has_none() {
     let wash = with_module();
-    wash.write("component.wasm", include_bytes!("../../crates/claims/tests/vectors/component_actor.wasm"));
+    wash.write("component.wasm", include_bytes!("../../../crates/claims/tests/vectors/component_actor.wasm"));
     let text = wash.run("inspect component.wasm --wit");
     assert!(text.starts_with("exit: 0\nstdout:\npackage ") && text.contains("world "), "{text}");
     insta::assert_snapshot!(wash.run("inspect echo.wasm --wit"), @r"
@@ -287,4 +285,21 @@ fn what_is_no_artifact_is_called_by_its_name_and_not_quoted() {
     }
     // Compiled code claims what the wasm in it claims.
     assert_eq!(wash.json("inspect echo.cwasm")["module"], wash.json("inspect echo_s.wasm")["module"]);
+}
+
+/// `-e` is what older scripts say for the version of a provider's token (`-v` is its vendor).
+#[test]
+fn the_version_of_a_token_about_a_provider_has_its_old_letter() {
+    let wash = Wash::new();
+    for version in ["-e 2.1.0", "--version 2.1.0", "--ver 2.1.0"] {
+        let token = wash.json(&format!("claims token provider --name kv -c acme:kv -v Acme -r 7 {version}"));
+        let claims = token["token"].as_str().and_then(|token| token.split('.').nth(1)).expect("three parts");
+        let claims = data_encoding::BASE64URL_NOPAD.decode(claims.as_bytes()).expect("base64");
+        let claims: serde_json::Value = serde_json::from_slice(&claims).expect("JSON");
+        let provider = &claims["wascap"];
+        assert_eq!(
+            (&provider["ver"], &provider["rev"], &provider["vendor"]),
+            (&json!("2.1.0"), &json!(7), &json!("Acme"))
+        );
+    }
 }

@@ -1,5 +1,4 @@
 //! Runs the real `wash` with a home of its own and no lattice, and renders what happened as one text.
-#![allow(dead_code, reason = "each test file is a crate of its own and uses a part of this")]
 
 use std::{
     fs,

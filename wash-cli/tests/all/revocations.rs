@@ -1,14 +1,12 @@
 //! `wash claims revoke`, `unrevoke` and `revocations` as a user meets them, with one host and with none.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::{Lattice, Wash};
 use serde_json::{Value, json};
-use support::{Lattice, Wash};
 
 /// A guest that a host runs.
-const GUEST: &[u8] = include_bytes!("../../crates/runtime/tests/guests/wapc_actor.wasm");
+const GUEST: &[u8] = include_bytes!("../../../crates/runtime/tests/guests/wapc_actor.wasm");
 
 /// A host that runs one signed actor; the id of the actor.
 fn with_running_actor() -> (Lattice, String) {

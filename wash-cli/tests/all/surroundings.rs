@@ -1,8 +1,6 @@
 //! What surrounds a program: arguments and variables that are no text, outputs that cannot be written, no home, signals that
 //! are ignored, paths that are long.
 
-mod support;
-
 use std::{
     ffi::OsString,
     fs::{self, File},
@@ -11,11 +9,11 @@ use std::{
     process::{Command, Stdio},
 };
 
+use crate::support::{EMPTY_MODULE, Lattice, Wash};
 use rustix::process::{Pid, Signal, kill_process};
-use support::{EMPTY_MODULE, Lattice, Wash};
 
 /// Chooses what it does by the first letter of the path.
-const HTTP: &[u8] = include_bytes!("../../crates/runtime/tests/guests/http.wasm");
+const HTTP: &[u8] = include_bytes!("../../../crates/runtime/tests/guests/http.wasm");
 /// A user of whom the system knows nothing, no home either.
 const NOBODY_KNOWS: u32 = 54_321;
 

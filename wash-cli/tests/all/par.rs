@@ -1,9 +1,7 @@
 //! `wash par` as a user meets it.
 
-mod support;
-
+use crate::support::Wash;
 use serde_json::json;
-use support::Wash;
 
 #[test]
 fn an_archive_is_made_extended_and_shown() {
@@ -104,4 +102,18 @@ fn what_no_machine_runs_becomes_no_provider() {
     wash.json("par create -c acme:kv -v Acme -n kv -b kv");
     let (_, failure) = wash.json_failure("par insert README.md -a aarch64-linux -b kv");
     assert_eq!(failure["error"], json!("`README.md` is a text file, not a provider archive"));
+}
+
+#[test]
+fn the_schema_of_link_values_is_shown() {
+    let wash = Wash::new();
+    wash.write("kv", "#!/bin/sh\n");
+    wash.write("schema.json", r#"{"type": "object"}"#);
+    wash.json("par create -c acme:kv -v Acme -n kv -b kv -j schema.json");
+    wash.json("par create -c acme:kv -v Acme -n kv -b kv --destination plain.par");
+    for inspect in ["par inspect", "inspect", "claims inspect"] {
+        assert_eq!(wash.json(&format!("{inspect} kv.par"))["schema"], json!({"type": "object"}), "{inspect}");
+        let plain = wash.json(&format!("{inspect} plain.par"));
+        assert!(plain.as_object().is_some_and(|shown| shown.contains_key("schema")) && plain["schema"].is_null());
+    }
 }

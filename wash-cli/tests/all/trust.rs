@@ -1,11 +1,9 @@
 //! Whose native code runs and whose an id is, as a user meets it: the refusal, the command it names, and then it works.
 
-mod support;
-
+use crate::support::Lattice;
 use serde_json::{Value, json};
-use support::Lattice;
 
-const GUEST: &[u8] = include_bytes!("../../crates/runtime/tests/guests/wapc_actor.wasm");
+const GUEST: &[u8] = include_bytes!("../../../crates/runtime/tests/guests/wapc_actor.wasm");
 
 fn reason(failure: &Value) -> String {
     failure["error_chain"].to_string()
