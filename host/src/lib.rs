@@ -25,6 +25,8 @@ mod presence;
 mod process;
 mod providers;
 pub mod settings;
+#[cfg(test)]
+mod testing;
 mod trust;
 mod workloads;
 

@@ -1,4 +1,4 @@
-//! A call into an actor of this host: refused when it is barred, counted, traced, and handed to its guest.
+//! A call into an actor of this host: refused when it is revoked, counted, traced, and handed to its guest.
 //!
 //! Invariant: every call that begins is counted once, however it ends, also where it ends after its answer.
 
@@ -32,7 +32,7 @@ impl RunningActor {
         deadline: Instant,
         mut trace: TraceContext,
     ) -> Result<Bytes, CallError> {
-        self.barred.check(&self.id)?;
+        self.revoked.check(&self.id)?;
         if operation == httpserver::HANDLE_REQUEST {
             return Box::pin(self.call_http(contract, payload, deadline, trace)).await;
         }
@@ -101,7 +101,7 @@ impl RunningActor {
         mut trace: TraceContext,
         also: &mut Option<A>,
     ) -> Result<http::Response<HttpBody>, CallError> {
-        self.barred.check(&self.id)?;
+        self.revoked.check(&self.id)?;
         let mut watched = self.watched(httpserver::CONTRACT, &mut trace);
         watched.tell(also.take());
         let mut watch = Some(watched);

@@ -49,7 +49,12 @@ pub use self::{
 pub struct RevokedFlag(Arc<AtomicBool>);
 
 impl RevokedFlag {
-    /// Refuses a call of, or to, a barred actor.
+    /// From now on calls are refused, also those that are under way.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Refuses a call of, or to, a revoked actor.
     ///
     /// # Errors
     /// [`CallError::Unauthorized`].
@@ -76,7 +81,7 @@ pub struct RunningActor {
     /// Its way out.
     pub outbound: Arc<dyn Outbound>,
     /// Whether it is revoked.
-    pub barred: RevokedFlag,
+    pub revoked: RevokedFlag,
     /// The calls of the actor, counted; shared by its versions and their ways out.
     pub calls: Arc<ActorCalls>,
     /// The limits its start set.
@@ -97,7 +102,7 @@ impl RunningActor {
         provenance: Provenance,
         guest: Guest,
         outbound: Arc<dyn Outbound>,
-        barred: RevokedFlag,
+        revoked: RevokedFlag,
         calls: Arc<ActorCalls>,
     ) -> Self {
         Self {
@@ -107,7 +112,7 @@ impl RunningActor {
             provenance,
             guest,
             outbound,
-            barred,
+            revoked,
             calls,
             limits: LimitSettings::default(),
             told: Mutex::default(),
@@ -123,8 +128,8 @@ impl RunningActor {
     }
 
     /// From now on it neither calls nor is called, also where a call is under way.
-    pub fn bar(&self) {
-        self.barred.0.store(true, Ordering::Relaxed);
+    pub fn revoke(&self) {
+        self.revoked.set();
     }
 
     /// Ends when the actor no longer takes calls from the lattice; shared by its versions.

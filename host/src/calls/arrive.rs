@@ -141,7 +141,7 @@ async fn run_or_pass_on(
     let (wire, trace) = (&trace_context, TraceContext::new(trace_context.clone()));
     let call = CallParts { origin: &origin, target: &actor.id, operation: &operation, trace: wire, payload: &msg };
     if running.is_none() || actor.serving().is_cancelled() {
-        actor.barred.check(&actor.id)?;
+        actor.revoked.check(&actor.id)?;
         if let Some(elsewhere) = Box::pin(calls.spill(&call, deadline)).await {
             return elsewhere;
         }

@@ -26,3 +26,6 @@ pub use self::{
     sessions::{Sessions, open_sessions},
     to_embedded::serve as serve_embedded,
 };
+
+#[cfg(test)]
+mod tests;

@@ -36,20 +36,20 @@ pub struct ActorOutbound {
     actor: ActorId,
     /// What the claims of this very code name: a call keeps them, whatever runs under the id by now.
     grants: Arc<[String]>,
-    barred: RevokedFlag,
+    revoked: RevokedFlag,
     counted: Arc<ActorCalls>,
 }
 
 impl ActorOutbound {
-    /// The way out for code of `actor` whose claims name `grants`, closed once it is barred.
+    /// The way out for code of `actor` whose claims name `grants`, closed once it is revoked.
     pub fn new(
         calls: &Arc<Calls>,
         actor: ActorId,
         grants: Arc<[String]>,
-        barred: RevokedFlag,
+        revoked: RevokedFlag,
         counted: Arc<ActorCalls>,
     ) -> Arc<Self> {
-        Arc::new(Self { calls: Arc::downgrade(calls), actor, grants, barred, counted })
+        Arc::new(Self { calls: Arc::downgrade(calls), actor, grants, revoked, counted })
     }
 }
 
@@ -57,7 +57,7 @@ impl ActorOutbound {
 impl Outbound for ActorOutbound {
     async fn call(&self, mut call: OutboundCall) -> Result<Bytes, CallError> {
         let calls = self.calls.upgrade().ok_or_else(stopping)?;
-        self.barred.check(&self.actor)?;
+        self.revoked.check(&self.actor)?;
         let route = self.resolve(&calls, &call.target);
         let route = route.and_then(|route| call.trace.descend().map(|()| route)).inspect_err(|error| {
             let contract = contract_of(&call.target);
@@ -84,7 +84,7 @@ impl Outbound for ActorOutbound {
 
     async fn config(&self) -> Result<BTreeMap<String, Vec<u8>>, CallError> {
         let calls = self.calls.upgrade().ok_or_else(stopping)?;
-        self.barred.check(&self.actor)?;
+        self.revoked.check(&self.actor)?;
         let config = calls.tables().config_of(self.actor.as_str());
         Ok(config.into_iter().map(|(name, value)| (name, value.to_vec())).collect())
     }

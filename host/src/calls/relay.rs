@@ -88,7 +88,7 @@ async fn make(calls: &Arc<Calls>, incoming: Incoming) -> Result<Bytes, CallError
 }
 
 /// The caller, if it is a provider process of this host.
-fn own_provider(calls: &Calls, origin: &Entity) -> Result<(claims::ProviderId, Entity), CallError> {
+pub(super) fn own_provider(calls: &Calls, origin: &Entity) -> Result<(claims::ProviderId, Entity), CallError> {
     let provider = origin.public_key.parse().ok().and_then(|id| {
         let link_name = origin.link_name.parse().ok()?;
         calls.providers.get(&id, &link_name)

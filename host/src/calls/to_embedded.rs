@@ -122,7 +122,7 @@ async fn carry_out(
 }
 
 /// The link of the actor that calls, if it is granted the contract and not revoked.
-fn check_origin(calls: &Calls, provider: &RunningProvider, origin: &str) -> Result<Arc<Link>, CallError> {
+pub(super) fn check_origin(calls: &Calls, provider: &RunningProvider, origin: &str) -> Result<Arc<Link>, CallError> {
     let spec = &provider.spec;
     let actor: ActorId = origin
         .parse()

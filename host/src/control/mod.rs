@@ -23,3 +23,6 @@ pub use self::{
     face::Control,
     nats::{serve, subscribe},
 };
+
+#[cfg(test)]
+mod tests;

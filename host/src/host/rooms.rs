@@ -63,130 +63,118 @@ pub(super) struct Ground<'a> {
     pub(super) life: Lifetime,
 }
 
+/// The lower half: who runs, who may, who is called.
+struct Lower {
+    failures: Arc<Failures>,
+    meters: Arc<Metrics>,
+    calls: Arc<Calls>,
+    owners: Arc<Owners>,
+    admission: Arc<Admission>,
+    broken_limits: Arc<BrokenLimits>,
+}
+
 impl Ground<'_> {
+    /// Builds every room.
     pub(super) fn build(self, settings: &Arc<HostConfig>) -> Rooms {
-        let Self { identity, store, events, nats, life, .. } = &self;
-        let (failures, meters, peers) =
-            (Arc::<Failures>::default(), Arc::<Metrics>::default(), Arc::<Peers>::default());
-        let connection = nats.as_ref().map(|nats| nats.ctl.clone());
-        let policy = Policy::new(settings.policy.as_ref(), connection, identity.clone(), life.tasks.clone());
+        let lower = self.lower(settings);
+        let workloads = self.workloads(settings, &lower);
+        let calls = &lower.calls;
+        let tables = (calls.actors.clone(), calls.providers.clone(), calls.peers.clone());
+        let sessions = (self.nats.clone(), calls.has_sessions());
+        let inventory = Inventory::new(self.identity.clone(), tables, sessions, settings);
+        let intake = Arc::<Intake>::default();
+        Rooms {
+            changes: self.changes(&lower),
+            presence: self.presence(settings, calls, &inventory, &intake),
+            control: self.control(&lower, &workloads, &inventory),
+            sources: self.sources(&lower, &inventory, intake),
+            identity: self.identity,
+            store: self.store,
+            events: self.events,
+            calls: lower.calls,
+            broken_limits: lower.broken_limits,
+            workloads,
+            life: self.life,
+        }
+    }
+
+    fn lower(&self, settings: &Arc<HostConfig>) -> Lower {
+        let (failures, meters) = (Arc::<Failures>::default(), Arc::<Metrics>::default());
+        let connection = self.nats.as_ref().map(|nats| nats.ctl.clone());
+        let tasks = self.life.tasks.clone();
+        let policy = Policy::new(settings.policy.as_ref(), connection, self.identity.clone(), tasks);
         let actors = Arc::<Actors>::default();
-        let providers = Providers::new(providers::Parts {
-            identity: identity.clone(),
-            store: store.clone(),
-            events: events.clone(),
-            failures: failures.clone(),
-            meters: meters.clone(),
-            nats: nats.clone(),
-            actors: actors.clone(),
-            life: life.clone(),
-            settings: settings.clone(),
-        });
-        let sessions = nats.as_ref().and_then(|nats| open_sessions(settings, identity, nats, &life.tasks));
-        let calls = Arc::new(Calls {
-            identity: identity.clone(),
-            permission: Permission::new(store.clone(), actors.clone(), policy.clone()),
-            actors: actors.clone(),
-            providers: providers.clone(),
-            peers: peers.clone(),
-            sessions: sessions.clone(),
-            nats: nats.clone(),
-            tracer: self.tracer.clone(),
-            failures: failures.clone(),
-            meters: meters.clone(),
-            inbound: Inbound::new(settings, nats.as_deref()),
-            life: life.clone(),
-        });
+        let calls = self.calls(settings, &actors, policy.clone(), &failures, &meters);
         let builtins = self.builtins.iter().map(|builtin| builtin.descriptor.name).collect();
-        let owners = Arc::new(Owners::new(identity.clone(), store.clone(), self.trust.clone(), builtins));
+        let owners = Owners::new(self.identity.clone(), self.store.clone(), self.trust.clone(), builtins);
+        let owners = Arc::new(owners);
         let admission = Arc::new(Admission {
             artifacts: self.artifacts.clone(),
             issuers: Issuers::new(settings.allowed_issuers.clone(), settings.native_issuers.clone()),
             owners: owners.clone(),
             policy,
-            store: store.clone(),
+            store: self.store.clone(),
             meters: meters.clone(),
         });
-        let broken_limits = BrokenLimits::new(actors.clone(), self.runtime.clone(), events.clone(), identity.host_id);
-        let workloads = self.workloads(settings, &calls, &admission, &broken_limits);
-        let tables = (actors.clone(), providers.clone(), peers.clone());
-        let inventory = Inventory::new(identity.clone(), tables, (nats.clone(), sessions.is_some()), settings);
-        let intake = Arc::<Intake>::default();
-        let presence = Arc::new(Presence {
-            identity: identity.clone(),
-            inventory: inventory.clone(),
-            events: events.clone(),
-            peers: peers.clone(),
-            intake: intake.clone(),
-            sessions,
-            nats: nats.clone(),
-            root: self.root.clone(),
-            every: settings.heartbeat_interval,
-            life: life.clone(),
-        });
-        let changes = Arc::new(Changes {
-            store: store.clone(),
-            providers: providers.clone(),
-            owners,
-            events: events.clone(),
-            failures: failures.clone(),
-            nats: nats.clone(),
-            life: life.clone(),
-        });
-        let control = Arc::new(Control {
-            identity: identity.clone(),
-            root: self.root.clone(),
-            workloads: workloads.clone(),
-            inventory: inventory.clone(),
-            store: store.clone(),
-            actors: actors.clone(),
-            providers: providers.clone(),
-            admission,
-            calls: calls.clone(),
-            events: events.clone(),
-            failures,
-            life: life.clone(),
-        });
-        let sources = Arc::new(Sources {
-            identity: identity.clone(),
-            inventory,
-            store: store.clone(),
-            actors,
-            providers,
-            peers,
-            intake,
-            events: events.clone(),
-            runtime: self.runtime.clone(),
-            tracer: self.tracer.clone(),
-            meters,
-            nats: nats.clone(),
-        });
-        let (identity, store, events, life) = (identity.clone(), store.clone(), events.clone(), life.clone());
-        Rooms { identity, store, events, calls, changes, broken_limits, workloads, presence, control, sources, life }
+        let (host, events) = (self.identity.host_id, self.events.clone());
+        let broken_limits = BrokenLimits::new(actors, self.runtime.clone(), events, host);
+        Lower { failures, meters, calls, owners, admission, broken_limits }
     }
 
-    fn workloads(
+    fn calls(
         &self,
-        settings: &HostConfig,
-        calls: &Arc<Calls>,
-        admission: &Arc<Admission>,
-        broken_limits: &Arc<BrokenLimits>,
-    ) -> Arc<Workloads> {
+        settings: &Arc<HostConfig>,
+        actors: &Arc<Actors>,
+        policy: Option<Arc<Policy>>,
+        failures: &Arc<Failures>,
+        meters: &Arc<Metrics>,
+    ) -> Arc<Calls> {
+        let providers = Providers::new(providers::Parts {
+            identity: self.identity.clone(),
+            store: self.store.clone(),
+            events: self.events.clone(),
+            failures: failures.clone(),
+            meters: meters.clone(),
+            nats: self.nats.clone(),
+            actors: actors.clone(),
+            life: self.life.clone(),
+            settings: settings.clone(),
+        });
+        let sessions =
+            self.nats.as_ref().and_then(|nats| open_sessions(settings, &self.identity, nats, &self.life.tasks));
+        Arc::new(Calls {
+            identity: self.identity.clone(),
+            permission: Permission::new(self.store.clone(), actors.clone(), policy),
+            actors: actors.clone(),
+            providers,
+            peers: Arc::<Peers>::default(),
+            sessions,
+            nats: self.nats.clone(),
+            tracer: self.tracer.clone(),
+            failures: failures.clone(),
+            meters: meters.clone(),
+            inbound: Inbound::new(settings, self.nats.as_deref()),
+            life: self.life.clone(),
+        })
+    }
+
+    fn workloads(&self, settings: &HostConfig, lower: &Lower) -> Arc<Workloads> {
+        let calls = &lower.calls;
         let actors = Arc::new(ActorWorkloads {
-            admission: admission.clone(),
+            admission: lower.admission.clone(),
             runtime: self.runtime.clone(),
             limits: settings.limits.clone(),
             most: settings.most.clone(),
             actors: calls.actors.clone(),
             calls: calls.clone(),
             desired: self.desired.clone(),
-            reports: Reports::new(self.identity.host_id, self.events.clone(), calls.failures.clone()),
-            broken_limits: broken_limits.clone(),
+            reports: Reports::new(self.identity.host_id, self.events.clone(), lower.failures.clone()),
+            broken_limits: lower.broken_limits.clone(),
             starts: Starts::default(),
             life: self.life.clone(),
         });
         let providers = Arc::new(ProviderWorkloads {
-            admission: admission.clone(),
+            admission: lower.admission.clone(),
             providers: calls.providers.clone(),
             calls: calls.clone(),
             desired: self.desired.clone(),
@@ -194,6 +182,73 @@ impl Ground<'_> {
             starts: Starts::default(),
         });
         Workloads::new(actors, providers, self.life.clone())
+    }
+
+    fn changes(&self, lower: &Lower) -> Arc<Changes> {
+        Arc::new(Changes {
+            store: self.store.clone(),
+            providers: lower.calls.providers.clone(),
+            owners: lower.owners.clone(),
+            events: self.events.clone(),
+            failures: lower.failures.clone(),
+            nats: self.nats.clone(),
+            life: self.life.clone(),
+        })
+    }
+
+    fn presence(
+        &self,
+        settings: &HostConfig,
+        calls: &Calls,
+        inventory: &Arc<Inventory>,
+        intake: &Arc<Intake>,
+    ) -> Arc<Presence> {
+        Arc::new(Presence {
+            identity: self.identity.clone(),
+            inventory: inventory.clone(),
+            events: self.events.clone(),
+            peers: calls.peers.clone(),
+            intake: intake.clone(),
+            sessions: calls.sessions.clone(),
+            nats: self.nats.clone(),
+            root: self.root.clone(),
+            every: settings.heartbeat_interval,
+            life: self.life.clone(),
+        })
+    }
+
+    fn control(&self, lower: &Lower, workloads: &Arc<Workloads>, inventory: &Arc<Inventory>) -> Arc<Control> {
+        Arc::new(Control {
+            identity: self.identity.clone(),
+            root: self.root.clone(),
+            workloads: workloads.clone(),
+            inventory: inventory.clone(),
+            store: self.store.clone(),
+            actors: lower.calls.actors.clone(),
+            providers: lower.calls.providers.clone(),
+            admission: lower.admission.clone(),
+            calls: lower.calls.clone(),
+            events: self.events.clone(),
+            failures: lower.failures.clone(),
+            life: self.life.clone(),
+        })
+    }
+
+    fn sources(&self, lower: &Lower, inventory: &Arc<Inventory>, intake: Arc<Intake>) -> Arc<Sources> {
+        Arc::new(Sources {
+            identity: self.identity.clone(),
+            inventory: inventory.clone(),
+            store: self.store.clone(),
+            actors: lower.calls.actors.clone(),
+            providers: lower.calls.providers.clone(),
+            peers: lower.calls.peers.clone(),
+            intake,
+            events: self.events.clone(),
+            runtime: self.runtime.clone(),
+            tracer: self.tracer.clone(),
+            meters: lower.meters.clone(),
+            nats: self.nats.clone(),
+        })
     }
 }
 

@@ -4,3 +4,6 @@ mod changes;
 mod moves;
 
 pub use self::changes::Changes;
+
+#[cfg(test)]
+mod tests;

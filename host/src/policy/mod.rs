@@ -256,3 +256,6 @@ impl Policy {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -266,3 +266,6 @@ fn hear(presence: &Presence, answer: &Message, own: &mut OwnAnswers) {
         duplicate_key::tell(host.id);
     }
 }
+
+#[cfg(test)]
+mod tests;

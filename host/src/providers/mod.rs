@@ -19,3 +19,6 @@ pub use self::{
     running::{Home, ProviderSpec, RunningProvider},
     table::{Parts, Providers},
 };
+
+#[cfg(test)]
+mod tests;

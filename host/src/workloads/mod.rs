@@ -21,3 +21,6 @@ pub use self::{
     queue::{Outcome, Workloads},
     starts::Starts,
 };
+
+#[cfg(test)]
+mod tests;

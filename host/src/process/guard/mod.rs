@@ -6,6 +6,7 @@
 //! however it went; ends itself, as the provider did, once it has no descendant. Invariant: while it lives it has every
 //! process of the provider below it; who kills the guard itself kills the provider, and no more.
 
+mod parent;
 #[cfg(target_os = "linux")]
 mod reaper;
 
@@ -19,6 +20,8 @@ use std::{
 };
 
 use rustix::process::{Pid, getpid};
+
+pub(crate) use self::parent::die_with_parent;
 
 /// The first argument of a guard; host and program follow.
 const ARGUMENT: &str = "__guard-of-a-provider";

@@ -14,8 +14,7 @@ use rustix::process::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{LOOK_EVERY, complain, when_written};
-use crate::providers::launcher::die_with_parent;
+use super::{LOOK_EVERY, complain, parent::die_with_parent, when_written};
 
 /// What a provider whose host is gone has to release what it holds. Those of ours take no more (`provider-sdk`).
 const GRACE: Duration = Duration::from_secs(5);

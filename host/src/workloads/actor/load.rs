@@ -99,11 +99,12 @@ pub(super) async fn load(
     work.admission.owners.claim(signed.id.public_key(), signed.issuer).await?;
     work.admission.record(&StoredClaims::Actor(StoredActor::new(signed.id, signed.issuer, &signed.claims))).await?;
     links::given(&work.calls.providers, &signed.id).await;
-    let barred = RevokedFlag::default();
+    let revoked = RevokedFlag::default();
     let calls = work.actors.calls_of(&signed.id, &work.calls.tracer, &work.reports.failures);
-    let outbound = ActorOutbound::new(&work.calls, signed.id, shown.caps.clone().into(), barred.clone(), calls.clone());
+    let outbound =
+        ActorOutbound::new(&work.calls, signed.id, shown.caps.clone().into(), revoked.clone(), calls.clone());
     let image_ref = reference.as_str().to_owned();
-    let mut actor = RunningActor::new(signed.id, shown, image_ref, provenance, guest, outbound, barred, calls);
+    let mut actor = RunningActor::new(signed.id, shown, image_ref, provenance, guest, outbound, revoked, calls);
     actor.limits = limits;
     Ok(Arc::new(actor))
 }

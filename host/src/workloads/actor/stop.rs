@@ -104,7 +104,7 @@ pub async fn stop(work: &Arc<ActorWorkloads>, command: StopActor, starting: usiz
 /// Stops a version that a revocation list names. From the first moment its calls are refused, and calls to it. Whether
 /// it was this that stopped it: somebody else may have been faster.
 pub async fn revoke(work: &Arc<ActorWorkloads>, actor: &Arc<RunningActor>, named: &Named) -> bool {
-    actor.bar();
+    actor.revoke();
     let _guard = work.actors.change(&actor.id).await;
     if !work.actors.holds(actor) {
         return false;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use claims::ProviderId;
+use provider_sdk::StartError;
 
 use lattice_state::{revocations::Named, store::StoreError};
 
@@ -79,11 +80,8 @@ pub enum StartProviderError {
         reference: String,
     },
     /// A provider that is compiled in refuses what it was started with.
-    #[error("{reason}")]
-    Refused {
-        /// In its words.
-        reason: String,
-    },
+    #[error(transparent)]
+    Refused(#[from] StartError),
     /// Its process cannot be started.
     #[error("cannot start the provider")]
     Launch(#[from] LaunchError),
@@ -153,7 +151,7 @@ impl StartProviderError {
             Self::Policy(error) => error.code(),
             Self::NeedsNats { .. } => "needs_nats",
             // One word for all of these: it is what hosts said before they were told apart.
-            Self::Refused { .. }
+            Self::Refused(_)
             | Self::Launch(_)
             | Self::Ended { .. }
             | Self::Silent { .. }

@@ -129,7 +129,7 @@ async fn start_embedded(
         config: spec.config.clone(),
         data_dir: Some(data_dir(&work.providers.settings.state_dir, &spec)),
     };
-    let provider = (builtin.start)(start).map_err(|error| StartProviderError::Refused { reason: error.to_string() })?;
+    let provider = (builtin.start)(start)?;
     let stored = stored_claims(&spec, descriptor.version, own_issuer(&id.public_key()));
     announce(work, RunningProvider::new(spec, Home::Embedded(provider)), stored, under_way).await
 }
