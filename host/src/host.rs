@@ -43,8 +43,7 @@ use crate::{
     revocations,
     rpc::Inbound,
     sequencer::Sequencer,
-    sessions::Sessions,
-    socket,
+    sessions, socket,
     state::{
         replica::{Replica, ReplicaError},
         revocations::Trust,
@@ -135,7 +134,7 @@ impl Host {
         let policy = Policy::new(config.policy.as_ref(), connection.clone(), tasks.clone());
         let (events, publisher) = events::channel(identity.clone(), config.lattice.clone(), connection);
         let inbound = Inbound::new(&config, broker.as_ref());
-        let sessions = broker.as_ref().and_then(|broker| Sessions::new(&config, &identity, broker, &tasks));
+        let sessions = broker.as_ref().and_then(|broker| sessions::open(&config, &identity, broker, &tasks));
         let core = Arc::new(Core {
             identity,
             root,

@@ -12,7 +12,6 @@ mod artifacts;
 mod breaches;
 mod broker;
 mod buckets;
-mod budget;
 pub mod config;
 mod config_service;
 mod control;

@@ -19,6 +19,7 @@ use std::{
 use claims::{ActorId, HostId};
 use dashmap::DashMap;
 use lattice::control::{Annotations, HostInventory};
+use sessions::Route;
 
 #[cfg(test)]
 use self::table::Bounds;
@@ -30,15 +31,6 @@ pub const FORGET_AFTER: Duration = Duration::from_secs(120);
 
 /// How long nobody asks a host again what it runs.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
-
-/// Who runs an actor, this host aside.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Route {
-    /// Members that speak our sessions.
-    pub hosts: Vec<HostId>,
-    /// Whether there are others, or some of which this is not known.
-    pub others: bool,
-}
 
 /// Hosts by public key, with what is known of each.
 #[derive(Default)]

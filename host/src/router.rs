@@ -13,12 +13,13 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use claims::ActorId;
+use claims::{ActorId, HostId};
 use contracts::{CallError, TraceContext};
 use futures_util::FutureExt;
 use lattice::{Link, invocation::Entity, session::CallParts, subject::RpcSubject};
 use provider_sdk::ProviderCall;
 use runtime::{Outbound, OutboundCall, OutboundTarget};
+use sessions::Wish;
 use telemetry::{Kind, Span};
 
 use crate::{
@@ -28,7 +29,6 @@ use crate::{
     metrics::{ActorCalls, BETWEEN_ACTORS},
     policy,
     providers::Home,
-    sessions::Wish,
     why::Peer,
 };
 
@@ -224,7 +224,8 @@ impl Core {
             if let Some(route) = route.filter(|route| !route.others) {
                 let (origin, trace, payload) = (&origin, &trace.clone().into_wire(), &payload);
                 let call = CallParts { origin, target: &target, operation: &operation, trace, payload };
-                if let Some(answer) = sessions.call(self, &call, &route, deadline, Wish::Elsewhere).await {
+                let refuted = |host: &HostId| self.peers.refuted(host, target);
+                if let Some(answer) = sessions.call(&call, &route, deadline, Wish::Elsewhere, refuted).await {
                     span.end(&answer);
                     return answer;
                 }
@@ -248,7 +249,8 @@ impl Core {
         let sessions = self.sessions.as_ref()?;
         heartbeat::ask_unknown(self);
         let route = self.peers.route(call.target)?;
-        sessions.call(self, call, &route, deadline, Wish::Spill).await
+        let refuted = |host: &HostId| self.peers.refuted(host, *call.target);
+        sessions.call(call, &route, deadline, Wish::Spill, refuted).await
     }
 
     async fn call_provider(self: &Arc<Self>, link: &Link, call: OutboundCall) -> Result<Bytes, CallError> {

@@ -122,7 +122,9 @@ impl Inbound {
 impl Core {
     /// The other hosts that run an actor hear that a signed call to it was taken.
     fn tell_taken(&self, actor: &ActorId, noted: Noted) {
-        self.sessions.iter().for_each(|sessions| sessions.taken(self, actor, noted));
+        if let (Some(sessions), Some(route)) = (&self.sessions, self.peers.route(actor)) {
+            sessions.taken(route, noted);
+        }
     }
 }
 

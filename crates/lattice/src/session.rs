@@ -46,6 +46,20 @@ impl SessionId {
         getrandom::fill(&mut id).expect("the operating system provides randomness");
         Self(id)
     }
+
+    /// The text that names one batch of a session: `{session}-{number}`.
+    #[must_use]
+    pub fn batch(self, number: u64) -> String {
+        format!("{self}-{number}")
+    }
+
+    /// Reads what [`SessionId::batch`] rendered.
+    #[must_use]
+    pub fn parse_batch(text: &str) -> Option<(Self, u64)> {
+        let (session, number) = text.split_once('-')?;
+        let session = data_encoding::HEXLOWER.decode(session.as_bytes()).ok()?.try_into().ok()?;
+        Some((Self(session), number.parse().ok()?))
+    }
 }
 
 impl fmt::Display for SessionId {

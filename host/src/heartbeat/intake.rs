@@ -16,10 +16,9 @@ use lattice::{
     member::{MEMBER_HEADER, Word},
 };
 
-use crate::{
-    budget::{Budget, Budgets, Rate},
-    peers::Standing,
-};
+use sessions::{Budget, Budgets, Rate};
+
+use crate::peers::Standing;
 
 /// Words that are checked: of one host, which may start many actors at once, and of all.
 const WORDS_OF_ONE: Rate = Rate { burst: 2_000, per_second: 50 };

@@ -14,11 +14,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("artifacts", &["claims"]), // beside `host`, because `wash` pulls and pushes without one: docs/adr/0003
     ("lattice", &["claims", "contracts"]), // `contracts` for how a call fails and its trace: docs/adr/0001
     ("lattice-state", &["claims", "lattice"]), // the protocol between replicas; NATS comes from `host`: docs/adr/0017
+    ("sessions", &["claims", "contracts", "lattice"]), // knows no actors: a host serves its calls through a trait
     ("runtime", &["claims", "contracts"]), // beside `lattice`, not on top of it: they meet only in `host`
     ("telemetry", &["contracts"]),
     ("provider-sdk", &["claims", "contracts", "lattice", "telemetry"]),
     ("actor-sdk", &["contracts"]),
-    ("host", &["artifacts", "claims", "contracts", "lattice", "lattice-state", "runtime", "provider-sdk", "telemetry"]), // embeds providers through the trait
+    // embeds providers through the trait
+    ("host", &["artifacts", "claims", "contracts", "lattice", "lattice-state", "runtime", "provider-sdk", "sessions", "telemetry"]),
     ("wash-host", &["host", PROVIDERS]), // the binaries choose which providers are compiled in
     // `provider-sdk` because `wash serve` is the host of one provider.
     ("wash-cli", &["artifacts", "claims", "contracts", "lattice", "runtime", "provider-sdk", "host", PROVIDERS]),

@@ -20,6 +20,7 @@ mod rpc;
 mod server;
 mod socket;
 mod socket_path;
+pub mod taken;
 mod tls;
 
 pub use self::{

@@ -42,7 +42,7 @@ const MAX_SENTENCE: usize = 16 * 1024;
 /// `{id}-r` holds it.
 #[must_use]
 pub fn large_result(session: SessionId, number: u32) -> String {
-    format!("{session}-{number}")
+    session.batch(number.into())
 }
 
 /// A call as its caller has it.

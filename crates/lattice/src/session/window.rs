@@ -19,19 +19,28 @@ impl Window {
         self.highest
     }
 
+    /// Whether a number would be new.
+    #[must_use]
+    pub fn is_new(&self, number: u64) -> bool {
+        if number == 0 || number.saturating_add(SPAN) <= self.highest {
+            return false;
+        }
+        let (word, bit) = place(number);
+        number > self.highest || self.seen[word] & bit == 0
+    }
+
     /// Notes a number; false when it was seen before, is too old to know, or is zero.
     #[must_use]
     pub fn is_first(&mut self, number: u64) -> bool {
-        if number == 0 || number.saturating_add(SPAN) <= self.highest {
+        if !self.is_new(number) {
             return false;
         }
         if number > self.highest {
             self.advance(number);
         }
         let (word, bit) = place(number);
-        let new = self.seen[word] & bit == 0;
         self.seen[word] |= bit;
-        new
+        true
     }
 
     fn advance(&mut self, number: u64) {
@@ -88,6 +97,7 @@ mod tests {
             let number = (step + (random >> 40) % 3000).max(1);
             highest = highest.max(number);
             let expected = number + SPAN > highest && set.insert(number);
+            assert_eq!(window.is_new(number), expected, "{number} at {step}");
             assert_eq!(window.is_first(number), expected, "{number} at {step}");
         }
     }

@@ -14,7 +14,7 @@ use std::{
 use claims::HostId;
 use tokio::sync::watch;
 
-use super::outgoing::Outgoing;
+use crate::{environment::Environment, outgoing::Outgoing};
 
 /// First wait after a handshake that failed; it doubles.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -22,34 +22,39 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// The way to one host.
-pub struct Link {
+pub struct Link<E: Environment> {
     /// The host.
     pub host: HostId,
     /// Calls to it that wait for an answer.
     pub in_flight: Arc<AtomicUsize>,
-    state: Mutex<State>,
+    state: Mutex<State<E>>,
     changed: watch::Sender<u64>,
 }
 
-#[derive(Default)]
-struct State {
-    session: Option<Arc<Outgoing>>,
+struct State<E: Environment> {
+    session: Option<Arc<Outgoing<E>>>,
     asking: bool,
     failures: u32,
     not_before: Option<Instant>,
 }
 
 /// What there is to a host now.
-pub enum Now {
+pub enum Now<E: Environment> {
     /// A session.
-    Session(Arc<Outgoing>),
+    Session(Arc<Outgoing<E>>),
     /// None, but there may be one soon.
     Soon,
     /// None for a while.
     No,
 }
 
-impl Link {
+impl<E: Environment> Default for State<E> {
+    fn default() -> Self {
+        Self { session: None, asking: false, failures: 0, not_before: None }
+    }
+}
+
+impl<E: Environment> Link<E> {
     /// Nothing is known yet.
     pub fn new(host: HostId) -> Arc<Self> {
         Arc::new(Self { host, in_flight: Arc::default(), state: Mutex::default(), changed: watch::Sender::new(0) })
@@ -61,7 +66,7 @@ impl Link {
     }
 
     /// What there is now, and whether the caller must make a handshake.
-    pub fn look(&self, now: Instant) -> (Now, bool) {
+    pub fn look(&self, now: Instant) -> (Now<E>, bool) {
         let mut state = self.lock();
         if state.session.as_ref().is_some_and(|session| !session.is_usable(now)) {
             state.session = None;
@@ -78,7 +83,7 @@ impl Link {
     }
 
     /// A handshake succeeded; the session before it, which goes on until its calls are over.
-    pub fn granted(&self, session: Arc<Outgoing>) {
+    pub fn granted(&self, session: Arc<Outgoing<E>>) {
         let mut state = self.lock();
         *state = State { session: Some(session), ..State::default() };
         self.tell(state);
@@ -97,7 +102,7 @@ impl Link {
     }
 
     /// A session turned out to be unknown to the host: another may be asked for at once.
-    pub fn lost(&self, session: &Arc<Outgoing>) -> bool {
+    pub fn lost(&self, session: &Arc<Outgoing<E>>) -> bool {
         let mut state = self.lock();
         let current = state.session.as_ref().is_some_and(|current| Arc::ptr_eq(current, session));
         if current {
@@ -107,7 +112,7 @@ impl Link {
     }
 
     /// Nobody is there under the name of the host: not before a while.
-    pub fn absent(&self, session: &Arc<Outgoing>, now: Instant) {
+    pub fn absent(&self, session: &Arc<Outgoing<E>>, now: Instant) {
         if self.lost(session) {
             self.lock().not_before = Some(now + FIRST_WAIT);
         }
@@ -120,24 +125,24 @@ impl Link {
     }
 
     /// The session in use, if there is one.
-    pub fn session(&self) -> Option<Arc<Outgoing>> {
+    pub fn session(&self) -> Option<Arc<Outgoing<E>>> {
         self.lock().session.clone()
     }
 
     /// Waits until the handshake under way has ended, however, or until `deadline`.
-    pub async fn settled(&self, deadline: Instant) {
+    pub async fn settled(&self, env: &E, deadline: Instant) {
         let mut changed = self.changed.subscribe();
         if self.lock().asking {
-            tokio::time::timeout_at(deadline.into(), changed.changed()).await.ok();
+            env.timeout_at(deadline, changed.changed()).await;
         }
     }
 
-    fn tell(&self, state: MutexGuard<'_, State>) {
+    fn tell(&self, state: MutexGuard<'_, State<E>>) {
         drop(state);
         self.changed.send_modify(|count| *count += 1);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<E>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -17,10 +17,9 @@ use lattice::{
 };
 use sha2::{Digest, Sha256};
 
-use super::way::Way;
 use crate::{
     budget::{Budget, Budgets, Rate},
-    core::unix_now,
+    context::Member,
 };
 
 /// Signatures that are checked for one host that has shown a trusted key, and for all of them.
@@ -48,7 +47,7 @@ struct Shares {
 }
 
 impl Questions {
-    pub(super) fn new(acquaintances: Acquaintances) -> Self {
+    pub fn new(acquaintances: Acquaintances) -> Self {
         let shares = Shares {
             members: Budgets::new(OF_ONE, OF_ALL),
             strangers: Budgets::new(OF_ONE_STRANGER, OF_STRANGERS),
@@ -59,7 +58,7 @@ impl Questions {
     }
 
     /// The header that a question goes with.
-    pub(super) fn prove(&self, question: &[u8]) -> HeaderMap {
+    pub fn prove(&self, question: &[u8]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         if let Some(proof) = self.acquaintances.prove(question) {
             headers.insert(PROOF_HEADER, proof);
@@ -67,31 +66,30 @@ impl Questions {
         headers
     }
 
-    /// A question that is new and signed as it must be.
+    /// A question that is new and signed as it must be; `time` is in seconds since 1970.
     ///
     /// # Errors
     /// [`SessionError`].
-    pub(super) fn accept(
+    pub fn accept(
         &self,
         question: &[u8],
         headers: Option<&HeaderMap>,
-        way: &Way,
-        now: Instant,
+        own: &Member,
+        (now, time): (Instant, u64),
     ) -> Result<Hello, SessionError> {
-        let time = unix_now();
         let proof = headers.and_then(|headers| headers.get(PROOF_HEADER));
         let strangers_may = !self.lock().strangers.is_used_up(now);
         if proof.is_none() && !strangers_may {
             return Err(SessionError::Busy);
         }
-        let glance = Glance::at(question, &way.lattice, &way.own, &way.trusted, time)?;
+        let glance = Glance::at(question, &own.lattice, &own.host, &own.trusted, time)?;
         let is_proven = proof.is_some_and(|proof| self.acquaintances.holds(question, &glance.cluster, proof.as_str()));
         if !is_proven && !strangers_may {
             return Err(SessionError::Busy);
         }
         let noted = noted(&glance);
         self.admit(noted, is_proven, now)?;
-        let hello = Hello::accept(question, &way.lattice, &way.own, &way.trusted, time)?;
+        let hello = Hello::accept(question, &own.lattice, &own.host, &own.trusted, time)?;
         // Only now: what nobody signed must not be remembered.
         match self.lock().seen.note(noted, time) {
             Seen::First => Ok(hello),
@@ -109,7 +107,7 @@ impl Questions {
     }
 
     /// Whether a question that is refused is answered. Nobody waits for the answers to a flood.
-    pub(super) fn is_worth_an_answer(&self, error: &SessionError, now: Instant) -> bool {
+    pub fn is_worth_an_answer(&self, error: &SessionError, now: Instant) -> bool {
         *error != SessionError::Busy && self.lock().refusals.take(1, now)
     }
 
@@ -142,7 +140,7 @@ mod tests {
     }
 
     fn from(sender: u64, id: u64) -> Noted {
-        Noted { sender, issued_at: unix_now(), id }
+        Noted { sender, issued_at: 1_700_000_000, id }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::{
     collections::HashMap,
+    future::pending,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -20,9 +21,10 @@ use lattice::session::{
 };
 use tokio::sync::oneshot;
 
-use super::{
-    lane::{Company, Lane, Refused},
-    way::Way,
+use crate::{
+    batch_writer::{BatchWriter, Company, Refused},
+    context::{Context, Lane},
+    environment::Environment,
 };
 
 /// Calls after which a session is renewed; numbers have 32 bits.
@@ -57,15 +59,15 @@ struct Calls {
 }
 
 /// A session to a host.
-pub struct Outgoing {
+pub struct Outgoing<E: Environment> {
     /// Its name.
     pub id: SessionId,
     /// Who is called.
     pub host: HostId,
     /// Who stands for that host.
     issuer: ClusterId,
-    way: Arc<Way>,
-    lane: Arc<Lane>,
+    context: Arc<Context<E>>,
+    writer: Arc<BatchWriter<Lane<E>>>,
     answers: MacKey,
     window: Mutex<Window>,
     calls: Mutex<Calls>,
@@ -74,18 +76,18 @@ pub struct Outgoing {
     ends_at: Instant,
 }
 
-impl Outgoing {
+impl<E: Environment> Outgoing<E> {
     /// A session that was granted. `in_flight` counts the calls to its host.
-    pub fn new(way: &Arc<Way>, granted: Granted, in_flight: Arc<AtomicUsize>, now: Instant) -> Arc<Self> {
+    pub fn new(context: &Arc<Context<E>>, granted: Granted, in_flight: Arc<AtomicUsize>, now: Instant) -> Arc<Self> {
         let Granted { session, host, issuer, lifetime, keys } = granted;
         let lifetime = Duration::from_secs(u64::from(lifetime));
-        let subject = way.batches_to(host, BatchKind::Calls);
+        let lane = Lane::new(context.clone(), BatchKind::Calls, session, host);
         Arc::new(Self {
             id: session,
             host,
             issuer,
-            way: way.clone(),
-            lane: Lane::new(way.clone(), BatchKind::Calls, session, keys.calls, subject),
+            context: context.clone(),
+            writer: BatchWriter::new(lane, BatchKind::Calls, session, keys.calls),
             answers: keys.answers,
             window: Mutex::default(),
             calls: Mutex::new(Calls { open: true, waiting: HashMap::new() }),
@@ -97,13 +99,13 @@ impl Outgoing {
 
     /// Whether calls may still be made.
     pub fn is_usable(&self, now: Instant) -> bool {
-        let is_trusted = self.way.trusted.contains(&self.issuer);
-        is_trusted && now < self.ends_at && self.lane.calls() < MOST_CALLS && self.calls().open
+        let is_trusted = self.context.own.trusted.contains(&self.issuer);
+        is_trusted && now < self.ends_at && self.writer.calls() < MOST_CALLS && self.calls().open
     }
 
     /// Whether it is time for the next session.
     pub fn is_old(&self, now: Instant) -> bool {
-        now >= self.renew_at || self.lane.calls() >= MANY_CALLS
+        now >= self.renew_at || self.writer.calls() >= MANY_CALLS
     }
 
     /// Whether nobody waits in it and nothing new may begin.
@@ -116,11 +118,11 @@ impl Outgoing {
         if !parts.can_be_written() {
             return Outcome::NoForm;
         }
-        let time_left = deadline.saturating_duration_since(Instant::now());
+        let time_left = deadline.saturating_duration_since(self.context.env.now());
         let (sender, receiver) = oneshot::channel();
         let mut began = None;
         let company = Company::of(self.in_flight.load(Ordering::Relaxed));
-        let added = self.lane.add_call(parts.size(), company, |number, to| {
+        let added = self.writer.add_call(parts.size(), company, |number, to| {
             let mut calls = self.calls();
             if calls.open {
                 calls.waiting.insert(number, sender);
@@ -138,12 +140,12 @@ impl Outgoing {
         let Some(number) = began else { return Outcome::NotSent };
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         let mut waiting = Waiting { session: self, number, is_over: false };
-        let outcome = tokio::time::timeout_at(deadline.into(), receiver).await;
+        let outcome = self.context.env.timeout_at(deadline, receiver).await;
         waiting.is_over = true;
         match outcome {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Outcome::Answered(Err(self.unreachable("the session ended"))),
-            Err(_) => {
+            Some(Ok(outcome)) => outcome,
+            Some(Err(_)) => Outcome::Answered(Err(self.unreachable("the session ended"))),
+            None => {
                 let step = format!("waiting for the answer of `{}`", parts.target);
                 Outcome::Answered(Err(CallError::DeadlineExceeded { step }))
             }
@@ -180,9 +182,9 @@ impl Outgoing {
 
     /// The other host takes nothing after a batch: later calls were not begun, the others are still answered.
     fn taken_until(&self, batch: u64) {
-        // In this order: what is added to the lane from here on waits for nothing.
+        // In this order: what is added to the writer from here on waits for nothing.
         self.calls().open = false;
-        let last = self.lane.last_call_until(batch);
+        let last = self.writer.last_call_until(batch);
         let mut calls = self.calls();
         for (_, waiting) in calls.waiting.extract_if(|number, _| *number > last) {
             drop(waiting.send(Outcome::NotSent));
@@ -191,7 +193,7 @@ impl Outgoing {
 
     /// The calls of a batch were not begun: nobody took it, or nobody there knows the session.
     pub fn not_taken(&self, batch: u64) {
-        let Some(of_batch) = self.lane.calls_of(batch) else { return };
+        let Some(of_batch) = self.writer.calls_of(batch) else { return };
         let mut calls = self.calls();
         for waiting in of_batch.filter_map(|number| calls.waiting.remove(&number)) {
             drop(waiting.send(Outcome::NotSent));
@@ -203,16 +205,18 @@ impl Outgoing {
     pub fn forgotten(self: &Arc<Self>) {
         self.calls().open = false;
         let session = self.clone();
-        self.way.tasks.spawn(async move {
-            tokio::time::sleep(STRAGGLERS).await;
+        self.context.env.spawn(async move {
+            let env = &session.context.env;
+            env.timeout_at(env.now() + STRAGGLERS, pending::<()>()).await;
             session.interrupt("its host was restarted, or gave up the session, during the call");
         });
     }
 
     /// Ends every call in it.
     pub fn interrupt(&self, reason: &str) {
-        let waiting = std::mem::take(&mut self.calls().waiting);
-        for waiting in waiting.into_values() {
+        let mut waiting: Vec<_> = std::mem::take(&mut self.calls().waiting).into_iter().collect();
+        waiting.sort_unstable_by_key(|(number, _)| *number);
+        for (_, waiting) in waiting {
             drop(waiting.send(Outcome::Answered(Err(self.unreachable(reason)))));
         }
     }
@@ -238,13 +242,13 @@ fn outcome(number: u32, answer: Answer) -> Outcome {
 }
 
 /// A call that is waited for.
-struct Waiting<'s> {
-    session: &'s Arc<Outgoing>,
+struct Waiting<'s, E: Environment> {
+    session: &'s Outgoing<E>,
     number: u32,
     is_over: bool,
 }
 
-impl Drop for Waiting<'_> {
+impl<E: Environment> Drop for Waiting<'_, E> {
     fn drop(&mut self) {
         self.session.in_flight.fetch_sub(1, Ordering::Relaxed);
         let waited = self.session.calls().waiting.remove(&self.number);
@@ -254,7 +258,7 @@ impl Drop for Waiting<'_> {
             // Without room for it the call ends at its deadline.
             let _ = self
                 .session
-                .lane
+                .writer
                 .add(FromCaller::CANCEL_BYTES, Company::More, |to| FromCaller::write_cancel(number, to));
         }
     }
