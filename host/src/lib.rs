@@ -9,58 +9,39 @@
 mod actors;
 mod admin;
 mod artifacts;
-mod breaches;
-mod broker;
-mod buckets;
-pub mod config;
-mod config_service;
+mod calls;
 mod control;
-mod core;
-mod effects;
 mod events;
-mod executor;
-pub mod guard;
-mod heartbeat;
+mod failures;
 mod host;
-pub mod identity;
-mod lifecycle;
-mod logging;
-mod metrics;
-mod open_files;
+mod identity;
+mod inventory;
+mod links;
+mod meters;
+mod nats;
 mod peers;
 mod policy;
+mod presence;
+mod process;
 mod providers;
-mod reason;
-mod revocations;
-mod router;
-mod rpc;
-mod sequencer;
-mod sessions;
-mod signals;
-mod socket;
-mod stop;
-mod take_up;
+pub mod settings;
 mod trust;
-mod twins;
-mod wanted;
-mod why;
+mod workloads;
 
-// Lattice state is a crate of its own; here it goes by the names of its two rooms.
-use lattice_state as state;
-use lattice_state::store;
-
-pub use admin::AdminAddress;
-pub use config::{ConfigError, HostArgs, HostConfig, LocalNats, PolicyConfig, PolicyDefault};
-pub use executor::executor;
 pub use host::{Host, HostError, is_in_use, socket_path};
-pub use logging::{LogFormat, LoggingError, colors_are_welcome, dropped_log_lines, init_logging};
+pub use process::{
+    executor::executor,
+    guard,
+    logging::{LogFormat, LoggingError, colors_are_welcome, dropped_log_lines, init_logging},
+    private,
+    signals::until_signal,
+};
 /// Limits of an actor by name, as a start may set them.
 pub use runtime::LimitSettings;
 /// The process that compiles what is heavy, which a program with a host is when it is asked to be.
 pub use runtime::compile_worker;
-pub use signals::until_signal;
-pub use telemetry::TracingConfig;
-pub use trust::{
-    native::{KnownIssuers, NativeIssuers},
-    private,
+pub use settings::{
+    AdminAddress, ConfigError, HostArgs, HostConfig, KnownIssuers, LocalNats, NativeIssuers, PolicyConfig,
+    PolicyDefault,
 };
+pub use telemetry::TracingConfig;

@@ -5,6 +5,7 @@
 //! learns stays in the target directory; an input that fails belongs into `crates/fuzz/seeds`, and the message says so.
 
 mod build;
+mod paths;
 mod run;
 
 use std::{
@@ -16,8 +17,10 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::workspace;
-use run::Outcome;
+use self::{
+    paths::{Paths, crate_dir},
+    run::Outcome,
+};
 
 /// Flags of `fuzz`.
 #[derive(Debug, clap::Args)]
@@ -59,28 +62,6 @@ pub fn run(args: &Args) -> Result<()> {
         bail!("inputs were found that break {}", broken.join(", "));
     }
     Ok(())
-}
-
-fn crate_dir() -> PathBuf {
-    workspace::root().join("crates/fuzz")
-}
-
-/// Where everything about one target is.
-struct Paths {
-    binary: PathBuf,
-    seeds: PathBuf,
-    /// What libFuzzer learnt, its log, and inputs that failed.
-    work: PathBuf,
-}
-
-impl Paths {
-    fn of(target: &str, binaries: &Path) -> Self {
-        Self {
-            binary: binaries.join(target),
-            seeds: crate_dir().join("seeds").join(target),
-            work: workspace::target_dir().join("fuzz/work").join(target),
-        }
-    }
 }
 
 fn known_targets() -> Result<BTreeSet<String>> {

@@ -19,8 +19,8 @@ enum Command {
     Demo(demo::Args),
     /// Run every test, with the servers that tests need.
     Test(test::Args),
-    /// Check the house rules: dependency edges, file openings, the lock file, docs that belong to code.
-    Tidy,
+    /// Check the house rules: dependency edges, rooms, file openings, the lock file, docs that belong to code.
+    Tidy(tidy::Args),
     /// Provide what demo and tests need: wasm targets, a nats-server, and a registry server with its tools.
     Tools(tools::Args),
     /// Build the guests in other languages than Rust, with pinned toolchains; about 1.2 GB of them, once.
@@ -37,7 +37,7 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Demo(args) => demo::run(&args),
         Command::Test(args) => test::run(&args),
-        Command::Tidy => tidy::run(),
+        Command::Tidy(args) => tidy::run(&args),
         Command::Tools(args) => tools::run(&args),
         Command::Guests(args) => guests::run(&args),
         Command::Bench(args) => bench::run(&args),

@@ -6,18 +6,13 @@
 //! version a few at a time, so that they do not fill its queue. Invariant: only so many calls wait, of one actor and of
 //! all together.
 
-use std::{
-    ops::Deref,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{ops::Deref, sync::Arc, time::Instant};
 
 use claims::ActorId;
 use contracts::CallError;
 use tokio::{sync::OwnedSemaphorePermit, time::timeout_at};
 
-use super::{Actors, RunningActor, table::Vacancy};
-use crate::core::Core;
+use super::{Actors, RunningActor};
 
 /// Calls that wait for one vacant actor, and for all of them.
 pub(super) const MOST_WAITING: (usize, usize) = (4096, 16_384);
@@ -36,44 +31,6 @@ impl Deref for Came {
     fn deref(&self) -> &Self::Target {
         &self.actor
     }
-}
-
-/// How long an actor stays vacant.
-#[derive(Debug, Clone, Copy)]
-pub struct Grace {
-    /// Until a start that replaces it must have been asked for.
-    pub announced: Duration,
-    /// Until such a start must have ended.
-    pub started: Duration,
-}
-
-impl Grace {
-    /// Commands that belong together come within a few milliseconds; compiling may take long.
-    pub const USUAL: Self = Self { announced: Duration::from_millis(250), started: Duration::from_secs(60) };
-    /// Nothing is waited for.
-    pub const NONE: Self = Self { announced: Duration::ZERO, started: Duration::ZERO };
-}
-
-/// Closes a vacant actor once no start that is under way may bring it back.
-pub fn close_later(core: &Arc<Core>, id: ActorId, vacancy: Vacancy, grace: Grace) {
-    if grace.announced.is_zero() {
-        return core.actors.close(&id, vacancy);
-    }
-    let (core, tasks) = (core.clone(), core.tasks.clone());
-    tasks.spawn(async move {
-        tokio::select! {
-            () = core.stop.cancelled() => {}
-            () = settle(&core, &id, grace) => {}
-        }
-        core.actors.close(&id, vacancy);
-    });
-}
-
-async fn settle(core: &Core, id: &ActorId, grace: Grace) {
-    tokio::time::sleep(grace.announced).await;
-    let mut changed = core.starts.follow();
-    let over = async { while core.starts.may_bring(id) && changed.changed().await.is_ok() {} };
-    tokio::time::timeout(grace.started, over).await.ok();
 }
 
 impl Actors {
@@ -101,26 +58,10 @@ impl Actors {
     }
 }
 
-impl Core {
-    /// Waits for a vacant actor, unless another host is known to run it.
-    ///
-    /// # Errors
-    /// As [`Actors::coming`].
-    pub(crate) async fn coming_here(
-        &self,
-        id: &ActorId,
-        contract: &str,
-        deadline: Instant,
-    ) -> Result<Option<Came>, CallError> {
-        if !self.actors.has_place(id) || self.peers.route(id).is_some() {
-            return Ok(None);
-        }
-        self.actors.coming(id, contract, deadline).await
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use claims::{KeyKind, PublicKey};
     use futures_util::FutureExt;
 

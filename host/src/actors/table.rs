@@ -15,6 +15,7 @@ use std::{
 use claims::ActorId;
 use dashmap::{DashMap, mapref::entry::Entry};
 use lattice::control::ActorDescription;
+use lattice_state::{revocations::Provenance, scale::Annotations};
 use runtime::LimitSettings;
 use telemetry::Tracer;
 use tokio::sync::{Semaphore, watch};
@@ -24,11 +25,7 @@ use super::{
     RunningActor,
     coming::{AT_ONCE, MOST_WAITING},
 };
-use crate::{
-    metrics::{ActorCalls, BETWEEN_ACTORS},
-    state::{revocations::Provenance, scale::Annotations},
-    why::Failures,
-};
+use crate::{actors::ActorCalls, failures::Failures, meters::BETWEEN_ACTORS};
 
 /// The table.
 pub struct Actors {

@@ -14,10 +14,8 @@ use http::StatusCode;
 use runtime::Watch;
 use telemetry::Span;
 
-use crate::{
-    metrics::{ActorCalls, Ongoing},
-    why::{Failures, Peer},
-};
+use super::{ActorCalls, Ongoing};
+use crate::failures::{Failures, Peer};
 
 /// Lines about failed calls that one actor may cause in a second.
 const LINES: u32 = 10;

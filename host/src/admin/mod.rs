@@ -3,8 +3,10 @@
 //! Off unless an address is given. Nothing here changes the host, and no page has a secret in it. Invariant: a client,
 //! slow or hostile, holds one of [`CONNECTIONS`] for no longer than [`EXCHANGE`], and nothing else of the host.
 
-mod address;
+mod page;
 mod readiness;
+mod sources;
+mod text;
 
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
@@ -13,16 +15,15 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use lattice_state::buckets::StoreState;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
 };
 
-pub use self::{
-    address::AdminAddress,
-    readiness::{Facts, TakingUp},
-};
-use crate::{control, core::Core, metrics};
+use self::readiness::Facts;
+pub use self::sources::Sources;
+use crate::{process::lifetime::Lifetime, settings::AdminAddress, workloads::Workloads};
 
 /// Connections served at once; more wait in the system's queue.
 const CONNECTIONS: usize = 32;
@@ -38,9 +39,12 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 type Page = Response<Full<Bytes>>;
 
 /// The pages of one host.
-struct Pages {
-    core: Arc<Core>,
+pub struct Pages {
+    sources: Arc<Sources>,
+    workloads: Arc<Workloads>,
+    store: watch::Receiver<StoreState>,
     synced: watch::Receiver<bool>,
+    life: Lifetime,
     /// Pages that cost something are made one at a time.
     making: Semaphore,
 }
@@ -53,9 +57,22 @@ pub async fn open(address: AdminAddress) -> io::Result<TcpListener> {
     TcpListener::bind(address.0).await
 }
 
+impl Pages {
+    /// Of a host with these rooms.
+    #[must_use]
+    pub fn new(
+        sources: Arc<Sources>,
+        workloads: Arc<Workloads>,
+        store: watch::Receiver<StoreState>,
+        synced: watch::Receiver<bool>,
+        life: Lifetime,
+    ) -> Arc<Self> {
+        Arc::new(Self { sources, workloads, store, synced, life, making: Semaphore::new(1) })
+    }
+}
+
 /// Serves until the host has ended everything else: while it stops, `/readyz` says so.
-pub async fn serve(core: Arc<Core>, listener: TcpListener, synced: watch::Receiver<bool>) {
-    let pages = Arc::new(Pages { core: core.clone(), synced, making: Semaphore::new(1) });
+pub async fn serve(pages: Arc<Pages>, listener: TcpListener) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let accepted = async {
@@ -63,12 +80,12 @@ pub async fn serve(core: Arc<Core>, listener: TcpListener, synced: watch::Receiv
             (place, listener.accept().await)
         };
         let (place, accepted) = tokio::select! {
-            () = core.publishing.cancelled() => return,
+            () = pages.life.publishing.cancelled() => return,
             accepted = accepted => accepted,
         };
         match (place, accepted) {
             (Ok(place), Ok((stream, _))) => {
-                core.tasks.spawn(connection(pages.clone(), stream, place));
+                pages.life.spawn(connection(pages.clone(), stream, place));
             }
             (_, Err(error)) => {
                 tracing::warn!(%error, "cannot accept on the admin address");
@@ -80,7 +97,7 @@ pub async fn serve(core: Arc<Core>, listener: TcpListener, synced: watch::Receiv
 }
 
 async fn connection(pages: Arc<Pages>, stream: TcpStream, _place: OwnedSemaphorePermit) {
-    let ended = pages.core.publishing.clone();
+    let ended = pages.life.publishing.clone();
     let service = service_fn(move |request| {
         let pages = pages.clone();
         async move { Ok::<_, Infallible>(pages.answer(&request).await) }
@@ -108,8 +125,8 @@ impl Pages {
         match request.uri().path() {
             "/livez" => text(StatusCode::OK, "ok\n"),
             "/readyz" => self.readiness(),
-            "/metrics" => self.made(metrics::MEDIA_TYPE, metrics::render).await,
-            "/inventory" => self.made(JSON, |core, _| json(&control::inventory(core))).await,
+            "/metrics" => self.made(text::MEDIA_TYPE, page::render).await,
+            "/inventory" => self.made(JSON, |sources, _| json(&sources.inventory.everything())).await,
             _ => text(StatusCode::NOT_FOUND, "there are /livez, /readyz, /metrics and /inventory\n"),
         }
     }
@@ -120,12 +137,12 @@ impl Pages {
 
     fn readiness(&self) -> Page {
         let facts = Facts {
-            stopping: self.core.stop.is_cancelled(),
-            synced: self.is_synced() || self.core.broker.is_none(),
-            taking_up: self.core.taking_up.left(),
+            stopping: self.life.is_stopping(),
+            synced: self.is_synced() || self.sources.nats.is_none(),
+            resuming: self.workloads.resuming.left(),
         };
         let mut readiness = facts.judge();
-        if let Some(reason) = self.core.store.state().borrow().refusal() {
+        if let Some(reason) = self.store.borrow().refusal() {
             readiness.name_refusal(reason);
         }
         let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -133,10 +150,10 @@ impl Pages {
     }
 
     /// A page about everything that runs, made where it holds nobody up.
-    async fn made(&self, media_type: &'static str, make: fn(&Core, bool) -> String) -> Page {
+    async fn made(&self, media_type: &'static str, make: fn(&Sources, bool) -> String) -> Page {
         let _turn = self.making.acquire().await;
-        let (core, synced) = (self.core.clone(), self.is_synced());
-        match tokio::task::spawn_blocking(move || make(&core, synced)).await {
+        let (sources, synced) = (self.sources.clone(), self.is_synced());
+        match tokio::task::spawn_blocking(move || make(&sources, synced)).await {
             Ok(body) => page(StatusCode::OK, media_type, body),
             Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "the page could not be made\n"),
         }

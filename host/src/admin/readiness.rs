@@ -3,31 +3,7 @@
 //! Ready is a host that knows the lattice and has begun whatever it is to run. A broker that goes away later does not
 //! change that: the host serves what it has (`docs/observability.md`). Pure: it is told the facts.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use serde::Serialize;
-
-/// How many starts of an earlier run have no first outcome yet.
-#[derive(Debug, Default)]
-pub struct TakingUp(AtomicUsize);
-
-impl TakingUp {
-    /// A start is queued.
-    pub fn queued(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// It ended, either way.
-    pub fn ended(&self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// How many are left.
-    #[must_use]
-    pub fn left(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// What readiness depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +13,7 @@ pub struct Facts {
     /// Lattice state was compared with JetStream since the host started, or there is no NATS to compare with.
     pub synced: bool,
     /// Starts of an earlier run without an outcome.
-    pub taking_up: usize,
+    pub resuming: usize,
 }
 
 /// The body of `/readyz`.
@@ -80,8 +56,8 @@ impl Facts {
         if !self.synced {
             add("not_synced", "lattice state was not compared with JetStream yet; is NATS there?".to_owned());
         }
-        if self.taking_up > 0 {
-            add("taking_up", format!("{} starts of the last run are under way", self.taking_up));
+        if self.resuming > 0 {
+            add("taking_up", format!("{} starts of the last run are under way", self.resuming));
         }
         Readiness { ready: reasons.is_empty(), reasons }
     }
@@ -93,14 +69,14 @@ mod tests {
 
     #[test]
     fn every_obstacle_is_named() {
-        let ready = Facts { stopping: false, synced: true, taking_up: 0 };
+        let ready = Facts { stopping: false, synced: true, resuming: 0 };
         assert_eq!(ready.judge(), Readiness { ready: true, reasons: Vec::new() });
         let codes = |facts: Facts| facts.judge().reasons.iter().map(|reason| reason.code).collect::<Vec<_>>();
         assert_eq!(codes(Facts { synced: false, ..ready }), ["not_synced"]);
         let mut refused = Facts { synced: false, ..ready }.judge();
         refused.name_refusal("no room");
         assert!(refused.reasons[0].code == "store_refused" && refused.reasons[0].message.ends_with("no room"));
-        let all = Facts { stopping: true, synced: false, taking_up: 2 };
+        let all = Facts { stopping: true, synced: false, resuming: 2 };
         assert_eq!(codes(all), ["stopping", "not_synced", "taking_up"]);
         assert!(!all.judge().ready);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use artifacts::{CacheError, FileError, Format, ReferenceError, RegistryError, WasmFileFault};
 
 use super::Kind;
-use crate::reason::reason;
+use crate::process::error_chain::error_chain;
 
 /// Why the host has no way to artifacts.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +71,7 @@ pub enum FetchError {
         source: ReferenceError,
     },
     /// The registry did not give it.
-    #[error("cannot fetch `{reference}`: {}; {}", reason(.source.as_ref()), .source.next_step())]
+    #[error("cannot fetch `{reference}`: {}; {}", error_chain(.source.as_ref()), .source.next_step())]
     Registry {
         /// As written.
         reference: String,

@@ -5,6 +5,7 @@
 //! returned is of the kind that was asked for, by its first bytes; the bytes of all artifacts that are being loaded are
 //! within [`MAX_LOADED_BYTES`]; whoever waits here stops waiting when the host stops.
 
+pub mod config_service;
 mod error;
 mod files;
 mod kind;
@@ -33,7 +34,7 @@ pub use self::{
     unpack::Watched,
 };
 use self::{files::Files, loads::Loads, unpack::Unpacking};
-use crate::config::ArtifactConfig;
+use crate::settings::ArtifactConfig;
 
 /// Largest artifact, bytes. Actors have a bound of their own: [`Kind::max_bytes`].
 pub const MAX_ARTIFACT_BYTES: u64 = 256 << 20;

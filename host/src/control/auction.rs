@@ -7,9 +7,9 @@ use lattice::control::{Ack, AskOffer, AuctionActor, AuctionProvider, Constraints
 
 use crate::{
     artifacts::{ArtifactRef, FetchError, Location},
-    core::Core,
-    providers::start::find_builtin,
-    reason::reason,
+    control::face::Control,
+    process::error_chain::error_chain,
+    workloads::provider::find_builtin,
 };
 
 /// Why this host does not offer to run something.
@@ -58,7 +58,7 @@ fn label(key: &str, wanted: &str, has: Option<&str>) -> String {
 }
 
 /// Offers to run an actor when every constraint equals a label of this host and the reference could be loaded here.
-pub fn actor(core: &Core, body: &Bytes) -> Option<Vec<u8>> {
+pub fn actor(control: &Control, body: &Bytes) -> Option<Vec<u8>> {
     match decode::<AuctionActor>(body) {
         Ok(auction) => {
             let question = AskOffer {
@@ -66,14 +66,14 @@ pub fn actor(core: &Core, body: &Bytes) -> Option<Vec<u8>> {
                 provider: None,
                 constraints: auction.constraints.clone(),
             };
-            decide(core, &question).is_ok().then(|| encode(&auction.bid(core.identity.host_id)))
+            decide(control, &question).is_ok().then(|| encode(&auction.bid(control.identity.host_id)))
         }
         Err(error) => Some(encode(&Ack::refused(error))),
     }
 }
 
 /// Offers to run a provider unless it runs here already under that link name.
-pub fn provider(core: &Core, body: &Bytes) -> Option<Vec<u8>> {
+pub fn provider(control: &Control, body: &Bytes) -> Option<Vec<u8>> {
     match decode::<AuctionProvider>(body) {
         Ok(auction) => {
             let question = AskOffer {
@@ -81,42 +81,42 @@ pub fn provider(core: &Core, body: &Bytes) -> Option<Vec<u8>> {
                 provider: Some(auction.link_name.clone()),
                 constraints: auction.constraints.clone(),
             };
-            decide(core, &question).is_ok().then(|| encode(&auction.bid(core.identity.host_id)))
+            decide(control, &question).is_ok().then(|| encode(&auction.bid(control.identity.host_id)))
         }
         Err(error) => Some(encode(&Ack::refused(error))),
     }
 }
 
 /// The answer to a client of ours.
-pub fn offer(core: &Core, question: &AskOffer) -> Offer {
-    match decide(core, question) {
+pub fn offer(control: &Control, question: &AskOffer) -> Offer {
+    match decide(control, question) {
         Ok(()) => Offer { accepts: true, code: None, reason: None },
         Err(declined) => {
-            Offer { accepts: false, code: Some(declined.code().to_owned()), reason: Some(reason(&declined)) }
+            Offer { accepts: false, code: Some(declined.code().to_owned()), reason: Some(error_chain(&declined)) }
         }
     }
 }
 
-fn decide(core: &Core, question: &AskOffer) -> Result<(), Declined> {
-    meets(core, &question.constraints)?;
+fn decide(control: &Control, question: &AskOffer) -> Result<(), Declined> {
+    meets(control, &question.constraints)?;
     let reference = ArtifactRef::parse(&question.reference)?;
     match (reference.location(), &question.provider) {
-        (Location::Builtin(name), Some(_)) => drop(find_builtin(core, name)?),
+        (Location::Builtin(name), Some(_)) => drop(find_builtin(&control.workloads.providers, name)?),
         (Location::Builtin(_), None) => {
             return Err(FetchError::NotAnActor { reference: reference.as_str().to_owned() }.into());
         }
-        _ => core.artifacts.check(&reference)?,
+        _ => control.admission.artifacts.check(&reference)?,
     }
     match &question.provider {
-        Some(link_name) if core.providers.runs(reference.as_str(), link_name) => {
+        Some(link_name) if control.providers.runs(reference.as_str(), link_name) => {
             Err(Declined::Runs { reference: reference.as_str().to_owned(), link_name: link_name.to_string() })
         }
         _ => Ok(()),
     }
 }
 
-fn meets(core: &Core, constraints: &Constraints) -> Result<(), Declined> {
-    let labels = core.labels();
+fn meets(control: &Control, constraints: &Constraints) -> Result<(), Declined> {
+    let labels = control.identity.labels.all();
     match constraints.iter().find(|(key, value)| labels.get(*key) != Some(value)) {
         Some((key, wanted)) => {
             Err(Declined::Label { key: key.clone(), wanted: wanted.clone(), has: labels.get(key).cloned() })

@@ -6,18 +6,18 @@ use lattice::{
     control::{ClaimsReply, GetClaims, decode, encode},
 };
 
-use crate::core::Core;
+use crate::control::face::Control;
 
 /// The claims, from where the page before ended. Pages end at a subject.
-pub fn list(core: &Core, body: &Bytes) -> Vec<u8> {
+pub fn list(control: &Control, body: &Bytes) -> Vec<u8> {
     let after = match body.is_empty() {
         true => None,
         // Clients of others may send what they like; they get the beginning.
         false => decode::<GetClaims>(body).ok().and_then(|request| request.after),
     };
-    let (most, mut bytes, mut last) = (PAGE_BYTES.min(core.most_told() / 2), 0, None);
+    let (most, mut bytes, mut last) = (PAGE_BYTES.min(control.inventory.most_told() / 2), 0, None);
     let mut reply = ClaimsReply::default();
-    for (subject, claims) in core.tables().claims.all() {
+    for (subject, claims) in control.tables().claims.all() {
         let subject = subject.to_string();
         if after.as_ref().is_some_and(|after| subject <= *after) {
             continue;

@@ -12,20 +12,22 @@ use lattice::{
     event::{EventData, LinkFailed},
 };
 
-use crate::{core::Core, reason::reason, store::StoreError};
+use lattice_state::store::StoreError;
+
+use crate::{control::face::Control, process::error_chain::error_chain};
 
 /// The links of the lattice, from where the page before ended.
-pub fn list(core: &Core, body: &Bytes) -> Vec<u8> {
+pub fn list(control: &Control, body: &Bytes) -> Vec<u8> {
     let after = match body.is_empty() {
         true => None,
         // Clients of others may send what they like; they get the beginning.
         false => decode::<GetLinks>(body).ok().and_then(|request| request.after),
     };
-    let mut links = core.tables().links.all().into_iter();
+    let mut links = control.tables().links.all().into_iter();
     let key = |link: &DeleteLink| (link.actor_id, link.contract_id.clone(), link.link_name.clone());
     let after = after.as_ref().map(key);
     let mut reply = LinksReply::default();
-    let (most, mut bytes) = (PAGE_BYTES.min(core.most_told() / 2), 0);
+    let (most, mut bytes) = (PAGE_BYTES.min(control.inventory.most_told() / 2), 0);
     for link in links.by_ref() {
         let id = identity(&link);
         if after.as_ref().is_some_and(|after| key(&id) <= *after) {
@@ -49,25 +51,25 @@ fn identity(link: &Link) -> DeleteLink {
 }
 
 /// Records a link.
-pub async fn put(core: &Core, body: &Bytes) -> Ack {
+pub async fn put(control: &Control, body: &Bytes) -> Ack {
     let link = match decode::<Link>(body) {
         Ok(link) => link,
         Err(error) => return Ack::refused(error),
     };
     // The bytes as received are what the lattice stores (protocol section 3.5).
-    let standing = core.standing(&link.actor_id.into());
-    let ack = answer(core, core.store.put_link(standing, link.id(), body.clone()).await);
+    let standing = control.standing(&link.actor_id.into());
+    let ack = answer(control, control.store.put_link(standing, link.id(), body.clone()).await);
     if ack.accepted {
-        warn_if_not_granted(core, &link);
+        warn_if_not_granted(control, &link);
     }
     ack
 }
 
 /// Known are the claims of what runs here, and of what the lattice has seen. An actor of which nothing is known yet may be
-/// linked before it starts; then every call checks (`router`, `rpc`).
-fn warn_if_not_granted(core: &Core, link: &Link) {
+/// linked before it starts; then every call checks (`calls/permission`).
+fn warn_if_not_granted(control: &Control, link: &Link) {
     let (actor, contract) = (link.actor_id, link.contract_id.as_str());
-    if core.check_grant(&actor, contract).is_ok() {
+    if control.calls.permission.check_grant(&actor, contract).is_ok() {
         return;
     }
     let reason = format!(
@@ -75,24 +77,25 @@ fn warn_if_not_granted(core: &Core, link: &Link) {
          sign it again with `--cap {contract}`"
     );
     tracing::warn!(%actor, %contract, provider = %link.provider_id, error = %reason, "a link was put that has no effect");
-    core.emit(EventData::LinkdefFailed(LinkFailed::new(core.identity.host_id, link, reason)));
+    control.failures.link_refused(link, &reason);
+    control.events.emit(EventData::LinkdefFailed(LinkFailed::new(control.identity.host_id, link, reason)));
 }
 
 /// Forgets a link; an unknown one is fine.
-pub async fn delete(core: &Core, body: &Bytes) -> Ack {
+pub async fn delete(control: &Control, body: &Bytes) -> Ack {
     match decode::<DeleteLink>(body) {
         Ok(link) => {
-            let standing = core.standing(&link.actor_id.into());
+            let standing = control.standing(&link.actor_id.into());
             let id = LinkId::new(&link.actor_id, &link.contract_id, &link.link_name);
-            answer(core, core.store.delete_link(standing, id).await)
+            answer(control, control.store.delete_link(standing, id).await)
         }
         Err(error) => Ack::refused(error),
     }
 }
 
-fn answer(core: &Core, written: Result<(), StoreError>) -> Ack {
+fn answer(control: &Control, written: Result<(), StoreError>) -> Ack {
     match written {
-        Ok(()) => core.store.kept(),
-        Err(error) => Ack::refused(reason(&error)),
+        Ok(()) => control.store.kept(),
+        Err(error) => Ack::refused(error_chain(&error)),
     }
 }

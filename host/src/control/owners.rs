@@ -4,10 +4,13 @@ use bytes::Bytes;
 use claims::ownership::Transfer;
 use lattice::control::{Ack, PutOwner, decode};
 
-use crate::{core::Core, reason::reason, state::owners::decide, trust::ownership};
+use lattice_state::owners::decide;
+
+use super::face::Control;
+use crate::process::{clock::unix_now_ms, error_chain::error_chain};
 
 /// Moves an id to another account. Answers when that is in force here, and kept.
-pub async fn put(core: &Core, body: &Bytes) -> Ack {
+pub async fn put(control: &Control, body: &Bytes) -> Ack {
     let PutOwner { token } = match decode(body) {
         Ok(request) => request,
         Err(error) => return Ack::refused(error),
@@ -20,19 +23,19 @@ pub async fn put(core: &Core, body: &Bytes) -> Ack {
                 code = error.code(),
                 "refusing a transfer of ownership"
             );
-            return Ack::refused(reason(&error));
+            return Ack::refused(error_chain(&error));
         }
     };
     let subject = transfer.content.subject;
-    let present = ownership::present(core, &subject);
-    let record = match decide(&transfer, present, &core.trust, ownership::now_ms()) {
+    let present = control.admission.owners.present(&subject);
+    let record = match decide(&transfer, present, &control.admission.owners.trust, unix_now_ms()) {
         Ok(record) => record,
         Err(error) => {
             tracing::warn!(%subject, %error, code = error.code(), "refusing a transfer of ownership");
-            return Ack::refused(error.to_string());
+            return Ack::refused(error_chain(&error));
         }
     };
-    match ownership::put(core, &record).await {
+    match control.admission.owners.put(&record).await {
         Ok(in_force) if in_force.content == record => {
             tracing::info!(%subject, owner = %record.owner, signer = %transfer.signer, "ownership moved");
             Ack::accepted()
@@ -43,7 +46,7 @@ pub async fn put(core: &Core, body: &Bytes) -> Ack {
         )),
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, code = error.code(), %subject, "cannot move ownership");
-            Ack::refused(reason(&error))
+            Ack::refused(error_chain(&error))
         }
     }
 }

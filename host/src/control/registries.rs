@@ -6,21 +6,21 @@ use lattice::{
     control::{Ack, RegistryCredentials, decode},
 };
 
-use crate::core::Core;
+use crate::control::face::Control;
 
 /// Takes over the credentials; registries that are not named keep theirs.
-pub fn put(core: &Core, body: &Bytes) -> Ack {
+pub fn put(control: &Control, body: &Bytes) -> Ack {
     match decode::<RegistryCredentials>(body) {
         Ok(credentials) => {
             let most = bounds::MAX_REGISTRIES;
-            let registries = core.artifacts.registries_with(&credentials);
+            let registries = control.admission.artifacts.registries_with(&credentials);
             if registries > most {
                 return Ack::refused(format!(
                     "limit_exceeded: registries with credentials: {registries} entries, and the most is {most}"
                 ));
             }
             tracing::info!(registries = ?credentials.0.keys(), "registry credentials");
-            core.artifacts.set_credentials(credentials);
+            control.admission.artifacts.set_credentials(credentials);
             Ack::accepted()
         }
         Err(error) => Ack::refused(error),

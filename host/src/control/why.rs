@@ -16,57 +16,57 @@ use lattice::{
     },
 };
 
+use lattice_state::revocations::Provenance;
+
 use super::auction;
 use crate::{
-    core::Core,
-    policy,
+    control::face::Control,
+    failures::Peer,
     providers::{Home, RunningProvider, health},
-    revocations::own_issuer,
-    state::revocations::Provenance,
-    why::Peer,
+    trust::own_issuer,
 };
 
 /// For an answer of the provider: less than a client waits for ours.
 const HEALTH_WITHIN: Duration = Duration::from_secs(1);
 
 /// The answer. An empty question is about this host alone.
-pub async fn answer(core: &Core, body: &Bytes) -> Vec<u8> {
+pub async fn answer(control: &Control, body: &Bytes) -> Vec<u8> {
     let question = if body.is_empty() { Ok(AskWhy::default()) } else { decode::<AskWhy>(body) };
     match question {
-        Ok(question) => encode(&look(core, &question).await),
+        Ok(question) => encode(&look(control, &question).await),
         Err(error) => encode(&Ack::refused(error)),
     }
 }
 
-async fn look(core: &Core, question: &AskWhy) -> WhyReply {
-    let provider = linked_provider(core, question);
+async fn look(control: &Control, question: &AskWhy) -> WhyReply {
+    let provider = linked_provider(control, question);
     let reference = question.reference.as_deref().map(str::trim);
     let provider_id = provider.as_ref().map(|(running, _)| running.spec.id);
-    let failures = core.failures.about(question.actor.as_ref(), |peer| match peer {
+    let failures = control.failures.about(question.actor.as_ref(), |peer| match peer {
         Peer::Start(started) => reference == Some(started),
         Peer::Provider { id, .. } => provider_id.as_ref() == Some(id),
         _ => false,
     });
     let (provider, policy) = tokio::join!(
-        async { Some(feels(core, &provider.as_ref()?.0, &provider.as_ref()?.1).await) },
-        permits(core, question),
+        async { Some(feels(control, &provider.as_ref()?.0, &provider.as_ref()?.1).await) },
+        permits(control, question),
     );
     WhyReply {
-        nats: nats(core),
-        actor: question.actor.as_ref().map(|actor| actor_state(core, actor)),
-        callee: question.callee.as_ref().map(|actor| actor_state(core, actor)),
+        nats: nats(control),
+        actor: question.actor.as_ref().map(|actor| actor_state(control, actor)),
+        callee: question.callee.as_ref().map(|actor| actor_state(control, actor)),
         provider,
         policy,
         failures,
-        offer: question.offer.as_ref().map(|asked| auction::offer(core, asked)),
-        rpc_timeout_ms: u64::try_from(core.config.rpc_timeout.as_millis()).ok(),
-        ..WhyReply::new(core.identity.host_id)
+        offer: question.offer.as_ref().map(|asked| auction::offer(control, asked)),
+        rpc_timeout_ms: u64::try_from(control.calls.inbound.timeout.as_millis()).ok(),
+        ..WhyReply::new(control.identity.host_id)
     }
 }
 
-fn nats(core: &Core) -> NatsState {
-    let Some(broker) = &core.broker else { return NatsState::default() };
-    let forbidden = |connection: &crate::broker::Connection, name: &str| {
+fn nats(control: &Control) -> NatsState {
+    let Some(nats) = &control.calls.nats else { return NatsState::default() };
+    let forbidden = |connection: &crate::nats::Connection, name: &str| {
         let to_wire = |subject: lattice::client::Forbidden| ForbiddenSubject {
             operation: subject.operation.as_str().to_owned(),
             subject: subject.subject,
@@ -76,23 +76,21 @@ fn nats(core: &Core) -> NatsState {
     };
     NatsState {
         used: true,
-        control: *broker.ctl.connected.borrow(),
-        rpc: *broker.calls.connected.borrow(),
-        forbidden: [forbidden(&broker.ctl, "control"), forbidden(&broker.calls, "rpc")].concat(),
-        problem: broker
-            .problem()
-            .map(|problem| NatsProblem { code: problem.code.to_owned(), message: problem.message }),
-        store_refused: core.store.state().borrow().refusal().map(str::to_owned),
+        control: *nats.ctl.connected.borrow(),
+        rpc: *nats.calls.connected.borrow(),
+        forbidden: [forbidden(&nats.ctl, "control"), forbidden(&nats.calls, "rpc")].concat(),
+        problem: nats.problem().map(|problem| NatsProblem { code: problem.code.to_owned(), message: problem.message }),
+        store_refused: control.store.state().borrow().refusal().map(str::to_owned),
     }
 }
 
-fn actor_state(core: &Core, id: &ActorId) -> ActorState {
-    let versions = core.actors.versions(id);
+fn actor_state(control: &Control, id: &ActorId) -> ActorState {
+    let versions = control.actors.versions(id);
     let mut known: Vec<_> = versions.iter().map(|actor| actor.provenance.clone()).collect();
     if known.is_empty() {
-        known.push(by_claims(core, id.public_key()));
+        known.push(by_claims(control, id.public_key()));
     }
-    let issuer = core.tables().claims.issuer(&id.public_key());
+    let issuer = control.tables().claims.issuer(&id.public_key());
     let maxima = versions.iter().flat_map(|actor| actor.instances().into_values());
     let granted: BTreeSet<&String> = versions.iter().flat_map(|actor| &actor.shown.caps).collect();
     ActorState {
@@ -101,34 +99,37 @@ fn actor_state(core: &Core, id: &ActorId) -> ActorState {
         max_instances: maxima.fold(0, |sum: u32, instance| sum.saturating_add(instance.max_instances)),
         revoked: known
             .iter()
-            .find_map(|artifact| core.tables().revocations().find(artifact))
+            .find_map(|artifact| control.tables().revocations().find(artifact))
             .map(|named| named.to_string()),
-        issuer_trusted: issuer.map(|issuer| core.trusts(&issuer)),
+        issuer_trusted: issuer.map(|issuer| control.admission.issuers.trusts(&issuer)),
         contracts: (!versions.is_empty()).then(|| granted.into_iter().cloned().collect()),
     }
 }
 
 /// What does not run here is known by the claims of the lattice alone.
-fn by_claims(core: &Core, subject: PublicKey) -> Provenance {
-    let issuer = core.tables().claims.issuer(&subject).unwrap_or_else(|| own_issuer(&subject));
+fn by_claims(control: &Control, subject: PublicKey) -> Provenance {
+    let issuer = control.tables().claims.issuer(&subject).unwrap_or_else(|| own_issuer(&subject));
     Provenance { issuer, subject, digests: Vec::new() }
 }
 
-fn linked_provider(core: &Core, question: &AskWhy) -> Option<(Arc<RunningProvider>, Arc<Link>)> {
+fn linked_provider(control: &Control, question: &AskWhy) -> Option<(Arc<RunningProvider>, Arc<Link>)> {
     let link_name = question.link_name.clone().unwrap_or_default();
-    let link =
-        core.tables().links.find(question.actor.as_ref()?, question.contract.as_ref()?.as_str(), link_name.as_str())?;
-    Some((core.providers.get(&link.provider_id, &link.link_name)?, link))
+    let link = control.tables().links.find(
+        question.actor.as_ref()?,
+        question.contract.as_ref()?.as_str(),
+        link_name.as_str(),
+    )?;
+    Some((control.providers.get(&link.provider_id, &link.link_name)?, link))
 }
 
-async fn feels(core: &Core, provider: &RunningProvider, link: &Link) -> ProviderState {
+async fn feels(control: &Control, provider: &RunningProvider, link: &Link) -> ProviderState {
     // One that is not called because it is not well runs all the same, and says why.
     let up = match &provider.home {
         Home::Embedded(_) => true,
         Home::Process(process) => process.down().is_none(),
     };
     let health = match up {
-        true => tokio::time::timeout(HEALTH_WITHIN, health::ask(core, provider)).await.ok().flatten(),
+        true => tokio::time::timeout(HEALTH_WITHIN, health::ask(&control.providers, provider)).await.ok().flatten(),
         false => None,
     };
     ProviderState {
@@ -146,15 +147,15 @@ async fn feels(core: &Core, provider: &RunningProvider, link: &Link) -> Provider
 }
 
 /// Asks the policy as a call would: on the host where the target is, or where a provider is called from.
-async fn permits(core: &Core, question: &AskWhy) -> Option<PolicyState> {
-    let policy = core.policy.as_ref()?;
+async fn permits(control: &Control, question: &AskWhy) -> Option<PolicyState> {
+    let policy = control.calls.permission.policy()?;
     let link_name = question.link_name.clone().unwrap_or_default();
     let refused = match (&question.actor, &question.contract, &question.callee) {
         (Some(actor), Some(contract), _) => {
-            let link = core.tables().links.find(actor, contract.as_str(), link_name.as_str());
-            policy::refuses_link(core, link.as_deref()?).await
+            let link = control.tables().links.find(actor, contract.as_str(), link_name.as_str());
+            control.calls.permission.refuses_link(link.as_deref()?).await
         }
-        (Some(actor), None, Some(callee)) => policy::refuses_actor(core, actor, callee).await,
+        (Some(actor), None, Some(callee)) => control.calls.permission.refuses_actor(actor, callee).await,
         _ => None,
     };
     let config = policy.config();

@@ -4,9 +4,11 @@ use std::{io, path::PathBuf};
 
 use lattice::client::ConnectError;
 
+use lattice_state::replica::ReplicaError;
+
 use crate::{
-    artifacts::ArtifactsError, identity::KeyFileError, state::replica::ReplicaError, trust::private::NotPrivate,
-    twins::KeyInUse,
+    artifacts::ArtifactsError, identity::keys::KeyFileError, presence::duplicate_key::KeyInUse,
+    process::private::NotPrivate,
 };
 
 /// Why a host does not start.

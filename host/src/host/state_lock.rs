@@ -12,7 +12,7 @@ use std::{
 use tokio::time::{Instant, sleep};
 
 use super::HostError;
-use crate::trust::private;
+use crate::process::private;
 
 const LOCK: &str = "lock";
 /// A directory that holds one of these is a state directory, also when it was copied in part.

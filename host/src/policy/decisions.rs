@@ -119,7 +119,7 @@ mod tests {
         let key = |kind| KeyPair::from_raw_seed(kind, &[byte; 32]).public();
         let actor = key(KeyKind::Module).try_into().expect("an actor");
         let issuer = key(KeyKind::Account).try_into().expect("an account");
-        Question::start(PolicyAction::StartActor, Party::new_actor(&actor, issuer))
+        Question::start(PolicyAction::StartActor, Party::actor(&actor, Some(issuer)))
     }
 
     fn decision(id: &str, permitted: bool) -> Decision {

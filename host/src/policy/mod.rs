@@ -1,6 +1,6 @@
 //! The policy service: whether an actor or provider may start here, and who may call whom (protocol section 8.5).
 //!
-//! `gate` is what the rest of the host calls, one function per kind of action; `question` says what is asked,
+//! `gate` is asked before something starts, `calls/permission` before a call; `question` says what is asked,
 //! `decisions` remembers, this file asks. Without a policy topic nothing here runs. Invariants: a decision that is
 //! known costs one look into a map; equal questions that come together are asked once; however many different ones
 //! come, the memory for them is bounded; nobody waits longer than the service is given.
@@ -21,23 +21,20 @@ use std::{
 use async_nats::RequestErrorKind;
 use dashmap::{DashMap, mapref::entry::Entry};
 use futures_util::StreamExt;
-use lattice::policy::{PolicyAction, PolicyDecision};
+use lattice::policy::{PolicyAction, PolicyDecision, PolicyHost};
 use tokio::sync::{Semaphore, watch};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use self::decisions::{Decision, Decisions};
 pub use self::{
     error::{PolicyError, Silence},
-    gate::{
-        may_call, may_call_over, may_serve, may_start_actor, may_start_provider, may_take, refuses_actor, refuses_link,
-    },
     question::{Party, Question},
 };
 use crate::{
-    broker::Connection,
-    config::{PolicyConfig, PolicyDefault},
-    core::Core,
+    identity::Identity,
+    nats::Connection,
+    settings::{PolicyConfig, PolicyDefault},
 };
 
 /// Questions that are remembered, with their decisions.
@@ -53,6 +50,7 @@ type Answer = Result<Decision, Silence>;
 pub struct Policy {
     config: PolicyConfig,
     connection: Option<Connection>,
+    identity: Arc<Identity>,
     decisions: Decisions,
     waiting: DashMap<Question, watch::Receiver<Option<Answer>>>,
     slots: Semaphore,
@@ -62,7 +60,12 @@ pub struct Policy {
 
 impl Policy {
     /// The policy of a host, if it has one.
-    pub fn new(config: Option<&PolicyConfig>, connection: Option<Connection>, tasks: TaskTracker) -> Option<Arc<Self>> {
+    pub fn new(
+        config: Option<&PolicyConfig>,
+        connection: Option<Connection>,
+        identity: Arc<Identity>,
+        tasks: TaskTracker,
+    ) -> Option<Arc<Self>> {
         let config = config?.clone();
         if connection.is_none() {
             tracing::warn!(default = %config.default, "a policy service is reached over NATS, and this host runs without; the default holds for everything");
@@ -70,6 +73,7 @@ impl Policy {
         Some(Arc::new(Self {
             config,
             connection,
+            identity,
             decisions: Decisions::new(MOST_DECISIONS),
             waiting: DashMap::new(),
             slots: Semaphore::new(AT_ONCE),
@@ -83,39 +87,44 @@ impl Policy {
         &self.config
     }
 
-    /// Whether the service permits this; without an answer, the default of this host.
+    /// Whether the service permits this; without an answer, the default of this host. `capabilities`: those of the source,
+    /// looked up only when the service is asked.
     ///
     /// # Errors
     /// [`PolicyError`].
     pub async fn check(
         self: &Arc<Self>,
-        core: &Core,
-        action: PolicyAction,
         question: Question,
+        capabilities: impl FnOnce() -> Vec<String>,
     ) -> Result<(), PolicyError> {
-        match self.decide(core, question).await {
+        let action = question.action();
+        match self.decide(question, capabilities).await {
             Ok(decision) => decision.outcome(action),
             Err(silence) => self.without_answer(action, silence),
         }
     }
 
     /// The service's no, where it has said so already.
-    pub fn known_refusal(&self, action: PolicyAction, question: &Question) -> Option<PolicyError> {
-        self.decisions.get(question)?.outcome(action).err()
+    pub fn known_refusal(&self, question: &Question) -> Option<PolicyError> {
+        self.decisions.get(question)?.outcome(question.action()).err()
     }
 
     /// What the service says, asked or remembered.
-    async fn decide(self: &Arc<Self>, core: &Core, question: Question) -> Answer {
+    async fn decide(self: &Arc<Self>, question: Question, capabilities: impl FnOnce() -> Vec<String>) -> Answer {
         if let Some(decision) = self.decisions.get(&question) {
             return Ok(decision);
         }
-        let mut answer = self.begin(core, question)?;
+        let mut answer = self.begin(question, capabilities)?;
         let answered = answer.wait_for(Option::is_some).await.map_err(|_| Silence::Stopping)?;
         answered.clone().unwrap_or(Err(Silence::Stopping))
     }
 
     /// The answer to a question that is being asked, by us or by whoever came before.
-    fn begin(self: &Arc<Self>, core: &Core, question: Question) -> Result<watch::Receiver<Option<Answer>>, Silence> {
+    fn begin(
+        self: &Arc<Self>,
+        question: Question,
+        capabilities: impl FnOnce() -> Vec<String>,
+    ) -> Result<watch::Receiver<Option<Answer>>, Silence> {
         let full = self.waiting.len() >= MOST_WAITING;
         let Some(connection) = &self.connection else { return Err(Silence::NoNats) };
         if !*connection.connected.borrow() {
@@ -128,7 +137,7 @@ impl Policy {
             Entry::Vacant(slot) => slot.insert(answer.clone()),
         };
         let id: Arc<str> = Uuid::new_v4().to_string().into();
-        let payload = question.request(core, &id).to_json();
+        let payload = question.request(self.host(), capabilities(), &id).to_json();
         let (policy, connection) = (self.clone(), connection.clone());
         // A task of its own: whoever asked first may go away, and others wait for the same answer.
         self.tasks.spawn(async move {
@@ -183,6 +192,15 @@ impl Policy {
         Ok(decision.into())
     }
 
+    fn host(&self) -> PolicyHost {
+        PolicyHost {
+            public_key: self.identity.host_id,
+            lattice_id: self.identity.lattice.clone(),
+            labels: self.identity.labels.all(),
+            cluster_issuers: self.identity.trusted_issuers.iter().copied().collect(),
+        }
+    }
+
     fn without_answer(&self, action: PolicyAction, silence: Silence) -> Result<(), PolicyError> {
         let default = self.config.default;
         if !self.silent.swap(true, Ordering::Relaxed) {
@@ -200,8 +218,7 @@ fn milliseconds(time: Duration) -> u64 {
 }
 
 /// Follows the changes topic until the host stops. What may have been missed while NATS was away is asked again.
-pub async fn follow_changes(core: Arc<Core>) {
-    let Some(policy) = core.policy.clone() else { return };
+pub async fn follow_changes(policy: Arc<Policy>, stop: CancellationToken) {
     let (Some(topic), Some(connection)) = (&policy.config.changes_topic, &policy.connection) else { return };
     let mut connected = connection.connected.clone();
     let mut changes = match connection.client.subscribe(topic.clone()).await {
@@ -213,7 +230,7 @@ pub async fn follow_changes(core: Arc<Core>) {
     };
     loop {
         tokio::select! {
-            () = core.stop.cancelled() => return,
+            () = stop.cancelled() => return,
             changed = connected.changed() => match changed {
                 Ok(()) => policy.decisions.forget(),
                 Err(_) => return,

@@ -1,16 +1,13 @@
 //! A question to the policy service: who does what to whom. Two equal questions have one answer.
 //!
-//! Pure, apart from looking up what lattice state knows of the parties. Invariant: whatever a decision may depend on
+//! Pure. Invariant: whatever a decision may depend on
 //! and can differ between two calls is part of the question.
 
 use claims::{AccountId, ActorId, ProviderId, PublicKey};
 use lattice::{
     ContractId, LinkName,
     policy::{PolicyAction, PolicyHost, PolicyRequest, PolicySource, PolicyTarget},
-    stored_claims::StoredClaims,
 };
-
-use crate::core::Core;
 
 /// An actor or provider, as a question names it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -22,27 +19,14 @@ pub struct Party {
 }
 
 impl Party {
-    /// An actor: what runs here is known exactly, others by lattice state.
-    pub fn actor(core: &Core, id: &ActorId) -> Self {
-        let running = core.actors.get(id).map(|actor| actor.provenance.issuer);
-        let issuer = running.or_else(|| core.tables().claims.issuer(&id.public_key()));
+    /// An actor, and who signed it, where that is known.
+    pub fn actor(id: &ActorId, issuer: Option<AccountId>) -> Self {
         Self { key: id.public_key(), issuer, serves: None }
     }
 
-    /// An actor that is about to start.
-    pub fn new_actor(id: &ActorId, issuer: AccountId) -> Self {
-        Self { key: id.public_key(), issuer: Some(issuer), serves: None }
-    }
-
-    /// A provider of the lattice.
-    pub fn provider(core: &Core, id: &ProviderId, contract: ContractId, link_name: LinkName) -> Self {
-        let issuer = core.tables().claims.issuer(&id.public_key());
+    /// A provider, and who signed it, where that is known.
+    pub fn provider(id: &ProviderId, issuer: Option<AccountId>, contract: ContractId, link_name: LinkName) -> Self {
         Self { key: id.public_key(), issuer, serves: Some((contract, link_name)) }
-    }
-
-    /// A provider that is about to start.
-    pub fn new_provider(id: &ProviderId, issuer: AccountId, contract: ContractId, link_name: LinkName) -> Self {
-        Self { key: id.public_key(), issuer: Some(issuer), serves: Some((contract, link_name)) }
     }
 
     fn contract(&self) -> Option<ContractId> {
@@ -73,33 +57,29 @@ impl Question {
         Self { action: PolicyAction::PerformInvocation, source: Some(source), target }
     }
 
-    /// The message.
-    pub fn request(&self, core: &Core, request_id: &str) -> PolicyRequest {
+    /// What is to be done.
+    pub fn action(&self) -> PolicyAction {
+        self.action
+    }
+
+    /// The message, from `host`. `capabilities` are those of the source, where that is an actor.
+    pub fn request(&self, host: PolicyHost, capabilities: Vec<String>, request_id: &str) -> PolicyRequest {
         PolicyRequest {
             request_id: request_id.to_owned(),
-            source: self.source.as_ref().map(|party| source(core, party)).unwrap_or_default(),
+            source: self.source.as_ref().map(|party| source(party, capabilities)).unwrap_or_default(),
             target: PolicyTarget {
                 public_key: self.target.key,
                 issuer: self.target.issuer,
                 contract_id: self.target.contract(),
                 link_name: self.target.link_name(),
             },
-            host: PolicyHost {
-                public_key: core.identity.host_id,
-                lattice_id: core.config.lattice.clone(),
-                labels: core.labels(),
-                cluster_issuers: core.identity.trusted_issuers.iter().copied().collect(),
-            },
+            host,
             action: self.action,
         }
     }
 }
 
-fn source(core: &Core, party: &Party) -> PolicySource {
-    let capabilities = match core.tables().claims.get(&party.key).as_deref() {
-        Some(StoredClaims::Actor(actor)) => actor.capabilities.clone(),
-        _ => Vec::new(),
-    };
+fn source(party: &Party, capabilities: Vec<String>) -> PolicySource {
     PolicySource {
         public_key: Some(party.key),
         contract_id: party.contract(),

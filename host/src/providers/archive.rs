@@ -20,7 +20,7 @@ use data_encoding::HEXUPPER;
 use lattice::invocation::OWN_KEY_MARK;
 use sha2::{Digest, Sha256};
 
-use crate::trust::private;
+use crate::process::private;
 
 /// Bytes of a program that say what it is.
 const PROGRAM_HEAD: u64 = 4096;
@@ -182,7 +182,7 @@ mod tests {
         let shadow = b"root:$6$secret:19000:0:99999:7:::\n".repeat(20);
         let refused = |bytes: &[u8]| {
             let error = verify(bytes, directory.path(), 1, &|_| true).map(drop);
-            crate::reason::reason(&error.expect_err("refused"))
+            crate::process::error_chain::error_chain(&error.expect_err("refused"))
         };
         for text in [refused(&archived(&shadow)), refused(&shadow), refused(&[shadow.as_slice(), &[0; 512]].concat())] {
             assert!(!text.contains("root") && !text.contains("secret"), "{text}");

@@ -17,8 +17,10 @@ use lattice::{
 };
 use provider_sdk::Health;
 
-use super::{Home, RunningProvider, Trouble};
-use crate::core::Core;
+use super::{
+    running::{Home, RunningProvider, Trouble},
+    table::Providers,
+};
 
 const FIRST_AFTER: Duration = Duration::from_secs(5);
 /// While a provider is not well, so that calls find it as soon as it is.
@@ -30,7 +32,7 @@ const AT_ONCE: Duration = Duration::from_millis(20);
 const SILENT_AFTER: u32 = 2;
 
 /// Checks one provider until it stops.
-pub async fn watch(core: Weak<Core>, provider: Arc<RunningProvider>) {
+pub async fn watch(providers: Weak<Providers>, provider: Arc<RunningProvider>) {
     let mut wait = match provider.home {
         Home::Embedded(_) => Duration::ZERO,
         Home::Process(_) => FIRST_AFTER,
@@ -42,17 +44,17 @@ pub async fn watch(core: Weak<Core>, provider: Arc<RunningProvider>) {
             () = tokio::time::sleep(wait) => {}
             () = provider.doubted() => {}
         }
-        let Some(core) = core.upgrade() else { return };
-        let every = core.config.health_interval;
+        let Some(providers) = providers.upgrade() else { return };
+        let every = providers.settings.health_interval;
         let asked = provider.process_number();
-        let answer = ask(&core, &provider).await;
+        let answer = ask(&providers, &provider).await;
         // Of a process that has ended since nothing is told: its successor was not asked.
         if provider.stop_token().is_cancelled() || provider.process_number() != asked {
             continue;
         }
         let young = matches!(&provider.home, Home::Process(process) if process.is_young());
         missed = if answer.is_some() || young { 0 } else { missed + 1 };
-        judge(&core, &provider, answer.as_ref(), missed);
+        judge(&providers, &provider, answer.as_ref(), missed);
         wait = match &answer {
             Some(Health { healthy: true, .. }) => every,
             None if young => AT_ONCE,
@@ -64,16 +66,16 @@ pub async fn watch(core: Weak<Core>, provider: Arc<RunningProvider>) {
                 || answer.as_ref().is_some_and(|health| health.healthy != healthy)
         });
         if let Some(health) = answer.filter(|_| is_news) {
-            record(&core, &provider, &health);
+            record(&providers, &provider, &health);
             told = Some((Instant::now(), health.healthy));
         }
     }
 }
 
 /// Decides whether the provider is to be called.
-fn judge(core: &Core, provider: &RunningProvider, answer: Option<&Health>, missed: u32) {
+fn judge(providers: &Providers, provider: &RunningProvider, answer: Option<&Health>, missed: u32) {
     // Without a broker nobody can answer, nor be called.
-    let connected = core.broker.as_ref().is_some_and(|broker| *broker.calls.connected.borrow());
+    let connected = providers.nats.as_ref().is_some_and(|broker| *broker.calls.connected.borrow());
     match answer {
         Some(Health { healthy: true, .. }) => _ = provider.set_trouble(None),
         Some(Health { message, .. }) => {
@@ -96,16 +98,16 @@ fn judge(core: &Core, provider: &RunningProvider, answer: Option<&Health>, misse
 }
 
 /// One health check; none when there was no answer.
-pub async fn ask(core: &Core, provider: &RunningProvider) -> Option<Health> {
+pub async fn ask(providers: &Providers, provider: &RunningProvider) -> Option<Health> {
     match &provider.home {
         Home::Embedded(embedded) => tokio::time::timeout(ANSWER_WITHIN, embedded.health()).await.ok(),
         Home::Process(process) => {
             let spec = &provider.spec;
             // The request is empty for providers of others; ours are told until when their key counts.
-            let statement = process.key.statement(core, spec).unwrap_or_default();
+            let statement = process.key.statement(&providers.identity, spec).unwrap_or_default();
             let subject = RpcSubject::Health { id: spec.id, link_name: spec.link_name.clone() };
-            let broker = core.broker.as_ref()?;
-            let answer = broker.ask(subject.render(&core.config.lattice), statement.into(), ANSWER_WITHIN).await?;
+            let nats = providers.nats.as_ref()?;
+            let answer = nats.ask(&subject, statement.into(), ANSWER_WITHIN).await?;
             let HealthResponse { healthy, message } = HealthResponse::decode(&answer).ok()?;
             Some(Health { healthy, message })
         }
@@ -113,15 +115,15 @@ pub async fn ask(core: &Core, provider: &RunningProvider) -> Option<Health> {
 }
 
 /// Turns an answer into the flag and the event.
-pub fn record(core: &Core, provider: &RunningProvider, health: &Health) {
+pub fn record(providers: &Providers, provider: &RunningProvider, health: &Health) {
     let spec = &provider.spec;
     let check =
         HealthCheck { public_key: spec.id, link_name: spec.link_name.clone(), contract_id: spec.contract.clone() };
     let changed = provider.set_healthy(health.healthy);
     if health.healthy {
-        core.failures.provider_well(&spec.id, &spec.link_name);
+        providers.failures.provider_well(&spec.id, &spec.link_name);
     }
-    core.emit(match (health.healthy, changed) {
+    providers.events.emit(match (health.healthy, changed) {
         (true, true) => EventData::HealthCheckPassed(check),
         (false, true) => EventData::HealthCheckFailed(check),
         (_, false) => EventData::HealthCheckStatus(check),

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use claims::{ClusterId, KeyKind, KeyPair};
 use lattice::{Secret, invocation::Delegation};
 
-use super::ProviderSpec;
-use crate::core::{Core, unix_now};
+use super::running::ProviderSpec;
+use crate::{identity::Identity, process::clock::unix_now};
 
 /// The key of the process that runs now, if it has its own. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -24,25 +24,22 @@ pub struct Signing {
 }
 
 impl OwnKey {
-    /// What a process that is about to start signs with.
-    ///
-    /// # Errors
-    /// A sentence when the cluster key cannot sign.
-    pub fn for_start(&self, core: &Core, spec: &ProviderSpec) -> Result<Signing, String> {
+    /// What a process that is about to start signs with; none when the cluster key cannot sign.
+    pub fn for_start(&self, identity: &Identity, spec: &ProviderSpec) -> Option<Signing> {
         if !spec.own_key {
-            return Ok(Signing { seed: Secret::new(core.identity.cluster_key.seed().expose()), delegation: None });
+            return Some(Signing { seed: Secret::new(identity.cluster_key.seed().expose()), delegation: None });
         }
         let key = KeyPair::generate(KeyKind::Cluster);
         let id = ClusterId::try_from(key.public()).expect("a cluster key has a cluster id");
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
-        let delegation = self.statement(core, spec).ok_or("cannot sign for the key of the provider")?;
-        Ok(Signing { seed: Secret::new(key.seed().expose()), delegation: Some(delegation) })
+        let delegation = self.statement(identity, spec)?;
+        Some(Signing { seed: Secret::new(key.seed().expose()), delegation: Some(delegation) })
     }
 
     /// A new statement for the key of the process that runs now; none where it has the cluster seed.
-    pub fn statement(&self, core: &Core, spec: &ProviderSpec) -> Option<String> {
+    pub fn statement(&self, identity: &Identity, spec: &ProviderSpec) -> Option<String> {
         let key = (*self.0.lock().unwrap_or_else(PoisonError::into_inner))?;
-        let (lattice, cluster) = (&core.config.lattice, &core.identity.cluster_key);
+        let (lattice, cluster) = (&identity.lattice, &identity.cluster_key);
         Delegation::issue(&key, &spec.entity(), lattice, cluster, unix_now())
             .inspect_err(|error| tracing::error!(%error, provider = %spec.id, "cannot sign for the key of a provider"))
             .ok()

@@ -20,7 +20,7 @@ use tokio::{
     sync::oneshot,
 };
 
-use crate::guard;
+use crate::process::guard;
 
 /// How long a guard may take to end what is below it, before it is killed itself.
 const END_WITHIN: Duration = Duration::from_secs(8);

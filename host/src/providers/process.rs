@@ -11,30 +11,50 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lattice::{
-    HostData, OtelConfig, Secret, ShutdownRequest,
-    event::{EventData, ProviderStopped},
-    subject::RpcSubject,
-};
+use lattice::{HostData, OtelConfig, Secret, ShutdownRequest, subject::RpcSubject};
 use provider_sdk::DATA_DIR;
 use tokio::{io::AsyncWriteExt, sync::watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ProviderSpec, Trouble,
+    data_dir::data_dir,
     keys::OwnKey,
-    last_words::LastWords,
+    last_line::LastLine,
     launcher::{self, Launched},
+    running::{ProviderSpec, Trouble},
+    table::Providers,
 };
-use crate::core::Core;
+use crate::process::backoff::{Backoff, Schedule};
 
-const FIRST_DELAY: Duration = Duration::from_millis(100);
-const LONGEST_DELAY: Duration = Duration::from_secs(10);
+/// Pauses before a child is started again.
+const PAUSES: Schedule = Schedule { first: Duration::from_millis(100), most: Duration::from_secs(10) };
 /// A child that ran this long had started well; its end is not part of a crash loop.
 const STABLE_AFTER: Duration = Duration::from_secs(30);
 
 /// So many ends in a row, each soon after the start, are a crash loop.
 const CRASH_LOOP: u32 = 4;
+
+/// How long a child may take to read what it is told at its start.
+const READ_WITHIN: Duration = Duration::from_secs(5);
+/// How long a new process may take until its first health answer.
+pub const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// Why a provider process cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// The system does not start the program.
+    #[error("cannot start the program")]
+    Spawn(#[source] std::io::Error),
+    /// There are no credentials for it.
+    #[error("{0}")]
+    Login(String),
+    /// The cluster key cannot sign for its key.
+    #[error("cannot sign for the key of the provider")]
+    Signing,
+    /// It was stopped on its way.
+    #[error("it was stopped before it ran")]
+    Stopped,
+}
 
 /// Handle of a supervised child.
 pub struct Process {
@@ -106,7 +126,7 @@ impl Process {
     /// Whether the child was started so recently that it may still be on its way to its first answer.
     #[must_use]
     pub fn is_young(&self) -> bool {
-        self.condition.borrow().since.is_some_and(|since| since.elapsed() < super::start::FIRST_ANSWER_WITHIN)
+        self.condition.borrow().since.is_some_and(|since| since.elapsed() < FIRST_ANSWER_WITHIN)
     }
 
     /// Which child runs, counted from the first.
@@ -131,20 +151,20 @@ impl Process {
 /// Starts the executable once and supervises it from then on. `stop` ends both.
 ///
 /// # Errors
-/// A sentence for the operator when the program cannot be started at all.
+/// [`LaunchError`] when the program cannot be started at all.
 pub async fn start(
-    core: &Arc<Core>,
+    providers: &Arc<Providers>,
     spec: ProviderSpec,
     executable: PathBuf,
     stop: CancellationToken,
-) -> Result<Process, String> {
+) -> Result<Process, LaunchError> {
     let (ended_in, ended) = watch::channel(false);
     let (condition_in, condition) = watch::channel(Condition::default());
     let key = OwnKey::default();
     let supervisor =
-        Supervisor { core: core.clone(), spec, executable, condition: condition_in, stop, key: key.clone() };
+        Supervisor { providers: providers.clone(), spec, executable, condition: condition_in, stop, key: key.clone() };
     let child = supervisor.launch().await?;
-    core.tasks.spawn(async move {
+    providers.life.spawn(async move {
         supervisor.run(child).await;
         ended_in.send_replace(true);
     });
@@ -152,7 +172,7 @@ pub async fn start(
 }
 
 struct Supervisor {
-    core: Arc<Core>,
+    providers: Arc<Providers>,
     spec: ProviderSpec,
     executable: PathBuf,
     condition: watch::Sender<Condition>,
@@ -163,13 +183,13 @@ struct Supervisor {
 /// A child, and what it says.
 struct Running {
     child: Launched,
-    words: LastWords,
+    words: LastLine,
 }
 
 impl Supervisor {
     async fn run(self, first: Running) {
         let mut child = Some(first);
-        let mut delay = FIRST_DELAY;
+        let mut backoff = Backoff::new(PAUSES);
         while let Some(mut running) = child.take() {
             let started = Instant::now();
             let status = tokio::select! {
@@ -180,15 +200,15 @@ impl Supervisor {
                 }
             };
             if started.elapsed() > STABLE_AFTER {
-                delay = FIRST_DELAY;
+                backoff.reset();
             }
             self.report_end(started, status, running).await;
-            child = self.relaunch(&mut delay).await;
+            child = self.relaunch(&mut backoff).await;
         }
     }
 
     async fn report_end(&self, started: Instant, status: Option<ExitStatus>, mut running: Running) {
-        self.core.metrics.provider_restarts(self.spec.id, self.spec.link_name.clone());
+        self.providers.meters.provider_restarts(self.spec.id, self.spec.link_name.clone());
         let status = status.map_or_else(|| "unknown status".to_owned(), |status| status.to_string());
         let words = running.words.take().await;
         self.condition.send_modify(|condition| {
@@ -204,50 +224,45 @@ impl Supervisor {
         } else {
             tracing::warn!(provider = %spec.id, link_name = %spec.link_name, %reason, "provider process ended");
         }
-        self.core.failures.provider_ended(&spec.id, &spec.link_name, &reason);
+        self.providers.failures.provider_ended(&spec.id, &spec.link_name, &reason);
         // What comes next is another process, of which nobody knows yet how it feels.
-        if let Some(provider) = self.core.providers.get(&spec.id, &spec.link_name) {
+        if let Some(provider) = self.providers.get(&spec.id, &spec.link_name) {
             provider.set_healthy(false);
         }
-        self.core.emit(EventData::ProviderStopped(ProviderStopped {
-            host_id: self.core.identity.host_id,
-            public_key: spec.id,
-            link_name: spec.link_name.clone(),
-            contract_id: spec.contract.clone(),
-            instance_id: spec.instance_id.clone(),
-            annotations: spec.annotations.clone(),
-            reason,
-        }));
+        self.providers.events.emit(spec.stopped(self.providers.identity.host_id, reason));
     }
 
     /// Starts the child again, however long it takes; none when told to stop.
-    async fn relaunch(&self, delay: &mut Duration) -> Option<Running> {
+    async fn relaunch(&self, backoff: &mut Backoff) -> Option<Running> {
         loop {
             tokio::select! {
-                () = tokio::time::sleep(*delay) => {}
+                () = tokio::time::sleep(backoff.pause()) => {}
                 () = self.stop.cancelled() => return None,
             }
-            *delay = (*delay * 2).min(LONGEST_DELAY);
-            let provider = self.core.providers.get(&self.spec.id, &self.spec.link_name);
+            let provider = self.providers.get(&self.spec.id, &self.spec.link_name);
             if let Some(provider) = &provider {
                 provider.set_trouble(Some(Trouble::new("its process was started again and has not answered yet")));
             }
             match self.launch().await {
                 Ok(child) => {
                     // Before anybody hears how it feels.
-                    self.core.emit(super::start::started(&self.core, &self.spec));
+                    self.providers.events.emit(self.spec.started(self.providers.identity.host_id));
                     if let Some(provider) = &provider {
                         provider.suspect();
                     }
-                    self.core.providers.wake(&self.spec.id, &self.spec.link_name);
+                    self.providers.wake(&self.spec.id, &self.spec.link_name);
                     return Some(child);
                 }
-                Err(error) => tracing::warn!(provider = %self.spec.id, %error, "cannot restart provider process"),
+                Err(LaunchError::Stopped) => return None,
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(provider = %self.spec.id, error, "cannot restart provider process");
+                }
             }
         }
     }
 
-    async fn launch(&self) -> Result<Running, String> {
+    async fn launch(&self) -> Result<Running, LaunchError> {
         let otel = self.otel_config();
         let prepare = |command: &mut std::process::Command| {
             command
@@ -259,14 +274,16 @@ impl Supervisor {
                 .stderr(Stdio::piped());
         };
         let line = self.host_data()?.to_stdin_line();
-        let mut child = launcher::spawn(self.executable.as_os_str(), prepare)
-            .await
-            .map_err(|error| format!("cannot start the provider: {error}"))?;
+        let mut child = launcher::spawn(self.executable.as_os_str(), prepare).await.map_err(LaunchError::Spawn)?;
         let (stdin, stderr) = child.take_streams();
-        let words = LastWords::follow(stderr);
+        let words = LastLine::follow(stderr);
         if let Some(mut stdin) = stdin {
             // A child that does not read its stdin is noticed by its exit or its health, not here.
-            let written = tokio::time::timeout(Duration::from_secs(5), stdin.write_all(line.as_bytes())).await;
+            let written = tokio::time::timeout(READ_WITHIN, stdin.write_all(line.as_bytes()));
+            let Some(written) = self.stop.run_until_cancelled(written).await else {
+                child.end().await;
+                return Err(LaunchError::Stopped);
+            };
             if !matches!(written, Ok(Ok(()))) {
                 tracing::warn!(provider = %self.spec.id, "provider process did not read its host data");
             }
@@ -279,14 +296,14 @@ impl Supervisor {
         Ok(Running { child, words })
     }
 
-    fn host_data(&self) -> Result<HostData, String> {
-        let core = &self.core;
-        let login = core.config.provider_login(&self.spec.id)?;
-        let signing = self.key.for_start(core, &self.spec)?;
-        let links = core.tables().links.of_provider(&self.spec.id, &self.spec.link_name);
+    fn host_data(&self) -> Result<HostData, LaunchError> {
+        let providers = &self.providers;
+        let login = providers.settings.provider_login(&self.spec.id).map_err(LaunchError::Login)?;
+        let signing = self.key.for_start(&providers.identity, &self.spec).ok_or(LaunchError::Signing)?;
+        let links = providers.tables().links.of_provider(&self.spec.id, &self.spec.link_name);
         Ok(HostData {
-            host_id: core.identity.host_id,
-            lattice: core.config.lattice.clone(),
+            host_id: providers.identity.host_id,
+            lattice: providers.identity.lattice.clone(),
             link_name: self.spec.link_name.clone(),
             lattice_rpc_user_jwt: login.jwt.unwrap_or_default(),
             lattice_rpc_user_seed: login.seed,
@@ -295,13 +312,17 @@ impl Supervisor {
             provider_key: self.spec.id,
             invocation_seed: signing.seed,
             invocation_delegation: signing.delegation,
-            env_values: [(DATA_DIR.to_owned(), super::data_dir(core, &self.spec).display().to_string())].into(),
+            env_values: [(
+                DATA_DIR.to_owned(),
+                data_dir(&providers.settings.state_dir, &self.spec).display().to_string(),
+            )]
+            .into(),
             instance_id: self.spec.instance_id.clone(),
             link_definitions: links.iter().map(|link| link.as_ref().clone()).collect(),
-            cluster_issuers: core.identity.trusted_issuers.iter().copied().collect(),
+            cluster_issuers: providers.identity.trusted_issuers.iter().copied().collect(),
             config_json: self.spec.config.clone(),
-            default_rpc_timeout_ms: u64::try_from(core.config.rpc_timeout.as_millis()).ok(),
-            structured_logging: core.config.structured_logging,
+            default_rpc_timeout_ms: u64::try_from(providers.settings.rpc_timeout.as_millis()).ok(),
+            structured_logging: providers.settings.structured_logging,
             log_level: None,
             otel_config: self.otel_config(),
         })
@@ -309,7 +330,7 @@ impl Supervisor {
 
     /// Providers send their spans where this host does.
     fn otel_config(&self) -> OtelConfig {
-        let Some(tracing) = &self.core.config.tracing else { return OtelConfig::default() };
+        let Some(tracing) = &self.providers.settings.tracing else { return OtelConfig::default() };
         let headers = (!tracing.headers.is_empty()).then(|| Secret::new(telemetry::headers::list(&tracing.headers)));
         OtelConfig {
             traces_exporter: Some("otlp".to_owned()),
@@ -320,12 +341,12 @@ impl Supervisor {
     }
 
     async fn shut_down(&self, mut running: Running) {
-        let grace = self.core.config.provider_shutdown_delay;
+        let grace = self.providers.settings.provider_shutdown_delay;
         let child = &mut running.child;
         let subject = RpcSubject::Shutdown { id: self.spec.id, link_name: self.spec.link_name.clone() };
-        if let Some(broker) = &self.core.broker {
-            let request = ShutdownRequest::new(&self.core.identity.host_id).to_json();
-            let ask = broker.ask(subject.render(&self.core.config.lattice), request.into(), grace);
+        if let Some(nats) = &self.providers.nats {
+            let request = ShutdownRequest::new(&self.providers.identity.host_id).to_json();
+            let ask = nats.ask(&subject, request.into(), grace);
             let exit = async {
                 ask.await;
                 child.ended().await

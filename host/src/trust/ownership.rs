@@ -4,12 +4,9 @@
 //! kept in `store`. Builtin providers own their ids themselves. Invariants: what is refused leaves no trace in lattice
 //! state; an account owns an id before what it signed is announced.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::SystemTime,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use claims::{
@@ -17,12 +14,14 @@ use claims::{
     ownership::{OwnershipError, Record},
 };
 
-use crate::{
-    core::Core,
-    revocations::own_issuer,
-    state::owners::{MAX_OWNED, Present, SignedRecord},
-    store::StoreError,
+use lattice_state::{
+    owners::{MAX_OWNED, Present, SignedRecord},
+    revocations::Trust,
+    store::{Store, StoreError, Tables},
 };
+
+use super::own_issuer;
+use crate::{identity::Identity, process::clock::unix_now_ms};
 
 /// Why an account may not use an id.
 #[derive(Debug, thiserror::Error)]
@@ -82,105 +81,120 @@ fn word(subject: &PublicKey) -> &'static str {
     if subject.kind() == KeyKind::Module { "actor" } else { "provider" }
 }
 
-/// Whether an account may use an id, as far as this host knows now. Nothing is recorded.
-///
-/// # Errors
-/// [`NotTheOwner`].
-#[expect(clippy::result_large_err, reason = "ids are texts, and a start is rare")]
-pub fn check(core: &Core, subject: PublicKey, issuer: AccountId) -> Result<(), NotTheOwner> {
-    if let Some(name) = builtin(core, &subject).filter(|_| issuer != own_issuer(&subject)) {
-        return Err(NotTheOwner::Builtin { subject, name });
-    }
-    match core.tables().owner(&subject) {
-        Some(owner) if owner != issuer => Err(NotTheOwner::Other { subject, owner, issuer }),
-        _ => Ok(()),
-    }
+/// Whose ids are whose, as this host knows and records it.
+pub struct Owners {
+    identity: Arc<Identity>,
+    store: Store,
+    /// Whose word counts.
+    pub trust: Arc<Trust>,
+    /// Names of the providers that are compiled in.
+    builtins: Vec<&'static str>,
 }
 
-/// The same, and makes the account the owner of an id that nobody owns. To be awaited before anybody is told of a start.
-///
-/// # Errors
-/// [`NotTheOwner`], also when somebody was faster on another host.
-pub async fn claim(core: &Core, subject: PublicKey, issuer: AccountId) -> Result<(), NotTheOwner> {
-    check(core, subject, issuer)?;
-    if core.tables().owners.get(&subject).is_some() || builtin(core, &subject).is_some() {
-        return Ok(());
+impl Owners {
+    /// For a host with these providers compiled in.
+    #[must_use]
+    pub fn new(identity: Arc<Identity>, store: Store, trust: Arc<Trust>, builtins: Vec<&'static str>) -> Self {
+        Self { identity, store, trust, builtins }
     }
-    match record_first(core, subject, issuer).await? {
-        Some(in_force) if in_force.content.owner != issuer => {
-            Err(NotTheOwner::Other { subject, owner: in_force.content.owner, issuer })
+
+    fn tables(&self) -> &Tables {
+        self.store.tables()
+    }
+
+    /// Whether an account may use an id, as far as this host knows now. Nothing is recorded.
+    ///
+    /// # Errors
+    /// [`NotTheOwner`].
+    #[expect(clippy::result_large_err, reason = "ids are texts, and a start is rare")]
+    pub fn check(&self, subject: PublicKey, issuer: AccountId) -> Result<(), NotTheOwner> {
+        if let Some(name) = self.builtin(&subject).filter(|_| issuer != own_issuer(&subject)) {
+            return Err(NotTheOwner::Builtin { subject, name });
         }
-        _ => Ok(()),
-    }
-}
-
-/// Somewhere in the lattice something of another account was loaded under an id that has its owner: by a host of another
-/// maker, which asks nobody. What runs there is theirs; here the owner stays who it was.
-pub async fn seen_elsewhere(core: &Core, subject: PublicKey, owner: AccountId, issuer: AccountId) {
-    tracing::warn!(%subject, %owner, %issuer, "another host loaded something of another account under an id that belongs to its owner; hosts of ours start none of it");
-    if core.tables().owners.get(&subject).is_none()
-        && builtin(core, &subject).is_none()
-        && let Err(error) = record_first(core, subject, owner).await
-    {
-        tracing::warn!(error = &error as &dyn std::error::Error, "the owner is forgotten with the next restart");
-    }
-}
-
-/// Who owns an id, for a transfer of it.
-#[must_use]
-pub fn present(core: &Core, subject: &PublicKey) -> Option<Present> {
-    let recorded = core.tables().owners.get(subject).map(|record| Present {
-        owner: record.content.owner,
-        number: record.content.number,
-        at: record.content.at,
-    });
-    recorded.or_else(|| {
-        let owner = core.tables().claims.first_issuer(subject)?;
-        Some(Present { owner, number: 1, at: 0 })
-    })
-}
-
-/// Signs a record and puts it into force; the one in force then.
-///
-/// # Errors
-/// [`NotTheOwner::Store`], [`NotTheOwner::Record`].
-pub async fn put(core: &Core, record: &Record) -> Result<Arc<SignedRecord>, NotTheOwner> {
-    let subject = record.subject;
-    let not_made = |source| NotTheOwner::Record { subject, source };
-    let token = record.sign(&core.identity.cluster_key).map_err(not_made)?;
-    let signed = Record::verify(&token).map_err(not_made)?;
-    core.store.own(Arc::new(signed)).await.map_err(|source| NotTheOwner::Store { subject, source })
-}
-
-/// None when there is no room: then the stored claims alone say who was first.
-async fn record_first(
-    core: &Core,
-    subject: PublicKey,
-    owner: AccountId,
-) -> Result<Option<Arc<SignedRecord>>, NotTheOwner> {
-    static COMPLAINED: AtomicBool = AtomicBool::new(false);
-    if core.tables().owners.is_full() {
-        if !COMPLAINED.swap(true, Ordering::Relaxed) {
-            tracing::error!(
-                most = MAX_OWNED,
-                "this lattice remembers the owners of no more ids; of further ones the stored claims say who was first"
-            );
+        match self.tables().owner(&subject) {
+            Some(owner) if owner != issuer => Err(NotTheOwner::Other { subject, owner, issuer }),
+            _ => Ok(()),
         }
-        return Ok(None);
     }
-    let lattice = core.config.lattice.to_string();
-    put(core, &Record { lattice, subject, owner, number: 1, at: now_ms() }).await.map(Some)
-}
 
-/// The builtin provider with this id, if there is one.
-fn builtin(core: &Core, subject: &PublicKey) -> Option<&'static str> {
-    let names = core.builtins.iter().map(|builtin| builtin.descriptor.name);
-    names.into_iter().find(|name| ProviderId::well_known(name).public_key() == *subject)
-}
+    /// The same, and makes the account the owner of an id that nobody owns. To be awaited before anybody is told of a start.
+    ///
+    /// # Errors
+    /// [`NotTheOwner`], also when somebody was faster on another host.
+    pub async fn claim(&self, subject: PublicKey, issuer: AccountId) -> Result<(), NotTheOwner> {
+        self.check(subject, issuer)?;
+        if self.tables().owners.get(&subject).is_some() || self.builtin(&subject).is_some() {
+            return Ok(());
+        }
+        match self.record_first(subject, issuer).await? {
+            Some(in_force) if in_force.content.owner != issuer => {
+                Err(NotTheOwner::Other { subject, owner: in_force.content.owner, issuer })
+            }
+            _ => Ok(()),
+        }
+    }
 
-/// Milliseconds since 1970.
-#[must_use]
-pub fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    /// Somewhere in the lattice something of another account was loaded under an id that has its owner: by a host of another
+    /// maker, which asks nobody. What runs there is theirs; here the owner stays who it was.
+    pub async fn seen_elsewhere(&self, subject: PublicKey, owner: AccountId, issuer: AccountId) {
+        tracing::warn!(%subject, %owner, %issuer, "another host loaded something of another account under an id that belongs to its owner; hosts of ours start none of it");
+        if self.tables().owners.get(&subject).is_none()
+            && self.builtin(&subject).is_none()
+            && let Err(error) = self.record_first(subject, owner).await
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the owner is forgotten with the next restart");
+        }
+    }
+
+    /// Who owns an id, for a transfer of it.
+    #[must_use]
+    pub fn present(&self, subject: &PublicKey) -> Option<Present> {
+        let recorded = self.tables().owners.get(subject).map(|record| Present {
+            owner: record.content.owner,
+            number: record.content.number,
+            at: record.content.at,
+        });
+        recorded.or_else(|| {
+            let owner = self.tables().claims.first_issuer(subject)?;
+            Some(Present { owner, number: 1, at: 0 })
+        })
+    }
+
+    /// Signs a record and puts it into force; the one in force then.
+    ///
+    /// # Errors
+    /// [`NotTheOwner::Store`], [`NotTheOwner::Record`].
+    pub async fn put(&self, record: &Record) -> Result<Arc<SignedRecord>, NotTheOwner> {
+        let subject = record.subject;
+        let not_made = |source| NotTheOwner::Record { subject, source };
+        let token = record.sign(&self.identity.cluster_key).map_err(not_made)?;
+        let signed = Record::verify(&token).map_err(not_made)?;
+        self.store.own(Arc::new(signed)).await.map_err(|source| NotTheOwner::Store { subject, source })
+    }
+
+    /// None when there is no room: then the stored claims alone say who was first.
+    async fn record_first(
+        &self,
+        subject: PublicKey,
+        owner: AccountId,
+    ) -> Result<Option<Arc<SignedRecord>>, NotTheOwner> {
+        static COMPLAINED: AtomicBool = AtomicBool::new(false);
+        if self.tables().owners.is_full() {
+            if !COMPLAINED.swap(true, Ordering::Relaxed) {
+                tracing::error!(
+                    most = MAX_OWNED,
+                    "this lattice remembers the owners of no more ids; of further ones the stored claims say who was first"
+                );
+            }
+            return Ok(None);
+        }
+        let lattice = self.identity.lattice.to_string();
+        self.put(&Record { lattice, subject, owner, number: 1, at: unix_now_ms() }).await.map(Some)
+    }
+
+    /// The builtin provider with this id, if there is one.
+    fn builtin(&self, subject: &PublicKey) -> Option<&'static str> {
+        let mut names = self.builtins.iter().copied();
+        names.find(|name| ProviderId::well_known(name).public_key() == *subject)
+    }
 }

@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
+use super::paths::crate_dir;
 use crate::workspace;
 
 const CARGO_FUZZ: &str = "0.13.2";
@@ -21,9 +22,9 @@ pub(super) fn build() -> Result<PathBuf> {
     let target_dir = workspace::target_dir().join("fuzz");
     let triple = host_triple()?;
     let mut command = nightly(Command::new(cargo_fuzz));
-    command.args(["fuzz", "build", "--fuzz-dir"]).arg(super::crate_dir().join("libfuzzer"));
+    command.args(["fuzz", "build", "--fuzz-dir"]).arg(crate_dir().join("libfuzzer"));
     command.args(["--sanitizer", "none", "--target", &triple]).arg("--target-dir").arg(&target_dir);
-    workspace::run_visibly(command.current_dir(super::crate_dir()))?;
+    workspace::run_visibly(command.current_dir(crate_dir()))?;
     Ok(target_dir.join(triple).join("release"))
 }
 

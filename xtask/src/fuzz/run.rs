@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::Paths;
+use super::paths::Paths;
 
 /// How often the processor time is looked at.
 const LOOK: Duration = Duration::from_millis(200);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Checkout;
+use super::checkout::Checkout;
 
 const BANNED: &[&str] = &["aws-lc-rs", "openssl-sys", "native-tls", "rsa", "rustls-pemfile"];
 const ONCE: &[&str] = &["rustls", "hyper", "http", "wasmparser", "ed25519-dalek"];

@@ -1,6 +1,6 @@
 //! Documents that must move together with code: a new operation, provider or contract has a line where people look.
 
-use super::Checkout;
+use super::checkout::Checkout;
 
 pub(super) fn complaints(checkout: &Checkout) -> Vec<String> {
     let operations =
@@ -22,7 +22,7 @@ pub(super) fn complaints(checkout: &Checkout) -> Vec<String> {
 }
 
 /// A file of `contracts` with a contract id of its own.
-fn is_contract(file: &super::File) -> bool {
+fn is_contract(file: &File) -> bool {
     file.path.starts_with("crates/contracts/src/") && file.text.contains("pub const CONTRACT: &str")
 }
 

@@ -1,6 +1,6 @@
 //! Rules about the text of single files.
 
-use super::{Checkout, File};
+use super::checkout::{Checkout, File};
 use crate::workspace;
 
 /// Source files that do not open with a module comment.

@@ -7,9 +7,9 @@ use lattice::{Link, control::Ack, subject::RpcSubject};
 use provider_sdk::LinkRefused;
 
 use super::slots::{Outcome, Step};
-use crate::{
-    core::Core,
-    providers::{Home, RunningProvider},
+use crate::providers::{
+    running::{Home, RunningProvider},
+    table::Providers,
 };
 
 /// How long a provider process of ours may take to answer a link; others never answer.
@@ -26,21 +26,22 @@ pub(super) struct Done {
 
 /// `speaks`: whether the process is known to answer links, or known not to.
 pub(super) async fn carry_out(
-    core: Arc<Core>,
+    providers: Arc<Providers>,
     provider: Arc<RunningProvider>,
     step: Step,
     speaks: Option<bool>,
 ) -> Done {
     match step {
         Step::Delete { link } => {
-            delete(&core, &provider, &link).await;
+            delete(&providers, &provider, &link).await;
             Done { actor: link.actor_id, given: None, answered: None }
         }
         Step::Put { link, before } => {
             let (outcome, answered) = match &provider.home {
                 Home::Embedded(embedded) => (of(embedded.put_link(&link).await.err()), None),
                 Home::Process(_) => {
-                    let (outcome, answered) = put_in_process(&core, &provider, &link, before.as_ref(), speaks).await;
+                    let (outcome, answered) =
+                        put_in_process(&providers, &provider, &link, before.as_ref(), speaks).await;
                     (outcome, Some(answered))
                 }
             };
@@ -61,19 +62,19 @@ fn of(refused: Option<LinkRefused>) -> Outcome {
 /// those of other makers pass over a put for an actor they already know and say nothing (protocol section 7.5), so it
 /// is deleted first.
 async fn put_in_process(
-    core: &Core,
+    providers: &Providers,
     provider: &RunningProvider,
     link: &Link,
     before: Option<&Arc<Link>>,
     speaks: Option<bool>,
 ) -> (Outcome, bool) {
     if let (Some(before), Some(false)) = (before, speaks) {
-        delete(core, provider, before).await;
+        delete(providers, provider, before).await;
     }
-    let mut answer = ask(core, provider, link).await;
+    let mut answer = ask(providers, provider, link).await;
     if let (None, Some(before), None) = (&answer, before, speaks) {
-        delete(core, provider, before).await;
-        answer = ask(core, provider, link).await;
+        delete(providers, provider, before).await;
+        answer = ask(providers, provider, link).await;
     }
     let outcome = match &answer {
         Some(ack) if ack.accepted => Outcome::Served,
@@ -84,21 +85,22 @@ async fn put_in_process(
     (outcome, answer.is_some())
 }
 
-async fn ask(core: &Core, provider: &RunningProvider, link: &Link) -> Option<Ack> {
+async fn ask(providers: &Providers, provider: &RunningProvider, link: &Link) -> Option<Ack> {
     let spec = &provider.spec;
     let subject = RpcSubject::LinkPut { id: spec.id, link_name: spec.link_name.clone() };
-    let subject = subject.render(&core.config.lattice);
-    let answer = core.broker.as_ref()?.ask(subject, link.to_msgpack().into(), ANSWER_WITHIN).await?;
+    let answer = providers.nats.as_ref()?.ask(&subject, link.to_msgpack().into(), ANSWER_WITHIN).await?;
     Ack::from_reply(&answer).ok()
 }
 
-async fn delete(core: &Core, provider: &RunningProvider, link: &Link) {
+async fn delete(providers: &Providers, provider: &RunningProvider, link: &Link) {
     match &provider.home {
         Home::Embedded(embedded) => embedded.delete_link(&link.actor_id).await,
         Home::Process(_) => {
             let spec = &provider.spec;
             let subject = RpcSubject::LinkDel { id: spec.id, link_name: spec.link_name.clone() };
-            core.publish_rpc(&subject, link.to_msgpack().into()).await;
+            if let Some(nats) = &providers.nats {
+                nats.publish(&subject, link.to_msgpack().into()).await;
+            }
         }
     }
 }
