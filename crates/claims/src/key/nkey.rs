@@ -1,12 +1,12 @@
 //! The nkeys text form: base32 without padding over prefix, 32 key bytes and a CRC-16/XMODEM.
 //!
-//! Knows the bytes only; what a key is for is decided in [`crate::key`]. Invariant: decoding accepts exactly the texts
+//! Knows the bytes only; what a key is for is decided in [`super`]. Invariant: decoding accepts exactly the texts
 //! that encoding can produce, so one key has one text.
 
 use data_encoding::BASE32_NOPAD;
 use zeroize::Zeroizing;
 
-use crate::key::{KeyError, KeyKind};
+use super::{KeyError, KeyKind};
 
 /// Characters of a public key.
 pub(crate) const PUBLIC_TEXT: usize = 56;

@@ -12,7 +12,7 @@ pub const MIN_BYTES_PER_SECOND: u64 = 8 << 10;
 
 /// The pace of one transfer.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     window: Duration,
     began: Instant,
     moved: u64,
@@ -20,18 +20,18 @@ pub(super) struct Pace {
 
 /// A window in which too little came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Slow {
-    pub(super) moved: u64,
-    pub(super) window: Duration,
+pub(crate) struct Slow {
+    pub(crate) moved: u64,
+    pub(crate) window: Duration,
 }
 
 impl Pace {
-    pub(super) fn new(window: Duration, now: Instant) -> Self {
+    pub(crate) fn new(window: Duration, now: Instant) -> Self {
         Self { window, began: now, moved: 0 }
     }
 
     /// When it has to be looked at again, if nothing moves before.
-    pub(super) fn due(&self) -> Instant {
+    pub(crate) fn due(&self) -> Instant {
         self.began + self.window
     }
 
@@ -39,7 +39,7 @@ impl Pace {
     ///
     /// # Errors
     /// [`Slow`] at the end of a window in which too few did.
-    pub(super) fn moved(&mut self, bytes: u64, now: Instant) -> Result<(), Slow> {
+    pub(crate) fn moved(&mut self, bytes: u64, now: Instant) -> Result<(), Slow> {
         self.moved = self.moved.saturating_add(bytes);
         if now < self.due() {
             return Ok(());
