@@ -1,7 +1,4 @@
 //! Who gets in: `max_instances`, the queue, the host's pool.
-#![expect(clippy::unwrap_used, reason = "tests")]
-
-mod support;
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,8 +7,9 @@ use bytes::Bytes;
 use contracts::CallError;
 use futures_util::FutureExt;
 use runtime::{CallContext, Guest, GuestLimits, Outbound, OutboundCall, Runtime, RuntimeConfig};
-use support::{context, limits, load_with, within};
 use tokio::{sync::Semaphore, task::JoinHandle};
+
+use crate::support::{self, context, limits, load_with, within};
 
 /// Calls out once and answers with what came back.
 const CALLER: &str = r#"(module

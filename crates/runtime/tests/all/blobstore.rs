@@ -1,18 +1,14 @@
 //! `wasi:blobstore` in both versions, over an outbound that is a store in memory: containers, reading and lists.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
-#[path = "support/blobs.rs"]
-mod blobs;
-#[path = "support/script.rs"]
-mod script;
-mod support;
-
-use blobs::{Blobs, DRAFT, PIECE, STREAMS, VERSIONS, blobstore, container, method, open, run, run_with, types};
 use bytes::Bytes;
 use contracts::blobstore::CONTRACT;
 use runtime::{GuestLimits, LoadError};
-use script::{Arg, Script, call_once, link, text};
-use support::limits;
+
+use crate::blobs::{
+    self, Blobs, DRAFT, PIECE, STREAMS, VERSIONS, blobstore, container, method, open, run, run_with, types,
+};
+use crate::script::{Arg, Script, call_once, link, text};
+use crate::support::limits;
 
 #[tokio::test]
 async fn containers_are_made_found_described_and_removed() {

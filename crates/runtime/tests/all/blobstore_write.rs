@@ -1,17 +1,11 @@
 //! `wasi:blobstore` in both versions, over an outbound that is a store in memory: what guests write and copy.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
-#[path = "support/blobs.rs"]
-mod blobs;
-#[path = "support/script.rs"]
-mod script;
-mod support;
-
-use blobs::{Blobs, DRAFT, PIECE, STREAMS, VERSIONS, blobstore, method, open, run, run_with, types};
 use contracts::CallError;
 use runtime::GuestLimits;
-use script::{Arg, Script, Slot, text};
-use support::limits;
+
+use crate::blobs::{Blobs, DRAFT, PIECE, STREAMS, VERSIONS, blobstore, method, open, run, run_with, types};
+use crate::script::{Arg, Script, Slot, text};
+use crate::support::limits;
 
 /// What a guest may write at once.
 const WRITE: usize = 64 << 10;

@@ -1,9 +1,4 @@
 //! `wasmcloud:bus`: calls with streams, and the choice of links.
-#![expect(clippy::unwrap_used, reason = "tests")]
-
-#[path = "support/script.rs"]
-mod script;
-mod support;
 
 use std::{
     slice::from_ref,
@@ -18,8 +13,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use contracts::{CallError, codec, keyvalue};
 use runtime::{CallContext, GuestLimits, Outbound, OutboundCall, OutboundTarget};
-use script::{Arg, Script, call_once, link, text};
-use support::{context, limits};
+
+use crate::script::{Arg, Script, call_once, link, text};
+use crate::support::{self, context, limits};
 
 const HOST: &str = "wasmcloud:bus/host";
 const LATTICE: &str = "wasmcloud:bus/lattice";

@@ -1,7 +1,4 @@
 //! Code in memory: let go of while nobody calls, there again for whoever does, whatever became of the code cache.
-#![expect(clippy::unwrap_used, reason = "tests")]
-
-mod support;
 
 use std::{
     fs,
@@ -17,13 +14,14 @@ use futures_util::future::join_all;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Empty};
 use runtime::{CallContext, CodeCacheConfig, Guest, HttpBody, Outbound, OutboundCall, Runtime, RuntimeConfig};
-use support::{ECHO, call, context, eventually, identity, limits};
 use tokio::{
     sync::Notify,
     time::{Instant, sleep},
 };
 
-const COMPONENT: &[u8] = include_bytes!("guests/http.wasm");
+use crate::support::{ECHO, call, context, eventually, identity, limits};
+
+const COMPONENT: &[u8] = include_bytes!("../guests/http.wasm");
 
 /// Asks outside before it answers.
 const ASKS: &str = r#"(module

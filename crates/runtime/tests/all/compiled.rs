@@ -1,7 +1,5 @@
 //! Compiled code: kept for the next start, shared between guests, carried along in precompiled files, never believed.
 
-mod support;
-
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -11,9 +9,10 @@ use std::{
 use bytes::Bytes;
 use futures_util::{FutureExt, future::join_all};
 use runtime::{CodeCacheConfig, CodeOrigin, Guest, LoadError, Runtime, RuntimeConfig, precompiled};
-use support::{ECHO, call, identity, limits, within};
 
-const COMPONENT: &[u8] = include_bytes!("guests/http.wasm");
+use crate::support::{ECHO, call, identity, limits, within};
+
+const COMPONENT: &[u8] = include_bytes!("../guests/http.wasm");
 
 /// A new process of the machine whose code cache is in `dir`.
 fn process(dir: &Path) -> Runtime {

@@ -1,7 +1,4 @@
 //! Components: messages through `wasmcloud:bus/guest`, HTTP as a stream, and components that do harm.
-#![expect(clippy::unwrap_used, reason = "tests")]
-
-mod support;
 
 use std::{
     sync::{Arc, Mutex},
@@ -17,15 +14,16 @@ use contracts::{
 use http::{Request, Response};
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use runtime::{CallContext, Guest, GuestKind, GuestLimits, HttpBody, OutboundTarget, Watch};
-use support::{answering, context, eventually, limits, neighbour_answers, runtime, within};
+
+use crate::support::{self, answering, context, eventually, limits, neighbour_answers, runtime, within};
 
 async fn vectors_component() -> Guest {
-    let wasm = &include_bytes!("guests/component_actor.wasm")[..];
+    let wasm = &include_bytes!("../guests/component_actor.wasm")[..];
     runtime().load(wasm.into(), support::identity(), limits()).await.unwrap()
 }
 
 async fn http_guest_with(limits: GuestLimits) -> Guest {
-    let wasm = &include_bytes!("guests/http.wasm")[..];
+    let wasm = &include_bytes!("../guests/http.wasm")[..];
     runtime().load(wasm.into(), support::identity(), limits).await.unwrap()
 }
 
@@ -159,7 +157,7 @@ async fn a_request_may_come_as_a_message() {
 
 #[tokio::test]
 async fn a_module_gets_http_as_a_message() {
-    let wasm = &include_bytes!("guests/wapc_actor.wasm")[..];
+    let wasm = &include_bytes!("../guests/wapc_actor.wasm")[..];
     let guest = runtime().load(wasm.into(), support::identity(), limits()).await.unwrap();
     let answer = ask(&guest, "/").await.unwrap();
     assert_eq!(answer.headers()["content-type"], "text/plain");
@@ -390,7 +388,7 @@ async fn what_one_host_call_copies_is_bounded() {
 
 #[tokio::test]
 async fn a_result_on_standard_output_is_bounded() {
-    let wasm = &include_bytes!("guests/component_actor.wasm")[..];
+    let wasm = &include_bytes!("../guests/component_actor.wasm")[..];
     let limits = GuestLimits { response_bytes: 10, ..limits() };
     let guest = runtime().load(wasm.into(), support::identity(), limits).await.unwrap();
     // Longer results of calls out are refused already, so let the host's refusal be what is too long.

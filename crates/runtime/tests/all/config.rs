@@ -1,9 +1,4 @@
 //! `wasmcloud:bus/guest-config` and `wasi:config`: what was configured for the actor.
-#![expect(clippy::unwrap_used, reason = "tests")]
-
-#[path = "support/script.rs"]
-mod script;
-mod support;
 
 use std::{
     collections::BTreeMap,
@@ -14,8 +9,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use contracts::CallError;
 use runtime::{CallContext, GuestLimits, Outbound, OutboundCall};
-use script::{Arg, Script, TOLD, text};
-use support::{context, limits};
+
+use crate::script::{Arg, Script, TOLD, text};
+use crate::support::{context, limits};
 
 const CONFIG: &str = "wasmcloud:bus/guest-config";
 

@@ -1,14 +1,14 @@
 //! Modules that do harm: each ends in its own typed error, and a neighbour still answers.
-#![expect(clippy::unwrap_used, reason = "tests")]
-
-mod support;
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use contracts::CallError;
 use runtime::GuestLimits;
-use support::{answering, call, context, eventually, limits, load, load_with, neighbour_answers, try_load, within};
+
+use crate::support::{
+    self, answering, call, context, eventually, limits, load, load_with, neighbour_answers, try_load, within,
+};
 
 /// A module whose call does `body`; every import of `wasmbus` is there.
 fn doing(body: &str) -> String {

@@ -1,13 +1,10 @@
 //! What a component may import: what is granted, and nothing of more.
-#![expect(clippy::unwrap_used, reason = "tests")]
-
-#[path = "support/script.rs"]
-mod script;
-mod support;
 
 use runtime::LoadError;
-use script::{Arg, Script, text};
-use support::limits;
+
+use crate::script::{Arg, Script, text};
+use crate::support;
+use crate::support::limits;
 
 const STORE: &str = "wasi:keyvalue/store@0.2.0-draft";
 const CONSUMER: &str = "wasmcloud:messaging/consumer@0.2.0";

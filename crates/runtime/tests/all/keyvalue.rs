@@ -1,11 +1,4 @@
 //! `wasi:keyvalue` in its three versions, over an outbound that is a map.
-#![expect(clippy::unwrap_used, reason = "tests")]
-
-#[path = "support/script.rs"]
-mod script;
-#[path = "support/store.rs"]
-mod store;
-mod support;
 
 use std::slice::from_ref;
 
@@ -15,9 +8,10 @@ use contracts::{
     keyvalue::{CONTRACT, LIST_KEYS},
 };
 use runtime::{GuestLimits, OutboundCall};
-use script::{Arg, Script, Slot, call_once, link, text};
-use store::Store;
-use support::limits;
+
+use crate::script::{Arg, Script, Slot, call_once, link, text};
+use crate::store::Store;
+use crate::support::limits;
 
 const STORE: &str = "wasi:keyvalue/store@0.2.0-draft";
 const STORE2: &str = "wasi:keyvalue/store@0.2.0-draft2";

@@ -1,10 +1,8 @@
 //! What is refused when it is loaded, and how it says so.
-#![expect(clippy::unwrap_used, reason = "tests")]
-
-mod support;
 
 use runtime::LoadError;
-use support::{limits, runtime, try_load};
+
+use crate::support::{self, limits, runtime, try_load};
 
 async fn refused(text: &str) -> LoadError {
     try_load(text, limits()).await.err().expect("must not load")

@@ -1,9 +1,4 @@
 //! `wasmcloud:messaging`: out over the link, and in through the exported handler.
-#![expect(clippy::unwrap_used, reason = "tests")]
-
-#[path = "support/script.rs"]
-mod script;
-mod support;
 
 use std::sync::{Arc, Mutex};
 
@@ -13,8 +8,9 @@ use contracts::{
     messaging::{CONTRACT, HANDLE_MESSAGE, PUBLISH, PubMessage, REQUEST, ReplyMessage, RequestMessage, SubMessage},
 };
 use runtime::OutboundCall;
-use script::{Arg, Script, Slot, call_once, link, text};
-use support::limits;
+
+use crate::script::{Arg, Script, Slot, call_once, link, text};
+use crate::support::limits;
 
 const OLD: &str = "wasmcloud:messaging/consumer";
 const NEW: &str = "wasmcloud:messaging/consumer@0.2.0";

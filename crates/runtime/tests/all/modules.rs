@@ -1,16 +1,14 @@
 //! Modules that behave: the vectors' guest, `_start`, host calls and their errors (protocol sections 5.1 to 5.3).
-#![expect(clippy::unwrap_used, reason = "tests")]
-
-mod support;
 
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use contracts::{CallError, codec, httpserver::HttpResponse};
 use runtime::{GuestKind, OutboundTarget};
-use support::{answering, call, context, load, runtime};
 
-const WAPC_ACTOR: &[u8] = include_bytes!("guests/wapc_actor.wasm");
+use crate::support::{self, answering, call, context, load, runtime};
+
+const WAPC_ACTOR: &[u8] = include_bytes!("../guests/wapc_actor.wasm");
 
 async fn wapc_actor() -> runtime::Guest {
     runtime().load(WAPC_ACTOR.into(), support::identity(), support::limits()).await.unwrap()

@@ -1,9 +1,4 @@
 //! Outgoing HTTP of components, over an outbound that is the HTTP client.
-#![expect(clippy::unwrap_used, reason = "tests")]
-
-#[path = "support/script.rs"]
-mod script;
-mod support;
 
 use std::sync::{Arc, Mutex};
 
@@ -14,8 +9,10 @@ use contracts::{
     httpclient::{CONTRACT, HttpRequest, HttpResponse, REQUEST},
 };
 use runtime::{CallContext, GuestLimits, Outbound, OutboundCall};
-use script::{Arg, Script, Slot, call_once, link, text};
-use support::limits;
+
+use crate::script::{Arg, Script, Slot, call_once, link, text};
+use crate::support;
+use crate::support::limits;
 
 const TYPES: &str = "wasi:http/types@0.2.0";
 const OUTGOING: &str = "wasi:http/outgoing-handler@0.2.0";

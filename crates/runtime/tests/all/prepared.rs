@@ -1,14 +1,12 @@
 //! Instances made before they are needed: as fresh as any other, and only for guests to which it makes no difference.
-#![expect(clippy::unwrap_used, reason = "tests")]
-
-mod support;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use runtime::{Guest, GuestLimits, use_idle_time};
-use support::{answering, call, limits, load_with, within};
 use tokio::time::Instant;
+
+use crate::support::{self, answering, call, limits, load_with, within};
 
 /// Answers with how often this instance was called, and with the time when it was made, in nanoseconds since 1970.
 const BORN: &str = r#"(module

@@ -1,7 +1,4 @@
 //! Warm reuse: an instance for several calls, when the actor chose so; never after a call that did not end well.
-#![expect(clippy::unwrap_used, reason = "tests")]
-
-mod support;
 
 use std::{
     sync::{Arc, LazyLock},
@@ -15,8 +12,9 @@ use futures_util::future::join_all;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Empty};
 use runtime::{CallContext, Guest, GuestLimits, HttpBody, Outbound, OutboundCall, Runtime, RuntimeConfig};
-use support::{ECHO, answering, call, context, identity, limits, load_with, runtime, within};
 use tokio::sync::Barrier;
+
+use crate::support::{self, ECHO, answering, call, context, identity, limits, load_with, runtime, within};
 
 /// Answers with two digits: which call of its instance this is, and how often the instance was started. The argument
 /// chooses what it does besides.
@@ -188,7 +186,7 @@ async fn instances_that_wait_keep_nobody_from_running() {
 }
 
 /// The guest of `reuse.wat`.
-const HTTP: &[u8] = include_bytes!("guests/reuse.wasm");
+const HTTP: &[u8] = include_bytes!("../guests/reuse.wasm");
 
 async fn http(calls_per_instance: u32) -> Guest {
     runtime().load(HTTP.into(), identity(), reusing(calls_per_instance)).await.unwrap()
@@ -258,7 +256,7 @@ async fn an_instance_whose_body_goes_on_is_not_idle() {
 
 #[tokio::test]
 async fn messages_to_a_component_have_their_own_argument_and_result_each() {
-    let wasm = Bytes::from_static(include_bytes!("guests/component_actor.wasm"));
+    let wasm = Bytes::from_static(include_bytes!("../guests/component_actor.wasm"));
     let limits = GuestLimits { component_handles: 9, ..reusing(100) };
     let guest = runtime().load(wasm, identity(), limits).await.unwrap();
     let ask = async |payload: String| {

@@ -1,7 +1,4 @@
 //! What all guests have together: places, memory. Who has less than others gets what it needs, and nobody all of it.
-#![expect(clippy::unwrap_used, reason = "tests")]
-
-mod support;
 
 use std::sync::Arc;
 
@@ -9,12 +6,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use contracts::CallError;
 use runtime::{CallContext, Guest, GuestLimits, Outbound, OutboundCall, Runtime, RuntimeConfig};
-use support::{ACTOR, ECHO, context, identity, load, within};
 use tokio::{
     sync::Semaphore,
     task::JoinHandle,
     time::{Duration, Instant},
 };
+
+use crate::support::{self, ACTOR, ECHO, context, identity, load, within};
 
 /// Grows its memory by so many pages, or traps; then calls out.
 const GROWS: &str = r#"(module

@@ -1,17 +1,13 @@
 //! Trailers of HTTP, into a component and out of it.
-#![expect(clippy::unwrap_used, reason = "tests")]
-
-#[path = "support/script.rs"]
-mod script;
-mod support;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request};
 use http_body::Frame;
 use http_body_util::{BodyExt, Collected, Full, StreamBody};
 use runtime::HttpBody;
-use script::{Arg, Script};
-use support::{context, limits};
+
+use crate::script::{self, Arg, Script};
+use crate::support::{context, limits};
 
 const TYPES: &str = "wasi:http/types@0.2.0";
 const STREAMS: &str = "wasi:io/streams@0.2.0";

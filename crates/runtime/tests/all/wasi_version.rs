@@ -1,9 +1,8 @@
 //! Components of WASI 0.3 are told from broken ones, as actors and as commands.
 
-mod support;
-
 use runtime::LoadError;
-use support::{limits, runtime, try_load};
+
+use crate::support::{limits, runtime, try_load};
 
 /// Imports an asynchronous function, which the engine does not even take.
 const ASYNCHRONOUS: &str = r#"(component
