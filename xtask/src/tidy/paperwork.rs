@@ -1,6 +1,6 @@
 //! Documents that must move together with code: a new operation, provider or contract has a line where people look.
 
-use super::checkout::Checkout;
+use super::checkout::{Checkout, File};
 
 pub(super) fn complaints(checkout: &Checkout) -> Vec<String> {
     let operations =
