@@ -28,6 +28,7 @@ pub mod image;
 mod json_fault;
 mod local_file;
 pub mod manifest;
+mod pace;
 mod progress;
 mod reference;
 mod registry;

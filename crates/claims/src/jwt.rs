@@ -18,7 +18,7 @@ use serde::Deserialize;
 use sha2::Sha512;
 
 use crate::key::{KeyPair, PublicKey};
-use crate::token::TokenError;
+use crate::token_error::TokenError;
 
 /// Tokens above this size are refused unread; the largest honest ones carry a provider's configuration schema.
 pub(crate) const MAX_TOKEN: usize = 1024 * 1024;

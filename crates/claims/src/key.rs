@@ -3,14 +3,14 @@
 //! Knows Ed25519 and the text form; refuses to know files and where keys live. Invariants: a [`PublicKey`] is always
 //! well formed (alphabet, length, checksum, kind), and private bytes never reach `Debug` or `Display`.
 
+mod nkey;
+
 use std::fmt;
 use std::str::FromStr;
 
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use zeroize::Zeroizing;
-
-use crate::nkey;
 
 /// What a key stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

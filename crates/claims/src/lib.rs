@@ -45,10 +45,10 @@ mod jwt;
 mod key;
 pub mod members;
 mod metadata;
-mod nkey;
 pub mod ownership;
 pub mod revocation;
 mod token;
+mod token_error;
 pub mod wasm;
 
 pub use archive::{Archive, ArchiveError};

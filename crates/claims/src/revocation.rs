@@ -34,21 +34,16 @@ mod error;
 mod signer;
 mod wire;
 
-pub use entry::{Entry, Revoked, Sha256};
+pub use entry::{Entry, Facts, MAX_ENTRIES, MAX_REASON, Revoked, Sha256};
 pub use error::RevocationError;
 pub use signer::Signer;
 
 use std::collections::HashSet;
 
-use crate::id::AccountId;
 use crate::jwt::{self, Envelope};
-use crate::key::{KeyPair, PublicKey};
+use crate::key::KeyPair;
 use crate::token::{Claims, REVISION, TokenError, new_token_id};
 
-/// Entries of one list.
-pub const MAX_ENTRIES: usize = 4096;
-/// Bytes of one reason.
-pub const MAX_REASON: usize = 256;
 /// Bytes of the name of a lattice.
 pub const MAX_LATTICE: usize = 256;
 /// Bytes of a signed list: with its envelope it fits one value of the lattice state (1 MiB). A list of
@@ -77,17 +72,6 @@ pub struct SignedRevocations {
     pub list: RevocationList,
     /// The token as it came.
     pub token: String,
-}
-
-/// What is known about an artifact that is about to run, or runs.
-#[derive(Debug, Clone, Copy)]
-pub struct Facts<'a> {
-    /// The account that signed it.
-    pub issuer: AccountId,
-    /// The actor or provider it is.
-    pub subject: &'a PublicKey,
-    /// Digests under which it is known: of the artifact, of its manifest.
-    pub digests: &'a [Sha256],
 }
 
 impl RevocationList {

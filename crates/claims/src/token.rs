@@ -3,9 +3,7 @@
 //! The clock is an argument. Invariant: [`Claims::verify`] hands out claims only when the issuer may sign for the
 //! subject, the signature holds and the time fits; [`Claims::inspect`] is for showing a token, not for trusting it.
 
-mod error;
-
-pub use error::TokenError;
+pub use crate::token_error::TokenError;
 
 use std::borrow::Cow;
 

@@ -21,7 +21,7 @@ pub mod trace;
 
 pub use budget::{Budget, Charge};
 pub use call::CallError;
-pub use link_values::LinkValueError;
+pub use link_values::{LinkValueError, Values};
 pub use trace::{MAX_CALL_DEPTH, TraceContext, TraceParent};
 
 /// Whether the providers of a contract call actors, on behalf of the outside world; those of messaging are called by actors
@@ -30,6 +30,3 @@ pub use trace::{MAX_CALL_DEPTH, TraceContext, TraceParent};
 pub fn calls_actors(contract: &str) -> bool {
     [httpserver::CONTRACT, messaging::CONTRACT].contains(&contract)
 }
-
-/// Link values as they travel: free text by key, as the operator typed them (protocol section 3.3).
-pub type Values = std::collections::BTreeMap<String, String>;

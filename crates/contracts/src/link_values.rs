@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::Values;
+/// Link values as they travel: free text by key, as the operator typed them (protocol section 3.3).
+pub type Values = BTreeMap<String, String>;
 
 /// A link value that its contract cannot use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use data_encoding::{BASE64, BASE64_NOPAD};
 
-use crate::Values;
+use crate::link_values::Values;
 
 /// What stands where a secret was.
 pub const REDACTED: &str = "[redacted]";

@@ -1,11 +1,11 @@
 //! Wasm that is rewritten before it is compiled: what was valid stays valid, and to the outside it stays what it was.
 
-use runtime::room;
+use runtime::memory_headroom;
 use wasmparser::{Payload, Validator};
 
 /// A rewritten module is valid when the original was, and imports and exports the same under the same names.
 pub fn memory_room(data: &[u8]) {
-    let Some(rewritten) = room::give(data) else { return };
+    let Some(rewritten) = memory_headroom::give(data) else { return };
     if Validator::new().validate_all(data).is_err() {
         return;
     }

@@ -5,6 +5,7 @@
 //! disagree. Invariant: whatever is within these bounds can be told in messages of a broker with default settings.
 
 mod book;
+mod claims;
 
 use std::{collections::BTreeMap, io};
 

@@ -8,8 +8,6 @@ use std::collections::BTreeMap;
 use claims::{AccountId, ActorId, ActorMetadata, Claims, ProviderId, ProviderMetadata, PublicKey};
 use serde_json::{Map, Value, json};
 
-use crate::bounds::{self, LimitExceeded, MAX_CLAIM_TEXT};
-
 /// Claims of an actor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredActor {
@@ -154,21 +152,6 @@ impl StoredClaims {
             Self::Actor(actor) => &actor.name,
             Self::Provider(provider) => &provider.name,
         }
-    }
-
-    /// Checks what people and programs are shown of them.
-    ///
-    /// # Errors
-    /// [`LimitExceeded`] for a name, version or call alias that is too long.
-    pub fn check_size(&self) -> Result<(), LimitExceeded> {
-        let (version, alias) = match self {
-            Self::Actor(actor) => (&actor.version, actor.call_alias.as_deref().unwrap_or_default()),
-            Self::Provider(provider) => (&provider.version, ""),
-        };
-        for (member, text) in [("name", self.name()), ("version", version), ("call alias", alias)] {
-            bounds::bytes(format!("{member} in the claims of `{}`", self.subject()), text.len(), MAX_CLAIM_TEXT)?;
-        }
-        Ok(())
     }
 
     /// The value of the KV entry.

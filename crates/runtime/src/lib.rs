@@ -23,54 +23,46 @@
 //! # }
 //! ```
 
-mod admission;
-mod background;
-mod breaches;
+mod actor;
 mod call;
 mod command;
 mod compiled;
 mod component;
-mod config;
 mod engine;
 mod error;
-mod fairness;
 mod guest;
-mod idle;
-mod limit_names;
+mod instances;
 mod limits;
 mod load;
-mod log_rate;
-mod logs;
-mod machine;
-mod memory;
-mod meter;
 mod module;
-mod newer_wasi;
-mod outbound;
-mod proposals;
-mod put_off;
-mod resident;
 mod runtime;
-mod spare;
-mod stdin;
-mod stdio;
-mod ticker;
-mod watch;
-mod way_out;
+mod schedule;
+mod sync;
 
-pub use command::{Command, CommandError, CommandOptions, Directory, GrantError, LocalGrants};
-pub use compiled::{CodeOrigin, precompiled, room, worker as compile_worker};
+pub use actor::{
+    identity::Identity,
+    local_grants::{Directory, GrantError, LocalGrants},
+};
+pub use call::{
+    outbound::{CallContext, Denied, Outbound, OutboundCall, OutboundTarget},
+    watch::Watch,
+};
+pub use command::{Command, CommandError, CommandOptions};
+pub use compiled::{CodeOrigin, memory_headroom, precompiled, worker as compile_worker};
 pub use component::imports::contract_of as contract_of_import;
-pub use config::{CodeCacheConfig, CompileBound, CompilePriority, CompileProcess, RuntimeConfig};
-pub use engine::{Allocation, Reservation};
+pub use engine::{
+    Allocation, Reservation,
+    config::{CodeCacheConfig, CompileBound, CompilePriority, CompileProcess, RuntimeConfig},
+};
 pub use error::{LoadError, RuntimeError};
-pub use guest::{Guest, GuestKind};
-pub use limit_names::{Limit, LimitError, LimitSettings, parse_size};
-pub use limits::GuestLimits;
-pub use outbound::{CallContext, Denied, Outbound, OutboundCall, OutboundTarget};
-pub use put_off::use_idle_time;
-pub use runtime::{Identity, Runtime};
-pub use watch::Watch;
+pub use guest::{Guest, linked::GuestKind};
+pub use limits::{
+    GuestLimits,
+    names::Limit,
+    settings::{LimitError, LimitSettings, parse_size},
+};
+pub use runtime::Runtime;
+pub use schedule::thread_idle::use_idle_time;
 
 /// A streamed body; the same concrete type as everywhere in the workspace.
 pub use contracts::http_message::HttpBody;

@@ -2,12 +2,9 @@
 //!
 //! Invariant: everything that can be known before the first call is refused here, not found out by a caller.
 
-use std::{sync::Arc, time::Instant};
-
-use contracts::TraceContext;
 use wasmtime::ResourcesRequired;
 
-use crate::{CallContext, Denied, GuestLimits, LoadError};
+use crate::{error::LoadError, limits::GuestLimits};
 
 const PAGE_BYTES: u64 = 64 << 10;
 
@@ -37,9 +34,4 @@ pub(crate) fn is_tight(needed: &ResourcesRequired, limits: &GuestLimits) -> bool
 pub(crate) fn refuse_unknown(names: impl Iterator<Item = String>) -> Result<(), LoadError> {
     let names: Vec<String> = names.collect();
     if names.is_empty() { Ok(()) } else { Err(LoadError::UnknownImports { names }) }
-}
-
-/// For a store that is made for no call: nothing leaves it, and the tick that finds something computing in it stops that.
-pub(crate) fn context_of_nobody() -> CallContext {
-    CallContext { deadline: Instant::now(), trace: TraceContext::default(), outbound: Arc::new(Denied) }
 }

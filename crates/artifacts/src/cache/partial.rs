@@ -15,7 +15,7 @@ use bytes::Bytes;
 use super::write::is_same;
 use super::{Blob, Cache, PARTIAL};
 use crate::digest::{Digest, Hasher};
-use crate::registry::MIN_BYTES_PER_SECOND;
+use crate::pace::MIN_BYTES_PER_SECOND;
 
 const FIRST_LOOK: Duration = Duration::from_millis(10);
 const LAST_LOOK: Duration = Duration::from_millis(200);

@@ -12,7 +12,9 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::docker_config::{DockerConfig, DockerConfigError, Source};
-use super::{CredentialError, Credentials, helper};
+use super::error::CredentialError;
+use super::helper;
+use super::kept::Credentials;
 use crate::local_file::{FileError, LocalFile};
 use crate::reference::authority;
 

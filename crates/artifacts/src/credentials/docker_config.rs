@@ -10,7 +10,7 @@ use data_encoding::{BASE64, BASE64_NOPAD};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::{Credentials, Secret};
+use super::kept::{Credentials, Secret};
 use crate::json_fault::JsonFault;
 use crate::reference::{is_docker_hub, strip_scheme};
 

@@ -11,7 +11,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use zeroize::Zeroizing;
 
-use super::{CredentialError, Credentials, Secret};
+use super::error::CredentialError;
+use super::kept::{Credentials, Secret};
 use crate::text::excerpt;
 
 /// Longest answer read, bytes.

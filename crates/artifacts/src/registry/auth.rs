@@ -12,10 +12,10 @@ use reqwest::{Method, Response, Url};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::Inner;
 use super::challenge::{self, Challenge};
 use super::error::RegistryError;
-use super::exchange::{Access, Target};
+use super::inner::Inner;
+use super::target::{Access, Target};
 use crate::credentials::{self, CredentialBook, CredentialError, Credentials, Secret};
 use crate::reference::authority;
 

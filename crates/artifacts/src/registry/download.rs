@@ -10,12 +10,14 @@ use reqwest::header::{CONTENT_RANGE, HeaderValue, RANGE};
 use reqwest::{Response, StatusCode};
 use tokio::time::Instant;
 
+use super::Registry;
 use super::error::RegistryError;
-use super::exchange::{Access, Ask, Target};
-use super::pace::Pace;
-use super::{Inner, Registry};
+use super::exchange::Ask;
+use super::inner::Inner;
+use super::target::{Access, Target};
 use crate::cache::Partial;
 use crate::manifest::Blob;
+use crate::pace::Pace;
 use crate::progress::{Finish, Progress};
 use crate::reference::Reference;
 

@@ -221,7 +221,7 @@ fn whom(user: &Option<String>) -> String {
 }
 
 fn slow(moved: &Option<u64>, within: &Duration) -> String {
-    let least = super::pace::MIN_BYTES_PER_SECOND;
+    let least = crate::pace::MIN_BYTES_PER_SECOND;
     match moved {
         Some(moved) => format!("{moved} bytes in {}, less than {least} a second", seconds(within)),
         None => format!("its answer was not complete after {}", seconds(within)),

@@ -9,10 +9,11 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY
 use reqwest::{Method, Response, StatusCode, Url};
 use serde::Deserialize;
 
-use super::Inner;
 use super::auth::{Next, Tried};
 use super::error::RegistryError;
+use super::inner::Inner;
 use super::redirect::Way;
+use super::target::Target;
 use crate::reference::api_authority;
 use crate::text::excerpt;
 
@@ -20,23 +21,6 @@ use crate::text::excerpt;
 const MAX_FAILURE: u64 = 8 << 10;
 /// How long what a registry says about a refusal is listened to, however slowly it comes.
 const FAILURE_WITHIN: Duration = Duration::from_secs(5);
-
-/// What is done with a repository.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Access {
-    Ping,
-    Pull,
-    Push,
-}
-
-/// Whom a request is for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Target<'a> {
-    /// As in references; what credentials are filed under.
-    pub(super) registry: &'a str,
-    pub(super) repository: &'a str,
-    pub(super) access: Access,
-}
 
 /// A request.
 pub(super) struct Ask {

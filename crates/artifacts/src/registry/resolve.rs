@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
 
+use super::Registry;
 use super::error::RegistryError;
-use super::exchange::{Access, Ask, Target};
-use super::{Inner, Registry};
+use super::exchange::Ask;
+use super::inner::Inner;
+use super::target::{Access, Target};
 use crate::digest::Digest;
 use crate::manifest::{self, Blob, Document, Manifest, Platform};
 use crate::reference::Reference;

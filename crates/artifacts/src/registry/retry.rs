@@ -4,7 +4,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use super::error::RegistryError;
-use super::{Inner, Timeouts};
+use super::inner::Inner;
+use super::options::Timeouts;
 
 pub(super) struct Retry {
     left: u32,

@@ -12,7 +12,8 @@ use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Url};
 
 use super::error::RegistryError;
-use super::{Timeouts, hint};
+use super::hint;
+use super::options::Timeouts;
 
 /// Largest file of certificates, bytes.
 const MAX_CA_FILE: u64 = 4 << 20;

@@ -9,15 +9,17 @@ use reqwest::{Body, Method, Response, Url};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::Registry;
 use super::error::RegistryError;
-use super::exchange::{Access, Ask, Target};
-use super::pace::Pace;
+use super::exchange::Ask;
+use super::inner::Inner;
 use super::redirect::{location, same_origin};
 use super::resolve::CONTENT_DIGEST;
-use super::{Inner, Registry};
+use super::target::{Access, Target};
 use crate::content::PushContent;
 use crate::digest::Digest;
 use crate::manifest::OCI_MANIFEST;
+use crate::pace::Pace;
 use crate::progress::{Finish, Progress};
 use crate::reference::Reference;
 

@@ -8,9 +8,26 @@ use std::str::FromStr;
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use sha2::Digest as _;
 
-use super::{Facts, MAX_REASON, RevocationError};
+use super::error::RevocationError;
 use crate::id::{AccountId, ActorId, ProviderId};
 use crate::jwt::excerpt;
+use crate::key::PublicKey;
+
+/// Entries of one list.
+pub const MAX_ENTRIES: usize = 4096;
+/// Bytes of one reason.
+pub const MAX_REASON: usize = 256;
+
+/// What is known about an artifact that is about to run, or runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// The account that signed it.
+    pub issuer: AccountId,
+    /// The actor or provider it is.
+    pub subject: &'a PublicKey,
+    /// Digests under which it is known: of the artifact, of its manifest.
+    pub digests: &'a [Sha256],
+}
 
 /// A SHA-256 digest, in text `sha256:` and 64 lower-case hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

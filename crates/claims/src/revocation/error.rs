@@ -1,6 +1,6 @@
 //! Why a revocation list is refused.
 
-use super::Revoked;
+use super::entry::Revoked;
 use crate::key::{KeyError, KeyKind, PublicKey};
 use crate::token::TokenError;
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::RevocationError;
+use super::error::RevocationError;
 use crate::id::{AccountId, ClusterId};
 use crate::key::{KeyKind, PublicKey};
 

@@ -9,7 +9,8 @@ use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Entry, MAX_ENTRIES, RevocationError, Revoked};
+use super::entry::{Entry, MAX_ENTRIES, Revoked};
+use super::error::RevocationError;
 
 /// The member as it is written.
 #[derive(Serialize)]

@@ -2,8 +2,9 @@
 
 use std::io::{self, Write};
 
-use super::canonical::{has_nested_claims, raw_cut_hash, signed_hash, write_canonical};
-use super::{WasmError, canonical_hash, claims_section_start, embed, extract};
+use super::canonical::{canonical_hash, has_nested_claims, raw_cut_hash, signed_hash, write_canonical};
+use super::format::WasmError;
+use super::{claims_section_start, embed, extract};
 use crate::id::{AccountId, ActorId};
 use crate::key::KeyPair;
 use crate::metadata::ActorMetadata;

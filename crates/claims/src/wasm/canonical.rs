@@ -5,8 +5,8 @@
 use data_encoding::HEXUPPER;
 use sha2::{Digest, Sha256};
 
+use super::format::{Layer, WasmError, layer};
 use super::sections::{Sections, leb};
-use super::{Layer, WasmError, layer};
 
 /// Real components nest two or three levels; each level costs a walk over its headers and a stack frame.
 const MAX_DEPTH: usize = 32;

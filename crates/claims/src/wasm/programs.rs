@@ -4,14 +4,9 @@
 //! A component also is what is nested in it. Knows nothing of lists. Invariant: the work is bounded by
 //! [`MAX_NESTED_TIMES`] passes over the binary.
 
-use super::WasmError;
 use super::canonical::{canonical_digest, descend};
+use super::format::{MAX_NESTED, MAX_NESTED_TIMES, WasmError};
 use crate::revocation::Sha256;
-
-/// Modules and components in one component, at every depth. Engines take 1,000 of each at one level.
-pub const MAX_NESTED: usize = 2048;
-/// How often one byte may be part of something nested: that many levels, if everything is in the innermost.
-pub const MAX_NESTED_TIMES: usize = 8;
 
 /// The canonical hashes of a binary and of what is nested in it.
 #[derive(Debug, Clone, PartialEq, Eq)]

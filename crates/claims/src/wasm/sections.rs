@@ -3,7 +3,7 @@
 //! Knows nothing of what is in a body, except the name of a custom section. Invariant: no read outside the slice, and
 //! every step moves forward by at least two bytes, so a walk ends.
 
-use super::{CLAIMS_SECTION, Layer, OLD_CLAIMS_SECTION, WasmError, layer};
+use super::format::{CLAIMS_SECTION, Layer, OLD_CLAIMS_SECTION, WasmError, layer};
 
 /// Id of custom sections, in modules and components alike.
 pub(super) const CUSTOM: u8 = 0;

@@ -9,10 +9,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{
-    LinkValueError, Values,
-    link_values::{Setting, Settings},
-};
+use crate::link_values::{LinkValueError, Setting, Settings, Values};
 
 /// Where a link without `address` and `port` listens.
 pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8000);

@@ -15,7 +15,7 @@ use super::{
     http::NoRequests,
     run::{HasRun, Run},
 };
-use crate::{LoadError, load};
+use crate::{error::LoadError, load};
 
 /// Packages a command may import from.
 const WASI: [&str; 7] = ["cli", "clocks", "filesystem", "http", "io", "random", "sockets"];

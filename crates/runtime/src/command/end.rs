@@ -7,8 +7,8 @@ use std::time::Duration;
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
-use super::grants::GrantError;
-use crate::error::Breach;
+use crate::actor::local_grants::GrantError;
+use crate::error::ended::Breach;
 
 /// Functions shown of a trap.
 const FRAMES: usize = 8;
@@ -95,7 +95,7 @@ pub(super) fn of(error: wasmtime::Error, ended: Ended) -> Result<i32, CommandErr
         let reason = reason.strip_prefix("wasm trap: ").unwrap_or(&reason).to_owned();
         return Err(CommandError::Trap { kind: kind(*trap), reason, frames, further });
     }
-    let reason = crate::error::reason(&error);
+    let reason = crate::error::ended::reason(&error);
     // Host functions refuse pointers that lead nowhere, and such things, by an error of their own.
     if error.is::<WasmBacktrace>() && error.downcast_ref::<Breach>().is_none() {
         return Err(CommandError::Trap { kind: "host_call", reason, frames, further });

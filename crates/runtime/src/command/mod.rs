@@ -6,7 +6,6 @@
 
 mod component;
 mod end;
-mod grants;
 mod http;
 mod module;
 mod p3;
@@ -21,11 +20,15 @@ use wasmtime::{InstancePre, Store};
 use wasmtime_wasi::{WasiCtxBuilder, p2::bindings::CommandPre, p3::bindings};
 
 pub use end::CommandError;
-pub use grants::{Directory, GrantError, LocalGrants};
 
 use crate::{
-    CodeOrigin, GuestKind, GuestLimits, LoadError, Runtime, compiled::Growth, engine::Wasi, error::Breach, precompiled,
-    runtime::Shared,
+    actor::local_grants::LocalGrants,
+    compiled::{CodeOrigin, Growth, precompiled},
+    engine::Wasi,
+    error::{LoadError, ended::Breach},
+    guest::{linked::GuestKind, platform::Platform},
+    limits::GuestLimits,
+    runtime::Runtime,
 };
 use end::Ended;
 use run::{HasRun, Run, store};
@@ -49,7 +52,7 @@ pub struct CommandOptions {
 
 /// A program that is compiled and linked.
 pub struct Command {
-    runtime: Arc<Shared>,
+    runtime: Arc<Platform>,
     program: Program,
     code: CodeOrigin,
 }
@@ -122,19 +125,19 @@ impl Command {
 
     /// Keeps the epoch moving for as long as the program runs.
     fn tick(&self) -> Result<Ticking<'_>, CommandError> {
-        let limit = self.runtime.max_instances();
-        if !self.runtime.ticker.enter(limit) {
+        let limit = self.runtime.schedule.max_instances;
+        if !self.runtime.schedule.ticker.enter(limit) {
             return Err(CommandError::HostFault { reason: format!("{limit} programs run already") });
         }
         Ok(Ticking(&self.runtime))
     }
 }
 
-struct Ticking<'a>(&'a Shared);
+struct Ticking<'a>(&'a Platform);
 
 impl Drop for Ticking<'_> {
     fn drop(&mut self) {
-        self.0.ticker.leave();
+        self.0.schedule.ticker.leave();
     }
 }
 

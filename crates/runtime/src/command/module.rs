@@ -9,7 +9,7 @@ use wasmtime_wasi::{
 };
 
 use super::run::{HasRun, Run};
-use crate::{GuestLimits, LoadError, load};
+use crate::{error::LoadError, limits::GuestLimits, load};
 
 const START: &str = "_start";
 const WASI: [&str; 2] = ["wasi_snapshot_preview1", "wasi_unstable"];

@@ -12,7 +12,7 @@ use super::{
     Program,
     component::{self, ComponentState, entry_point, host_fault, mismatch},
 };
-use crate::LoadError;
+use crate::error::LoadError;
 
 /// Checks a component and links it, whichever way it starts.
 pub(super) fn link(engine: &Engine, component: &Component) -> Result<Program, LoadError> {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use wasmtime::{Engine, Store, UpdateDeadline};
 
-use crate::{GuestLimits, error::Breach, limits::StoreLimiter};
+use crate::{call::limiter::StoreLimiter, error::ended::Breach, limits::GuestLimits};
 
 /// Bytes that one call of a host function may make the host copy.
 const HOST_CALL_BYTES: usize = 1 << 30;

@@ -17,7 +17,7 @@ use super::{
     key::{MachineKey, private_directory},
     seal::{self, Broken, CodeId},
 };
-use crate::CodeCacheConfig;
+use crate::engine::config::CodeCacheConfig;
 
 /// Writes in progress are locked from their first moments on; these are the first moments.
 const JUST_MADE: Duration = Duration::from_secs(60);
@@ -216,10 +216,8 @@ impl SealedFile {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::{Digest, seal::Fingerprint},
-        *,
-    };
+    use super::*;
+    use crate::compiled::{Digest, seal::Fingerprint};
 
     fn id(number: u8) -> CodeId {
         CodeId { wasm: Digest([number; 32]), fingerprint: Fingerprint([2; 32]) }

@@ -6,18 +6,31 @@ use bytes::Bytes;
 use wasmtime::{Engine, Module, component::Component};
 
 use super::{
+    Growth,
     cache::{CodeCache, SealedFile},
-    compiler::Shared,
+    live_code::LiveCode,
+    memory_headroom,
     seal::{Broken, CodeId},
-    shelf::Shelf,
 };
+
+/// The code of one engine that somebody has.
+pub(crate) struct AllLive {
+    modules: LiveCode<Module>,
+    components: LiveCode<Component>,
+}
+
+impl AllLive {
+    pub(super) fn new() -> Self {
+        Self { modules: LiveCode::new(), components: LiveCode::new() }
+    }
+}
 
 /// A [`Module`] or a [`Component`].
 pub(crate) trait Code: Sized + Send + Sync + 'static {
     /// Keeps the two apart in fingerprints.
     const KIND: &'static str;
 
-    fn shelf(compiler: &Shared) -> &Shelf<Self>;
+    fn live(all: &AllLive) -> &LiveCode<Self>;
     fn compile(engine: &Engine, wasm: &[u8]) -> wasmtime::Result<Self>;
     fn precompile(engine: &Engine, wasm: &[u8]) -> wasmtime::Result<Vec<u8>>;
 
@@ -78,11 +91,26 @@ impl OurCode {
     }
 }
 
+/// Compiles wasm, with room where it is to have some. An error is that of the wasm as it was.
+pub(super) fn prepared<C>(
+    wasm: &[u8],
+    growth: Growth,
+    compile: impl Fn(&[u8]) -> wasmtime::Result<C>,
+) -> wasmtime::Result<C> {
+    if growth == Growth::Roomy
+        && let Some(roomy) = memory_headroom::give(wasm)
+        && let Ok(code) = compile(&roomy)
+    {
+        return Ok(code);
+    }
+    compile(wasm)
+}
+
 impl Code for Module {
     const KIND: &'static str = "module";
 
-    fn shelf(compiler: &Shared) -> &Shelf<Self> {
-        &compiler.modules
+    fn live(all: &AllLive) -> &LiveCode<Self> {
+        &all.modules
     }
 
     fn compile(engine: &Engine, wasm: &[u8]) -> wasmtime::Result<Self> {
@@ -109,8 +137,8 @@ impl Code for Module {
 impl Code for Component {
     const KIND: &'static str = "component";
 
-    fn shelf(compiler: &Shared) -> &Shelf<Self> {
-        &compiler.components
+    fn live(all: &AllLive) -> &LiveCode<Self> {
+        &all.components
     }
 
     fn compile(engine: &Engine, wasm: &[u8]) -> wasmtime::Result<Self> {

@@ -6,21 +6,24 @@ use bytes::Bytes;
 use wasmtime::{Engine, Module, component::Component};
 
 use super::{
-    CodeCache, CodeOrigin, CompilePool, Digest, Growth,
-    cache::Lookup,
-    code::{self, Code, OurCode},
-    precompiled, room,
+    CodeOrigin, Digest, Growth,
+    cache::{CodeCache, Lookup},
+    code::{self, AllLive, Code, OurCode, prepared},
+    live_code::{Found, Key},
+    pool::CompilePool,
+    precompiled,
     seal::{CodeId, Fingerprint},
-    shelf::{Found, Key, Shelf},
     unloaded::Unloaded,
     weight::{Shape, Weight},
     worker::Task,
     workers::Workers,
 };
 use crate::{
-    LoadError,
-    config::{CompileBound, CompilePriority},
-    engine::CodeSettings,
+    engine::{
+        CodeSettings,
+        config::{CompileBound, CompilePriority},
+    },
+    error::LoadError,
     load,
 };
 
@@ -38,12 +41,11 @@ pub(crate) struct Made<T> {
     pub(crate) key: Key,
 }
 
-pub(crate) struct Shared {
+struct Shared {
     engine: Engine,
     settings: CodeSettings,
     means: Means,
-    pub(super) modules: Shelf<Module>,
-    pub(super) components: Shelf<Component>,
+    live: AllLive,
 }
 
 /// What the compilers of all engines have in common. Cheap to clone.
@@ -80,8 +82,8 @@ impl Means {
 
 impl Compiler {
     pub(crate) fn new(engine: &Engine, settings: CodeSettings, means: Means) -> Self {
-        let (engine, modules, components) = (engine.clone(), Shelf::new(), Shelf::new());
-        Self { shared: Arc::new(Shared { engine, settings, means, modules, components }) }
+        let (engine, live) = (engine.clone(), AllLive::new());
+        Self { shared: Arc::new(Shared { engine, settings, means, live }) }
     }
 
     /// One for another engine, with the same threads and the same cache.
@@ -109,7 +111,7 @@ impl Compiler {
 
     /// The code that was let go of, or the same if somebody has it by now.
     pub(crate) async fn reload<T: Code>(&self, unloaded: Arc<Unloaded>) -> Result<Arc<T>, LoadError> {
-        let making = match T::shelf(&self.shared).get(unloaded.key).await {
+        let making = match T::live(&self.shared.live).get(unloaded.key).await {
             Found::Alive(code) => return Ok(code),
             Found::Empty(making) => making,
         };
@@ -141,7 +143,7 @@ impl Shared {
         let digest = blocking(move || Digest::of(&hashed)).await?;
         let key = (digest, growth);
         let made = |code, origin| Ok(Made { code, origin, key });
-        let making = match T::shelf(&self).get(key).await {
+        let making = match T::live(&self.live).get(key).await {
             Found::Alive(code) => return made(code, CodeOrigin::Cache),
             Found::Empty(making) => making,
         };
@@ -264,21 +266,6 @@ impl Shared {
     fn id<T: Code>(&self, wasm: Digest, growth: Growth) -> CodeId {
         CodeId { wasm, fingerprint: Fingerprint::new(&self.engine, T::KIND, growth) }
     }
-}
-
-/// Compiles wasm, with room where it is to have some. An error is that of the wasm as it was.
-pub(super) fn prepared<C>(
-    wasm: &[u8],
-    growth: Growth,
-    compile: impl Fn(&[u8]) -> wasmtime::Result<C>,
-) -> wasmtime::Result<C> {
-    if growth == Growth::Roomy
-        && let Some(roomy) = room::give(wasm)
-        && let Ok(code) = compile(&roomy)
-    {
-        return Ok(code);
-    }
-    compile(wasm)
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, LoadError> {

@@ -4,29 +4,21 @@
 //! since; compiling happens on threads of its own, so it never holds up a running actor; what is heavy to compile is compiled
 //! by a process that the system bounds, and holds up nobody but itself.
 
-mod cache;
+pub(crate) mod cache;
 mod code;
-mod compiler;
+pub(crate) mod compiler;
 mod key;
+pub(crate) mod live_code;
+pub mod memory_headroom;
 mod pool;
 pub mod precompiled;
-pub mod room;
 mod seal;
-mod shelf;
-mod unloaded;
+pub(crate) mod unloaded;
 mod weight;
 pub mod worker;
 mod workers;
 
 use sha2::{Digest as _, Sha256};
-
-pub(crate) use self::{
-    cache::CodeCache,
-    compiler::{Compiler, Made, Means},
-    pool::CompilePool,
-    shelf::Key as CodeKey,
-    unloaded::Unloaded,
-};
 
 /// Where the code of a guest is from.
 #[derive(Debug, Clone, PartialEq, Eq)]

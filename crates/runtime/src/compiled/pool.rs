@@ -14,7 +14,10 @@ use std::{
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tokio::sync::oneshot;
 
-use crate::{LoadError, config::CompilePriority, guest::panic_text, machine::Machine};
+use crate::{
+    engine::{config::CompilePriority, machine::Machine},
+    error::{LoadError, ended::panic_text},
+};
 
 /// How much the threads give way; 19 would be starved by any busy guest.
 const NICENESS: i32 = 10;

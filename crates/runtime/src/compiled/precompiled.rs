@@ -9,7 +9,7 @@
 
 use bytes::Bytes;
 
-use crate::LoadError;
+use crate::error::LoadError;
 
 /// Cannot be mistaken for wasm, whose first bytes are `\0asm`.
 const MAGIC: [u8; 8] = *b"\0cwasm\x01\n";

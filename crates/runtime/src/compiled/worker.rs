@@ -19,12 +19,12 @@ use serde::{Deserialize, Serialize};
 use wasmtime::{Module, component::Component};
 
 use super::{
-    CompilePool, Growth,
-    code::{Code, OurCode},
-    compiler::prepared,
+    Growth,
+    code::{Code, OurCode, prepared},
+    pool::CompilePool,
     seal::Fingerprint,
 };
-use crate::{config::CompilePriority, engine::CodeSettings};
+use crate::engine::{CodeSettings, config::CompilePriority};
 
 /// What the program is called with to be such a process.
 pub const ARGUMENT: &str = "compile-one-wasm";
@@ -178,7 +178,7 @@ fn end_with_whoever_waits() {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{RuntimeConfig, engine::Wasi};
+    use crate::engine::{Wasi, config::RuntimeConfig};
 
     fn task(wasm: &[u8]) -> Task {
         Task {

@@ -22,7 +22,7 @@ use super::{
     code::OurCode,
     worker::{ARGUMENT, Outcome, Task},
 };
-use crate::{LoadError, config::CompileProcess};
+use crate::{engine::config::CompileProcess, error::LoadError};
 
 /// How much longer than the processor time it has a process may take, on a machine that is busy with other things.
 const PATIENCE: u32 = 8;

@@ -18,8 +18,9 @@ use contracts::CallError;
 use http::{HeaderMap, header};
 use http_body::{Body, Frame, SizeHint};
 
-use super::{clock::Clock, running::Running};
-use crate::Watch;
+use super::running::Running;
+use crate::call::clock::Clock;
+use crate::call::watch::Watch;
 
 /// What is gathered of a body before its head goes out, in bytes, unless the guest makes a pause before.
 const EARLY: u64 = 32 << 10;

@@ -10,7 +10,7 @@ use wasmtime::{
     component::{ComponentType, Linker, Lower},
 };
 
-use super::{ComponentState, imports::Interface};
+use super::{interface::Interface, state::ComponentState};
 use crate::call::HasCall;
 
 /// Two names of one interface with values as text.
@@ -71,7 +71,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<ComponentState>) -> wasmtime::Re
 async fn all(mut store: Store<'_>) -> wasmtime::Result<Result<BTreeMap<String, Vec<u8>>, ConfigError>> {
     let call = store.data_mut().call();
     call.count_host_call(0)?;
-    let config = call.way_out().config();
+    let config = call.outgoing().config();
     Ok(config.await.map_err(|error| ConfigError::Upstream(error.to_string())))
 }
 

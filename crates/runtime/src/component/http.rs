@@ -3,71 +3,46 @@
 //! The guest goes on after the head of its answer is out, and belongs to the answer's body then. Invariants: no guest
 //! outlives its time or an answer nobody reads any more; how it ends is told, whenever that is.
 
-use std::{
-    borrow::Borrow,
-    future::poll_fn,
-    panic::AssertUnwindSafe,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{borrow::Borrow, future::poll_fn, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use contracts::{
     CallError,
-    http_message::{self, HttpTerms},
+    http_message::{self, HttpBody, HttpTerms},
     httpserver::HANDLE_REQUEST,
 };
 use futures_util::FutureExt;
 use http::{Method, header};
-use http_body::{Body, Frame, SizeHint};
+use http_body::Body;
 use http_body_util::{BodyExt, Empty};
 use tokio::{sync::oneshot, time::timeout_at};
-use wasmtime::component::Linker;
 use wasmtime_wasi_http::{
-    Error as HttpError, WasiBody, WasiHttpCtxView, WasiHttpView,
-    p2::{
-        add_only_http_to_linker_async,
-        bindings::http::types::{ErrorCode, Scheme},
-        body::HyperOutgoingBody,
+    WasiHttpView,
+    p2::{bindings::http::types::ErrorCode, body::HyperOutgoingBody},
+};
+
+use super::{
+    body::GuestBody,
+    guest::ComponentGuest,
+    request::{Request, for_guest, incoming},
+    reuse::Place,
+    running::Running,
+    state::ComponentState,
+};
+use crate::{
+    actor::Actor,
+    call::{HasCall, clock::Clock, outbound::CallContext, watch::Watch},
+    error::ended::{Failure, panic_text},
+    schedule::{
+        admitted::Admitted,
+        background::{Bound, Work},
     },
 };
-
-use super::{ComponentGuest, ComponentState, body::GuestBody, clock::Clock, reuse::Place, running::Running};
-use crate::{
-    CallContext, HttpBody, Watch,
-    background::{Bound, Work},
-    call::{Actor, HasCall},
-    guest::{Admitted, panic_text},
-};
-
-/// The interfaces linked here, without their version.
-pub(super) const INTERFACES: [&str; 2] = ["wasi:http/outgoing-handler", "wasi:http/types"];
-
-pub(super) fn add_to_linker(linker: &mut Linker<ComponentState>) -> wasmtime::Result<()> {
-    add_only_http_to_linker_async(linker)
-}
-
-impl WasiHttpView for ComponentState {
-    fn http(&mut self) -> WasiHttpCtxView<'_> {
-        self.hooks.targets = self.targets.clone();
-        WasiHttpCtxView { hooks: &mut self.hooks, table: &mut self.table, ctx: &mut self.http }
-    }
-}
 
 /// How much later than its deadline a guest is given up whose answer is held in memory.
 const GRACE: Duration = Duration::from_millis(20);
 
 type Head = Result<http::Response<HyperOutgoingBody>, ErrorCode>;
-
-/// A request on its way into a guest.
-pub(super) struct Request {
-    pub(super) request: http::Request<HttpBody>,
-    /// Most bytes of its body.
-    pub(super) max_body: u64,
-    pub(super) clock: Arc<Clock>,
-}
 
 /// How a request is to be answered.
 pub(crate) struct Asked<'a, W> {
@@ -114,10 +89,10 @@ impl ComponentGuest {
         Request { request, max_body, clock }: Request,
         head: oneshot::Sender<Head>,
         context: CallContext,
-    ) -> Result<(), CallError> {
+    ) -> Result<(), Failure> {
         let Some(http) = &self.http else {
             let target = actor.id().to_owned();
-            return Err(CallError::Unsupported { target, operation: HANDLE_REQUEST.to_owned() });
+            return Err(CallError::Unsupported { target, operation: HANDLE_REQUEST.to_owned() }.into());
         };
         let mut place = self.place(&self.idle_http, context, |context| ComponentState::new(actor, context));
         let Place { store, instance, .. } = &mut place;
@@ -169,22 +144,22 @@ fn started(
     actor: &Arc<Actor>,
     clock: Arc<Clock>,
     admitted: impl Borrow<Admitted> + Send + 'static,
-    run: impl Future<Output = Result<(), CallError>> + Send + 'static,
+    run: impl Future<Output = Result<(), Failure>> + Send + 'static,
 ) -> Running {
-    let runtime = admitted.borrow().runtime().clone();
+    let schedule = admitted.borrow().schedule().clone();
     let (theirs, task) = (actor.clone(), Box::pin(until_over(actor.clone(), clock.clone(), admitted, Box::pin(run))));
     let task = async move {
         let late = || clock.late(theirs.id());
         let moved = || clock.deadline();
         let bound = Bound { deadline: clock.deadline(), moved: Some(&moved), late: &late };
-        let ended = runtime.background.run_boxed(&theirs.habit, Some(bound), task).await;
+        let ended = schedule.background.run_boxed(&theirs.runs_long, Some(bound), task).await;
         // Whoever noticed first, the clock knows which limit it was.
-        let ended = ended.map_err(|error| match error {
-            CallError::DeadlineExceeded { .. } => late(),
-            other => other,
+        let ended = ended.map_err(|failure| match failure.error {
+            CallError::DeadlineExceeded { .. } => late().into(),
+            _ => failure,
         });
         theirs.count_breach(&ended, clock.is_own());
-        ended
+        ended.map_err(CallError::from)
     };
     Running::new(task)
 }
@@ -194,16 +169,16 @@ async fn until_over(
     clock: Arc<Clock>,
     admitted: impl Borrow<Admitted>,
     run: Work<()>,
-) -> Result<(), CallError> {
+) -> Result<(), Failure> {
     let run = AssertUnwindSafe(run).catch_unwind();
     let ended = tokio::select! {
         biased;
         ended = run => ended.unwrap_or_else(|panic| {
             let message = panic_text(&*panic);
             tracing::error!(actor = actor.id(), %message, "a host function panicked");
-            Err(CallError::HostFault { message })
+            Err(CallError::HostFault { message }.into())
         }),
-        () = clock.is_over() => Err(clock.late(actor.id())),
+        () = clock.is_over() => Err(clock.late(actor.id()).into()),
     };
     drop(admitted);
     ended
@@ -263,76 +238,5 @@ where
 fn discard<B: Body + Unpin + Send + 'static>(mut body: B) {
     if !body.is_end_stream() {
         tokio::spawn(async move { while body.frame().await.is_some_and(|frame| frame.is_ok()) {} });
-    }
-}
-
-/// The request as guests may see it: it names an authority that `wasi:http` takes, though neither HTTP/1.0 nor a message
-/// need to name one.
-fn for_guest(mut request: http::Request<HttpBody>) -> Result<http::Request<HttpBody>, CallError> {
-    let named = http_message::names_authority(request.uri(), request.headers());
-    let named =
-        named.map_err(|error| CallError::Malformed { what: "HTTP request".to_owned(), reason: error.to_string() })?;
-    if !named {
-        request.headers_mut().insert(header::HOST, http::HeaderValue::from_static("localhost"));
-    }
-    Ok(request)
-}
-
-/// The request as the guest's host functions want it.
-fn incoming(request: http::Request<HttpBody>, max_body: u64, clock: Arc<Clock>) -> (Scheme, http::Request<WasiBody>) {
-    let scheme = if request.uri().scheme() == Some(&http::uri::Scheme::HTTPS) { Scheme::Https } else { Scheme::Http };
-    (scheme, request.map(|body| bounded(body, max_body, clock)))
-}
-
-/// The body of a request, which is bounded, and moves the clock of its call.
-pub(super) fn bounded(body: HttpBody, max_body: u64, clock: Arc<Clock>) -> WasiBody {
-    let failed = |error: CallError| HttpError::InternalError(Some(error.to_string()));
-    if body.is_end_stream() {
-        return body.map_err(http_message::broken).map_err(failed).boxed_unsync();
-    }
-    Incoming { body, left: max_body, max_body, clock }.map_err(failed).boxed_unsync()
-}
-
-struct Incoming {
-    body: HttpBody,
-    left: u64,
-    max_body: u64,
-    clock: Arc<Clock>,
-}
-
-impl Body for Incoming {
-    type Data = Bytes;
-    type Error = CallError;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CallError>>> {
-        let frame = match Pin::new(&mut self.body).poll_frame(cx) {
-            Poll::Pending => {
-                self.clock.awaits_request();
-                return Poll::Pending;
-            }
-            Poll::Ready(frame) => frame,
-        };
-        self.clock.moved();
-        let error = match frame {
-            None => return Poll::Ready(None),
-            Some(Err(error)) => http_message::broken(error),
-            Some(Ok(frame)) => match self.left.checked_sub(frame.data_ref().map_or(0, |data| data.len() as u64)) {
-                Some(left) => {
-                    self.left = left;
-                    return Poll::Ready(Some(Ok(frame)));
-                }
-                None => http_message::body_too_large(self.max_body),
-            },
-        };
-        self.clock.request_failed(error.clone());
-        Poll::Ready(Some(Err(error)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

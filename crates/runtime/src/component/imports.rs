@@ -11,20 +11,13 @@ use wasmtime::{
     component::{Component, types::ComponentItem},
 };
 
-use super::{blobstore, bus, config, http, keyvalue, logging, messaging, p3, wasi};
-use crate::{LoadError, engine::Wasi, load};
-
-/// An interface with functions of our own.
-pub(super) struct Interface {
-    /// Its name without the version.
-    pub(super) name: &'static str,
-    /// The versions it is linked in, as they stand behind the name: empty, or `@…`.
-    pub(super) versions: &'static [&'static str],
-    /// Its functions and methods, as they are named in the binary.
-    pub(super) functions: &'static [&'static str],
-    /// The contract that claims must grant before a component may import one of the functions.
-    pub(super) needs: Option<&'static str>,
-}
+use super::{
+    blobstore, bus, config,
+    exports::{is_newer, known_as},
+    interface::Interface,
+    keyvalue, logging, messaging, p3, wasi, wasi_http,
+};
+use crate::{engine::Wasi, error::LoadError, load};
 
 /// The interfaces with functions of our own, file by file.
 const OURS: &[&[Interface]] = &[
@@ -38,16 +31,10 @@ const OURS: &[&[Interface]] = &[
 
 /// The interfaces of WASI 0.2 which wasmtime's crates implement. Linked in every 0.2 version and without a grant, because language
 /// runtimes import them unasked: calls that nothing was granted for are denied one by one.
-const WASI: &[&[&str]] = &[wasi::INTERFACES, &http::INTERFACES];
+const WASI: &[&[&str]] = &[wasi::INTERFACES, &wasi_http::INTERFACES];
 
 /// The one of them which calls a provider, and its name in WASI 0.3.
 const OUTGOING_HTTP: [&str; 2] = ["wasi:http/outgoing-handler", "wasi:http/client"];
-
-impl Interface {
-    fn is(&self, import: &str) -> bool {
-        import.strip_prefix(self.name).is_some_and(|version| self.versions.contains(&version))
-    }
-}
 
 /// Refuses a component that imports what this host does not have, or what its claims do not grant.
 pub(super) fn check(
@@ -59,7 +46,7 @@ pub(super) fn check(
     let (mut unknown, mut not_granted) = (Vec::new(), Vec::new());
     for (name, import) in component.component_type().imports(engine) {
         let of_p2 = || WASI.iter().copied().flatten().any(|interface| known_as(name, interface));
-        let of_p3 = || wasi == Wasi::P3 && p3::INTERFACES.iter().any(|interface| p3::known_as(name, interface));
+        let of_p3 = || wasi == Wasi::P3 && p3::INTERFACES.iter().any(|interface| is_newer(name, interface));
         if of_p2() || of_p3() {
             continue;
         }
@@ -96,15 +83,6 @@ pub(super) fn calling(name: &str) -> Option<&'static str> {
         return Some(OUTGOING_HTTP[0]);
     }
     ours.find(|interface| *interface == name)
-}
-
-/// Whether `name` is `interface`, without a version or with one of the line 0.2.
-pub(super) fn known_as(name: &str, interface: &str) -> bool {
-    match name.strip_prefix(interface) {
-        Some("") => true,
-        Some(version) => version.starts_with("@0.2."),
-        None => false,
-    }
 }
 
 fn is_function(item: &ComponentItem) -> bool {

@@ -2,8 +2,8 @@
 
 use wasmtime::{StoreContextMut, component::Linker};
 
-use super::{ComponentState, imports::Interface};
-use crate::{call::HasCall, logs::Level};
+use super::{interface::Interface, state::ComponentState};
+use crate::{actor::logs::Level, call::HasCall};
 
 const NAME: &str = "wasi:logging/logging";
 

@@ -12,8 +12,8 @@ use wasmtime::{
     component::{ComponentExportIndex, ComponentType, Instance, Lift, Linker, Lower},
 };
 
-use super::{ComponentState, imports::Interface};
-use crate::{call::HasCall, error::unreadable};
+use super::{interface::Interface, state::ComponentState};
+use crate::{call::HasCall, error::ended::unreadable};
 
 /// What a component exports to get messages.
 pub(super) const HANDLER: &str = "wasmcloud:messaging/handler";
@@ -118,7 +118,7 @@ fn send(
     let target = state.targets.of(CONSUMER, CONTRACT);
     let call = state.call();
     call.count_host_call(payload.len())?;
-    Ok(call.way_out().call(target, operation.to_owned(), payload.into()))
+    Ok(call.outgoing().call(target, operation.to_owned(), payload.into()))
 }
 
 async fn request(

@@ -11,7 +11,7 @@ use std::{
 use contracts::CallError;
 use tokio::task::JoinHandle;
 
-use crate::Watch;
+use crate::call::watch::Watch;
 
 type Ended = Result<(), CallError>;
 

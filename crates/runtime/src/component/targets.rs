@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::OutboundTarget;
+use crate::call::outbound::OutboundTarget;
 
 /// The link name that is meant where none is given.
 pub(super) const DEFAULT_LINK: &str = "default";

@@ -15,20 +15,11 @@ use wasmtime_wasi::{
     sockets::{WasiSockets, WasiSocketsView},
 };
 
-use super::ComponentState;
+use super::state::ComponentState;
 use crate::{
-    call::HasCall,
-    logs::Level,
-    stdin::Input,
-    stdio::{Collected, Output},
+    actor::logs::Level,
+    call::{HasCall, stdio::Output},
 };
-
-/// What a guest that is called by message works with: the operation as argument, standard input and output.
-pub(super) struct Streams {
-    pub(super) operation: Box<str>,
-    pub(super) input: Input,
-    pub(super) output: Output<Collected>,
-}
 
 /// Access to the resource table alone.
 struct Table;

@@ -8,12 +8,11 @@ use bytes::Bytes;
 use contracts::{Budget, budget::UNCOUNTED, text};
 use wasmtime::{Caller, Linker, Memory};
 
-use super::{ModuleState, builtin};
+use super::{builtin, state::ModuleState};
 use crate::{
-    OutboundTarget,
-    call::HasCall,
-    error::Breach,
-    logs::{LINE_BYTES, Level},
+    actor::logs::{LINE_BYTES, Level},
+    call::{HasCall, outbound::OutboundTarget},
+    error::ended::{Breach, Broken},
 };
 
 /// Name of the import module.
@@ -197,7 +196,10 @@ impl HostCall {
         state.call().count_host_call(len as usize)?;
         let name = |at, len, what: &str| {
             if len > NAME_BYTES {
-                return Err(Breach::Limit(format!("{what} of at most {NAME_BYTES} bytes")));
+                return Err(Breach::Limit(Broken {
+                    limit: None,
+                    text: format!("{what} of at most {NAME_BYTES} bytes"),
+                }));
             }
             Span { at, len }.text(memory, what).map(str::to_owned)
         };

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use contracts::{CallError, codec};
 use serde::Deserialize;
 
-use crate::{call::CallState, logs::Level};
+use crate::{actor::logs::Level, call::CallState};
 
 const LOGGING: &str = "wasmcloud:builtin:logging";
 const NUMBERGEN: &str = "wasmcloud:builtin:numbergen";

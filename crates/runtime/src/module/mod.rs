@@ -5,6 +5,7 @@
 
 mod abi;
 mod builtin;
+pub(crate) mod state;
 mod wasi;
 
 use std::sync::Arc;
@@ -13,73 +14,25 @@ use bytes::Bytes;
 use contracts::CallError;
 use futures_util::FutureExt;
 use wasmtime::{
-    Engine, ExternType, Instance, InstancePre, Linker, Memory, Module, ModuleExport, Store, TypedFunc, WasmParams,
-    WasmResults,
+    Engine, ExternType, Instance, InstancePre, Linker, Module, ModuleExport, Store, TypedFunc, WasmParams, WasmResults,
 };
-use wasmtime_wasi::{I32Exit, p1::WasiP1Ctx};
+use wasmtime_wasi::I32Exit;
 
+use self::state::{ModuleState, Streams};
 use crate::{
-    CallContext, LoadError, RuntimeError,
-    call::{Actor, CallState, HasCall, store},
-    error::{Breach, Failed, call_error},
-    idle::{Idle, Warm},
+    actor::Actor,
+    call::{HasCall, outbound::CallContext, stdio::Output, store::store},
+    error::{
+        LoadError, RuntimeError,
+        ended::{Breach, Failed, Failure, failure},
+    },
+    instances::{
+        places::Places,
+        prepared::Prepared,
+        waiting::{Idle, Warm},
+    },
     load,
-    runtime::Places,
-    spare::Spare,
-    stdio::Output,
 };
-
-/// Store data of a module.
-pub(crate) struct ModuleState {
-    call: CallState,
-    memory: Option<Memory>,
-    request: Option<(Box<str>, Bytes)>,
-    response: Option<Bytes>,
-    error: Option<String>,
-    host_response: Option<Bytes>,
-    host_error: Option<String>,
-    streams: Option<wasi::Streams>,
-    wasi: Option<Box<WasiP1Ctx>>,
-}
-
-impl ModuleState {
-    fn new(actor: &Arc<Actor>, context: CallContext) -> Self {
-        Self {
-            call: CallState::new(actor.clone(), context),
-            memory: None,
-            request: None,
-            response: None,
-            error: None,
-            host_response: None,
-            host_error: None,
-            streams: None,
-            wasi: None,
-        }
-    }
-}
-
-impl ModuleState {
-    /// Turns to the next call of the same instance.
-    fn renew(&mut self, context: CallContext) {
-        self.call.renew(context);
-        self.clear();
-    }
-
-    /// Lets go of what a call brought and left.
-    fn clear(&mut self) {
-        self.request = None;
-        self.response = None;
-        self.error = None;
-        self.host_response = None;
-        self.host_error = None;
-    }
-}
-
-impl HasCall for ModuleState {
-    fn call(&mut self) -> &mut CallState {
-        &mut self.call
-    }
-}
 
 /// The host functions modules may import; one per engine.
 pub(crate) fn linker(engine: &Engine) -> Result<Linker<ModuleState>, RuntimeError> {
@@ -102,7 +55,7 @@ pub(crate) struct ModuleGuest {
     max_instances: u32,
     idle: Idle<Started>,
     /// None where instances are reused, and for guests whose start is a function like any other.
-    spare: Option<Spare<Store<ModuleState>, Started>>,
+    prepared: Option<Prepared<Store<ModuleState>, Started>>,
 }
 
 /// An instance whose start function has run.
@@ -148,9 +101,19 @@ impl ModuleGuest {
             .instantiate_pre(&module)
             .map_err(|error| LoadError::ImportMismatch { reason: format!("{error:#}") })?;
         let (max_instances, idle) = (places.max_instances, Idle::new(&actor.limits, &places.idle));
-        let has_spare = start.is_none() && actor.limits.idle_instances > 0 && !idle.keeps_any();
-        let spare = has_spare.then(|| Spare::new(&places.idle));
-        Ok(Self { engine: engine.clone(), _code: module, pre, memory, start, guest_call, max_instances, idle, spare })
+        let prepares = start.is_none() && actor.limits.idle_instances > 0 && !idle.keeps_any();
+        let prepared = prepares.then(|| Prepared::new(&places.idle));
+        Ok(Self {
+            engine: engine.clone(),
+            _code: module,
+            pre,
+            memory,
+            start,
+            guest_call,
+            max_instances,
+            idle,
+            prepared,
+        })
     }
 
     /// Runs one call, in a fresh instance unless one waits. With the outcome comes an instance that has served its call,
@@ -161,9 +124,9 @@ impl ModuleGuest {
         operation: &str,
         payload: Bytes,
         context: CallContext,
-    ) -> (Result<Bytes, CallError>, Option<Store<ModuleState>>) {
-        let spare = || Some(Warm { instance: self.spare.as_ref()?.take()?, served: 0 });
-        let (mut store, guest_call, served) = match self.idle.take().or_else(spare) {
+    ) -> (Result<Bytes, Failure>, Option<Store<ModuleState>>) {
+        let prepared = || Some(Warm { instance: self.prepared.as_ref()?.take()?, served: 0 });
+        let (mut store, guest_call, served) = match self.idle.take().or_else(prepared) {
             Some(Warm { instance: Started { mut store, guest_call }, served }) => {
                 store.data_mut().renew(context);
                 store.set_epoch_deadline(1);
@@ -173,7 +136,7 @@ impl ModuleGuest {
         };
         match self.run(&mut store, guest_call, operation, payload).await {
             Ok(ended) => {
-                let outcome = Self::outcome(store.data_mut(), &ended);
+                let outcome = Self::outcome(store.data_mut(), &ended).map_err(Failure::from);
                 if self.idle.keeps_any()
                     && let (Ok(_), Ended::Returned(_, Some(guest_call))) = (&outcome, ended)
                 {
@@ -184,37 +147,37 @@ impl ModuleGuest {
                 (outcome, Some(store))
             }
             Err(error) => {
-                let breach = store.data_mut().call.limiter.breach();
+                let breach = store.data_mut().call().limiter.breach();
                 let max_instances = self.max_instances;
-                (Err(call_error(&error, Failed { actor: actor.id(), operation, breach, max_instances })), None)
+                (Err(failure(&error, Failed { actor: actor.id(), operation, breach, max_instances })), None)
             }
         }
     }
 
     /// Leaves an instance after its call, to be ended later. Whether [`ModuleGuest::tend`] has to run.
     pub(crate) fn leave(&self, spent: Store<ModuleState>) -> bool {
-        self.spare.as_ref().is_some_and(|spare| spare.leave(spent))
+        self.prepared.as_ref().is_some_and(|prepared| prepared.leave(spent))
     }
 
     /// Ends what was left, and has an instance ready for the next call.
     pub(crate) fn tend(&self, actor: &Arc<Actor>) {
-        if let Some(spare) = &self.spare {
-            spare.tend(|| self.beforehand(actor));
+        if let Some(prepared) = &self.prepared {
+            prepared.tend(|| self.beforehand(actor));
         }
     }
 
     /// An instance for no call. None for a guest that fails without one, computes for long, or asks something before it has
     /// one.
     fn beforehand(&self, actor: &Arc<Actor>) -> Option<Started> {
-        let mut store = self.store(actor, "", &Bytes::new(), load::context_of_nobody());
+        let mut store = self.store(actor, "", &Bytes::new(), CallContext::of_nobody());
         // The next tick may come at once, and says nothing about how long the guest computes.
         store.set_epoch_deadline(2);
         let Ok(Begun::Ready(guest_call)) = self.start(&mut store).now_or_never()? else { return None };
-        (!store.data().call.has_called_out()).then_some(Started { store, guest_call })
+        (!store.data_mut().call().has_called_out()).then_some(Started { store, guest_call })
     }
 
     fn store(&self, actor: &Arc<Actor>, operation: &str, payload: &Bytes, context: CallContext) -> Store<ModuleState> {
-        let streams = self.guest_call.is_none().then(|| wasi::Streams {
+        let streams = self.guest_call.is_none().then(|| Streams {
             operation: operation.into(),
             input: payload.clone(),
             output: Output::collect(actor.limits.response_bytes),
@@ -350,7 +313,7 @@ fn export(
 
 /// Names every import nobody provides, so that one attempt tells all.
 fn check_imports(linker: &Linker<ModuleState>, module: &Module, actor: &Arc<Actor>) -> Result<(), LoadError> {
-    let mut store = Store::new(linker.engine(), ModuleState::new(actor, load::context_of_nobody()));
+    let mut store = Store::new(linker.engine(), ModuleState::new(actor, CallContext::of_nobody()));
     let unknown = |import: &wasmtime::ImportType<'_>| linker.get(&mut store, import.module(), import.name()).is_err();
     let names = module.imports().filter(unknown).map(|import| format!("{}.{}", import.module(), import.name()));
     load::refuse_unknown(names)

@@ -3,7 +3,6 @@
 //! The context is made at the first WASI call of an instance, so a module that makes none pays nothing. Invariant: no
 //! file, no directory, no environment, no socket; standard error goes to the log.
 
-use bytes::Bytes;
 use wasmtime::Linker;
 use wasmtime_wasi::{
     WasiCtxBuilder,
@@ -11,19 +10,11 @@ use wasmtime_wasi::{
     p2::pipe::MemoryInputPipe,
 };
 
-use super::ModuleState;
+use super::state::ModuleState;
 use crate::{
-    call::HasCall,
-    logs::Level,
-    stdio::{Collected, Output},
+    actor::logs::Level,
+    call::{HasCall, stdio::Output},
 };
-
-/// What a module without `__guest_call` works with: the operation as argument, standard input and output.
-pub(super) struct Streams {
-    pub(super) operation: Box<str>,
-    pub(super) input: Bytes,
-    pub(super) output: Output<Collected>,
-}
 
 pub(super) fn add_to_linker(linker: &mut Linker<ModuleState>) -> wasmtime::Result<()> {
     p1::add_to_linker_async(linker, context)

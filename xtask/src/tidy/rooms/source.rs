@@ -2,6 +2,8 @@
 //!
 //! Reads one file and resolves nothing: that is [`super::tree`].
 
+use std::collections::BTreeSet;
+
 use super::tokens::{Token, tokens};
 
 /// A module of a file: the file itself, or a `mod name { … }` inside it.
@@ -13,6 +15,8 @@ pub(super) struct Scope {
     pub(super) files: Vec<String>,
     pub(super) items: Vec<String>,
     pub(super) paths: Vec<Path>,
+    /// Every word outside of its `use` lines.
+    pub(super) words: BTreeSet<String>,
 }
 
 /// A path, as it is written.
@@ -25,10 +29,10 @@ pub(super) struct Path {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A `use` that binds a name here.
-    Binds(String),
+    /// A `use` that binds a name here, and shows it to others if it begins with `pub`.
+    Binds { name: String, shown: bool },
     /// A `use` of everything inside.
-    Glob,
+    Glob { shown: bool },
     /// A path in other code.
     Code,
 }
@@ -88,6 +92,9 @@ impl<'a> Reader<'a> {
             _ if self.begins_path() => return self.path(),
             _ => {}
         }
+        if let Some(word) = self.name_at(0) {
+            self.scope().words.insert(word);
+        }
         self.at += 1;
     }
 
@@ -131,6 +138,7 @@ impl<'a> Reader<'a> {
     fn path(&mut self) {
         let line = self.tokens[self.at].line;
         let mut segments = vec![self.text(0).to_owned()];
+        self.scope().words.extend(segments.iter().cloned());
         self.at += 1;
         while self.text(0) == "::" {
             let Some(name) = self.name_at(1) else { break };
@@ -141,6 +149,8 @@ impl<'a> Reader<'a> {
     }
 
     fn import(&mut self) {
+        // Behind `pub`, or the end of `pub(…)`; nothing else may stand there but the end of what was before.
+        let shown = matches!(self.before(), "pub" | ")");
         self.at += 1;
         if self.text(0) == "::" {
             // A path that begins so leaves the crate.
@@ -149,20 +159,20 @@ impl<'a> Reader<'a> {
             }
             return;
         }
-        self.tree(&[]);
+        self.tree(&[], shown);
     }
 
     /// One tree of a `use`, up to what ends it.
-    fn tree(&mut self, prefix: &[String]) {
+    fn tree(&mut self, prefix: &[String], shown: bool) {
         let mut segments = prefix.to_vec();
         let line = self.tokens.get(self.at).map_or(0, |token| token.line);
         loop {
             match self.text(0) {
                 "::" => self.at += 1,
-                "{" => return self.group(&segments),
+                "{" => return self.group(&segments, shown),
                 "*" => {
                     self.at += 1;
-                    return self.scope().paths.push(Path { segments, line, kind: Kind::Glob });
+                    return self.scope().paths.push(Path { segments, line, kind: Kind::Glob { shown } });
                 }
                 _ => match self.name_at(0) {
                     Some(name) if name == "as" => break,
@@ -174,10 +184,10 @@ impl<'a> Reader<'a> {
                 },
             }
         }
-        self.bind(segments, line);
+        self.bind(segments, line, shown);
     }
 
-    fn bind(&mut self, mut segments: Vec<String>, line: usize) {
+    fn bind(&mut self, mut segments: Vec<String>, line: usize, shown: bool) {
         if segments.len() > 1 && segments.last().is_some_and(|last| last == "self") {
             segments.pop(); // `a::{self, B}`
         }
@@ -186,16 +196,16 @@ impl<'a> Reader<'a> {
             name = self.name_at(1).unwrap_or_default();
             self.at += 2;
         }
-        self.scope().paths.push(Path { segments, line, kind: Kind::Binds(name) });
+        self.scope().paths.push(Path { segments, line, kind: Kind::Binds { name, shown } });
     }
 
-    fn group(&mut self, prefix: &[String]) {
+    fn group(&mut self, prefix: &[String], shown: bool) {
         self.at += 1;
         while !matches!(self.text(0), "}" | "") {
             let before = self.at;
             match self.text(0) {
                 "," => self.at += 1,
-                _ => self.tree(prefix),
+                _ => self.tree(prefix, shown),
             }
             self.at = self.at.max(before + 1);
         }
@@ -210,8 +220,8 @@ mod tests {
     fn paths(text: &str) -> Vec<String> {
         let all = scopes(text);
         let shown = |path: &Path| match &path.kind {
-            Kind::Binds(name) => format!("{}:{} = {name}", path.line, path.segments.join("::")),
-            Kind::Glob => format!("{}:{}::*", path.line, path.segments.join("::")),
+            Kind::Binds { name, .. } => format!("{}:{} = {name}", path.line, path.segments.join("::")),
+            Kind::Glob { .. } => format!("{}:{}::*", path.line, path.segments.join("::")),
             Kind::Code => format!("{}:{}", path.line, path.segments.join("::")),
         };
         all.iter().flat_map(|scope| &scope.paths).map(shown).collect()

@@ -1,7 +1,8 @@
 //! The modules of one crate, and what a path in one of them means.
 //!
 //! A path is followed through re-exports to the file that defines its end, so that an import cannot hide behind a
-//! `pub use`. Invariant: a path that leaves the crate resolves to nothing.
+//! `pub use`. That a folder shows what is in it is no import, as long as it does not need it. Invariant: a path that leaves
+//! the crate resolves to nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,6 +44,7 @@ struct Module {
     bindings: BTreeMap<String, Vec<String>>,
     globs: Vec<Vec<String>>,
     paths: Vec<Path>,
+    words: BTreeSet<String>,
 }
 
 /// What a name means in a module.
@@ -103,7 +105,7 @@ impl Tree {
                 }),
             };
             let items = scope.items.into_iter().collect();
-            self.modules.push(Module { parent, file, items, ..Module::default() });
+            self.modules.push(Module { parent, file, items, words: scope.words, ..Module::default() });
             self.modules[index].take(scope.paths);
             let folder = [&[spot.folder.to_owned()][..], &scope.inside].concat().join("/");
             declared.extend(scope.files.into_iter().map(|name| (index, folder.clone(), name)));
@@ -136,15 +138,20 @@ impl Tree {
         for (index, module) in self.modules.iter().enumerate() {
             for path in &module.paths {
                 let to = match self.resolve(index, &path.segments, MAX_HOPS) {
-                    Found::Module(to) | Found::ItemOf(to) => self.modules[to].file,
+                    Found::Module(to) | Found::ItemOf(to) => to,
                     Found::Elsewhere | Found::Unknown => continue,
                 };
-                if to != module.file {
+                if self.modules[to].file != module.file && !(module.only_shows(path) && self.is_inside(to, index)) {
+                    let to = self.modules[to].file;
                     imports.push(Import { from: module.file, to, line: path.line, path: path.segments.join("::") });
                 }
             }
         }
         imports
+    }
+
+    fn is_inside(&self, module: usize, outer: usize) -> bool {
+        std::iter::successors(Some(module), |module| self.modules[*module].parent).any(|module| module == outer)
     }
 
     fn resolve(&self, from: usize, segments: &[String], hops: u8) -> Found {
@@ -203,11 +210,20 @@ impl Tree {
 }
 
 impl Module {
+    /// Whether a path is there for others to see, and nothing here needs it.
+    fn only_shows(&self, path: &Path) -> bool {
+        match &path.kind {
+            Kind::Binds { name, shown } => *shown && !self.words.contains(name),
+            Kind::Glob { shown } => *shown,
+            Kind::Code => false,
+        }
+    }
+
     fn take(&mut self, paths: Vec<Path>) {
         for path in &paths {
             match &path.kind {
-                Kind::Binds(name) => drop(self.bindings.insert(name.clone(), path.segments.clone())),
-                Kind::Glob => self.globs.push(path.segments.clone()),
+                Kind::Binds { name, .. } => drop(self.bindings.insert(name.clone(), path.segments.clone())),
+                Kind::Glob { .. } => self.globs.push(path.segments.clone()),
                 Kind::Code => {}
             }
         }
@@ -242,9 +258,7 @@ mod tests {
             ("x/src/b/mod.rs", "mod inner; pub(crate) use self::inner::*;"),
             ("x/src/b/inner.rs", "pub(crate) struct Thing;"),
         ]);
-        let expected =
-            ["lib.rs:1 -> b/inner.rs", "a.rs:1 -> b/inner.rs", "a.rs:2 -> b/inner.rs", "b/mod.rs:1 -> b/inner.rs"];
-        assert_eq!(found, expected);
+        assert_eq!(found, ["a.rs:1 -> b/inner.rs", "a.rs:2 -> b/inner.rs"]);
     }
 
     #[test]
@@ -265,6 +279,20 @@ mod tests {
             "b.rs:1 -> a.rs",
         ];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_folder_shows_what_is_in_it_and_imports_what_it_needs_of_that() {
+        let found = imports(&[
+            ("x/src/lib.rs", "pub mod a;"),
+            (
+                "x/src/a/mod.rs",
+                "mod shown; mod needed;\npub use shown::Shown;\npub(crate) use needed::Needed;\nstruct A(Needed);",
+            ),
+            ("x/src/a/shown.rs", "use super::A; pub struct Shown;"),
+            ("x/src/a/needed.rs", "pub struct Needed;"),
+        ]);
+        assert_eq!(found, ["a/mod.rs:3 -> a/needed.rs", "a/shown.rs:1 -> a/mod.rs"]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::{
     store::{Outcome, Refusal, Store},
     write::{CompletedBy, Value},
 };
-use crate::way_out::WayOut;
+use crate::call::outgoing::Outgoing;
 
 /// An object, with its container.
 pub(super) struct Place<'a> {
@@ -22,7 +22,7 @@ impl Place<'_> {
 }
 
 /// Copies piece by piece; an object onto itself only makes sure that it is there.
-pub(super) async fn copy(out: &WayOut, store: &Store, from: &Place<'_>, to: &Place<'_>) -> Outcome<()> {
+pub(super) async fn copy(out: &Outgoing, store: &Store, from: &Place<'_>, to: &Place<'_>) -> Outcome<()> {
     if from.is(to) {
         let there = store.object_exists(from.container, from.object).await?;
         let missing = || Refusal::Error(format!("there is no object `{}` in `{}`", from.object, from.container));
@@ -37,7 +37,7 @@ pub(super) async fn copy(out: &WayOut, store: &Store, from: &Place<'_>, to: &Pla
     value.finish().await
 }
 
-pub(super) async fn rename(out: &WayOut, store: &Store, from: &Place<'_>, to: &Place<'_>) -> Outcome<()> {
+pub(super) async fn rename(out: &Outgoing, store: &Store, from: &Place<'_>, to: &Place<'_>) -> Outcome<()> {
     copy(out, store, from, to).await?;
     if from.is(to) {
         return Ok(());

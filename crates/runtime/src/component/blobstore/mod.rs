@@ -12,6 +12,7 @@ macro_rules! function {
     };
 }
 
+mod answer;
 mod copy;
 mod names;
 mod read;
@@ -20,19 +21,17 @@ mod types;
 mod write;
 
 use contracts::blobstore::CONTRACT;
-use wasmtime::{
-    StoreContextMut,
-    component::{Linker, LinkerInstance, Resource, ResourceType},
-};
+use wasmtime::component::{Linker, Resource};
 
 use self::{
+    answer::{Answer, Guest, Instance, answer, hand_over, resource},
     names::Names,
     read::Range,
     store::{Outcome, Refusal, Store},
     types::{Container, ContainerMetadata, ObjectId, ObjectMetadata},
     write::{CompletedBy, Value},
 };
-use super::{ComponentState, imports::Interface};
+use super::{interface::Interface, state::ComponentState};
 use crate::call::HasCall;
 
 const VERSIONS: &[(&str, CompletedBy)] = &[("@0.1.0", CompletedBy::EndOfStream), ("@0.2.0-draft", CompletedBy::Finish)];
@@ -91,11 +90,6 @@ pub(super) const INTERFACES: &[Interface] = &[
     },
 ];
 
-type Guest<'a> = StoreContextMut<'a, ComponentState>;
-type Instance<'a> = LinkerInstance<'a, ComponentState>;
-/// What the interfaces call `result<T, error>`.
-type Answer<T> = wasmtime::Result<(Result<T, String>,)>;
-
 pub(super) fn add_to_linker(linker: &mut Linker<ComponentState>) -> wasmtime::Result<()> {
     for (version, completed_by) in VERSIONS {
         types::add_to_linker(linker.instance(&format!("{TYPES}{version}"))?, *completed_by)?;
@@ -136,40 +130,16 @@ fn containers(mut instance: Instance<'_>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// A resource whose end matters to nobody else.
-fn resource<T: Send + 'static>(instance: &mut Instance<'_>, name: &str) -> wasmtime::Result<()> {
-    instance.resource(name, ResourceType::host::<T>(), |mut guest, rep| {
-        guest.data_mut().table.delete(Resource::<T>::new_own(rep))?;
-        Ok(())
-    })
-}
-
 /// The store as the guest has chosen it.
 fn store(guest: &mut Guest<'_>) -> Store {
     let state = guest.data_mut();
     let target = state.targets.of(BLOBSTORE, CONTRACT);
-    Store::new(state.call().way_out(), target)
+    Store::new(state.call().outgoing(), target)
 }
 
 fn named(guest: &mut Guest<'_>, container: &Resource<Container>) -> wasmtime::Result<(Store, String)> {
     let name = guest.data().table.get(container)?.name.clone();
     Ok((store(guest), name))
-}
-
-fn answer<T>(outcome: Outcome<T>) -> Answer<T> {
-    match outcome {
-        Ok(value) => Ok((Ok(value),)),
-        Err(Refusal::Error(text)) => Ok((Err(text),)),
-        Err(Refusal::Breach(breach)) => Err(breach.into()),
-    }
-}
-
-/// Hands a new resource to the guest.
-fn hand_over<T: Send + 'static>(guest: &mut Guest<'_>, outcome: Outcome<T>) -> Answer<Resource<T>> {
-    match outcome {
-        Ok(value) => answer(Ok(guest.data_mut().table.push(value)?)),
-        Err(refusal) => answer(Err(refusal)),
-    }
 }
 
 async fn create_container(mut guest: Guest<'_>, (name,): (String,)) -> Answer<Resource<Container>> {
@@ -195,12 +165,12 @@ async fn container_exists(mut guest: Guest<'_>, (name,): (String,)) -> Answer<bo
 }
 
 async fn copy_object(mut guest: Guest<'_>, (from, to): (ObjectId, ObjectId)) -> Answer<()> {
-    let (store, out) = (store(&mut guest), guest.data_mut().call().way_out());
+    let (store, out) = (store(&mut guest), guest.data_mut().call().outgoing());
     answer(copy::copy(&out, &store, &from.place(), &to.place()).await)
 }
 
 async fn move_object(mut guest: Guest<'_>, (from, to): (ObjectId, ObjectId)) -> Answer<()> {
-    let (store, out) = (store(&mut guest), guest.data_mut().call().way_out());
+    let (store, out) = (store(&mut guest), guest.data_mut().call().outgoing());
     answer(copy::rename(&out, &store, &from.place(), &to.place()).await)
 }
 

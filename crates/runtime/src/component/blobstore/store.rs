@@ -18,7 +18,10 @@ use contracts::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{OutboundTarget, error::Breach, way_out::WayOut};
+use crate::{
+    call::{outbound::OutboundTarget, outgoing::Outgoing},
+    error::ended::Breach,
+};
 
 /// Bytes of an object per call: few enough for a broker, and for any provider to answer with one chunk.
 const PIECE_BYTES: usize = 256 << 10;
@@ -62,12 +65,12 @@ pub(super) type Pending<T> = Pin<Box<dyn Future<Output = Outcome<T>> + Send>>;
 /// One store, as a link or an actor serves it.
 #[derive(Clone)]
 pub(super) struct Store {
-    out: WayOut,
+    out: Outgoing,
     target: OutboundTarget,
 }
 
 impl Store {
-    pub(super) fn new(out: WayOut, target: OutboundTarget) -> Self {
+    pub(super) fn new(out: Outgoing, target: OutboundTarget) -> Self {
         Self { out, target }
     }
 

@@ -6,10 +6,9 @@ use wasmtime::component::{ComponentType, Lift, Lower, Resource, ResourceType};
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream};
 
 use super::{
-    Answer, Guest, Instance, answer,
+    answer::{Answer, Guest, Instance, answer, resource},
     copy::Place,
     read::{ObjectStream, Range},
-    resource,
     write::{CompletedBy, Value},
 };
 use crate::call::HasCall;
@@ -83,7 +82,7 @@ pub(super) fn add_to_linker(mut instance: Instance<'_>, completed_by: CompletedB
     })?;
     instance.func_wrap("[static]outgoing-value.new-outgoing-value", move |mut guest: Guest<'_>, (): ()| {
         let state = guest.data_mut();
-        let value = Value::new(&state.call().way_out(), completed_by);
+        let value = Value::new(&state.call().outgoing(), completed_by);
         Ok((state.table.push(value)?,))
     })?;
     instance.func_wrap("[method]outgoing-value.outgoing-value-write-body", write_body)?;

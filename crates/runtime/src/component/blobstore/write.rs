@@ -21,7 +21,7 @@ use super::{
     read::stream_error,
     store::{Outcome, Pending, Refusal, Store},
 };
-use crate::way_out::{Held, WayOut};
+use crate::call::outgoing::{Held, Outgoing};
 
 /// How long removing what was begun may take.
 const CLEANUP: Duration = Duration::from_secs(5);
@@ -85,7 +85,7 @@ struct InFlight {
 }
 
 impl Value {
-    pub(super) fn new(out: &WayOut, completed_by: CompletedBy) -> Self {
+    pub(super) fn new(out: &Outgoing, completed_by: CompletedBy) -> Self {
         let held = out.hold();
         let upload =
             Upload { completed_by, body: Body::NotTaken, pending: BytesMut::new(), held, state: State::Unnamed };

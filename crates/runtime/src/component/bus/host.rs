@@ -11,14 +11,17 @@ use wasmtime::{
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, subscribe};
 
 use super::{
-    super::{
-        ComponentState,
+    pending::{self, FutureResult},
+    target::TargetEntity,
+};
+use crate::{
+    call::{HasCall, outbound::OutboundTarget},
+    component::{
+        state::ComponentState,
         targets::{DEFAULT_LINK, Target},
     },
-    TargetEntity,
-    pending::{self, FutureResult},
+    error::ended::Breach,
 };
-use crate::{OutboundTarget, call::HasCall, error::Breach};
 
 pub(super) const NAME: &str = "wasmcloud:bus/host";
 
@@ -73,10 +76,10 @@ fn call(
         Ok(resolved) => resolved,
         Err(error) => return Ok((Err(error.to_string()),)),
     };
-    let way_out = state.call().way_out();
+    let outgoing = state.call().outgoing();
     let limit = state.call().actor.limits.payload_bytes as usize;
     let (future, result, argument) = pending::call(limit, move |argument| async {
-        way_out.call(target, operation, argument).await.map_err(|error| error.to_string())
+        outgoing.call(target, operation, argument).await.map_err(|error| error.to_string())
     });
     let future = state.table.push(future)?;
     let result = state.table.push(Box::new(result) as DynInputStream)?;
@@ -113,7 +116,8 @@ fn resolve(target: Option<TargetEntity>, operation: &str) -> Result<(OutboundTar
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
-    use super::{super::ActorIdentifier, *};
+    use super::*;
+    use crate::component::bus::target::ActorIdentifier;
 
     fn link(contract: &str, link_name: &str) -> OutboundTarget {
         OutboundTarget::Link { contract: contract.to_owned(), link_name: link_name.to_owned() }

@@ -7,11 +7,8 @@ use wasmtime::{
     component::{Linker, Resource, ResourceType},
 };
 
-use super::{
-    super::{ComponentState, imports},
-    TargetEntity,
-};
-use crate::{call::HasCall, logs::Level};
+use super::target::TargetEntity;
+use crate::{actor::logs::Level, call::HasCall, component::state::ComponentState};
 
 pub(super) const NAME: &str = "wasmcloud:bus/lattice";
 
@@ -41,7 +38,10 @@ struct TargetInterface(String);
 
 type Store<'a> = StoreContextMut<'a, ComponentState>;
 
-pub(super) fn add_to_linker(linker: &mut Linker<ComponentState>) -> wasmtime::Result<()> {
+pub(super) fn add_to_linker(
+    linker: &mut Linker<ComponentState>,
+    calling: fn(&str) -> Option<&'static str>,
+) -> wasmtime::Result<()> {
     let mut lattice = linker.instance(NAME)?;
     lattice.resource("target-interface", ResourceType::host::<TargetInterface>(), |mut store, rep| {
         store.data_mut().table.delete(Resource::<TargetInterface>::new_own(rep))?;
@@ -55,21 +55,24 @@ pub(super) fn add_to_linker(linker: &mut Linker<ComponentState>) -> wasmtime::Re
         let function = format!("[static]target-interface.{function}");
         lattice.func_wrap(&function, |mut store: Store<'_>, (): ()| named(&mut store, (*interface).to_owned()))?;
     }
-    lattice.func_wrap("set-target", set_target)
+    lattice.func_wrap("set-target", move |store: Store<'_>, arguments: SetTarget| set_target(store, arguments, calling))
 }
 
 fn named(store: &mut Store<'_>, interface: String) -> wasmtime::Result<(Resource<TargetInterface>,)> {
     Ok((store.data_mut().table.push(TargetInterface(interface))?,))
 }
 
+type SetTarget = (Option<TargetEntity>, Vec<Resource<TargetInterface>>);
+
 fn set_target(
     mut store: Store<'_>,
-    (target, interfaces): (Option<TargetEntity>, Vec<Resource<TargetInterface>>),
+    (target, interfaces): SetTarget,
+    calling: fn(&str) -> Option<&'static str>,
 ) -> wasmtime::Result<()> {
     let state = store.data_mut();
     for interface in interfaces {
         let TargetInterface(name) = state.table.delete(interface)?;
-        match imports::calling(&name) {
+        match calling(&name) {
             Some(name) => state.targets.set(name, target.clone().map(Into::into)),
             None => {
                 let text = format!("a target for `{name:.200}` has no effect: no such interface calls anybody");

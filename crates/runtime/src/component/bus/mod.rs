@@ -5,14 +5,11 @@
 mod host;
 mod lattice;
 mod pending;
+mod target;
 
-use wasmtime::component::{ComponentType, Lift, Linker};
+use wasmtime::component::Linker;
 
-use super::{
-    ComponentState,
-    imports::Interface,
-    targets::{DEFAULT_LINK, Target},
-};
+use super::{interface::Interface, state::ComponentState};
 
 /// What is linked here.
 pub(super) const INTERFACES: &[Interface] = &[
@@ -20,34 +17,11 @@ pub(super) const INTERFACES: &[Interface] = &[
     Interface { name: lattice::NAME, versions: &[""], functions: lattice::FUNCTIONS, needs: None },
 ];
 
-pub(super) fn add_to_linker(linker: &mut Linker<ComponentState>) -> wasmtime::Result<()> {
+/// `calling` knows the interfaces whose functions call somebody who can be chosen.
+pub(super) fn add_to_linker(
+    linker: &mut Linker<ComponentState>,
+    calling: fn(&str) -> Option<&'static str>,
+) -> wasmtime::Result<()> {
     host::add_to_linker(linker)?;
-    lattice::add_to_linker(linker)
-}
-
-#[derive(Clone, Debug, ComponentType, Lift)]
-#[component(variant)]
-enum ActorIdentifier {
-    #[component(name = "public-key")]
-    PublicKey(String),
-    #[component(name = "alias")]
-    Alias(String),
-}
-
-#[derive(Clone, Debug, ComponentType, Lift)]
-#[component(variant)]
-enum TargetEntity {
-    #[component(name = "link")]
-    Link(Option<String>),
-    #[component(name = "actor")]
-    Actor(ActorIdentifier),
-}
-
-impl From<TargetEntity> for Target {
-    fn from(target: TargetEntity) -> Self {
-        match target {
-            TargetEntity::Link(name) => Self::Link(name.unwrap_or_else(|| DEFAULT_LINK.to_owned())),
-            TargetEntity::Actor(ActorIdentifier::PublicKey(name) | ActorIdentifier::Alias(name)) => Self::Actor(name),
-        }
-    }
+    lattice::add_to_linker(linker, calling)
 }

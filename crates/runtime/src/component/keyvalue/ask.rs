@@ -10,8 +10,10 @@ use contracts::{
     },
 };
 
-use super::super::ComponentState;
-use crate::{OutboundTarget, call::HasCall};
+use crate::{
+    call::{HasCall, outbound::OutboundTarget},
+    component::state::ComponentState,
+};
 
 /// Most keys asked for at once.
 const KEYS_PER_PAGE: u32 = 1000;
@@ -72,9 +74,9 @@ fn ask<R: 'static>(
     let payload = argument.map_err(wasmtime::Error::new)?;
     let call = state.call();
     call.count_host_call(payload.len())?;
-    let way_out = call.way_out();
+    let outgoing = call.outgoing();
     Ok(async move {
-        let answer = way_out.call(target, operation.to_owned(), payload.into()).await;
+        let answer = outgoing.call(target, operation.to_owned(), payload.into()).await;
         let answer = answer.and_then(|result| decode(operation, &result));
         answer.map_err(|error| Failure::of(operation, binary, error))
     })

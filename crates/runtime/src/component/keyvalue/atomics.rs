@@ -7,12 +7,11 @@ use contracts::keyvalue::{CompareAndSwapRequest, Value};
 use wasmtime::component::{ComponentType, Linker, Lower, Resource, ResourceType};
 
 use super::{
-    super::ComponentState,
-    DRAFT, DRAFT2,
     ask::{self, Failure},
+    drafts::{DRAFT, DRAFT2},
     store::{Bucket, Error, Outcome, Store},
 };
-use crate::OutboundTarget;
+use crate::{call::outbound::OutboundTarget, component::state::ComponentState};
 
 pub(super) const NAME: &str = "wasi:keyvalue/atomics";
 

@@ -7,12 +7,11 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use wasmtime::component::{Linker, Resource};
 
 use super::{
-    super::ComponentState,
-    V02,
     ask::{self, Answer, Failure},
+    drafts::V02,
     store::{Bucket, Error, Outcome, Store},
 };
-use crate::call::HasCall;
+use crate::{call::HasCall, component::state::ComponentState};
 
 pub(super) const NAME: &str = "wasi:keyvalue/batch";
 

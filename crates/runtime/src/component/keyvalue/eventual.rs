@@ -3,7 +3,7 @@
 //! Invariant: there is one bucket, whose name is empty; which link it stands for is chosen by `set-target`.
 
 use bytes::Bytes;
-use contracts::keyvalue::CompareAndSwapRequest;
+use contracts::keyvalue::{CONTRACT, CompareAndSwapRequest};
 use wasmtime::component::{Linker, Resource, ResourceType};
 use wasmtime_wasi::p2::{
     DynInputStream, DynOutputStream,
@@ -11,12 +11,13 @@ use wasmtime_wasi::p2::{
 };
 
 use super::{
-    super::ComponentState,
-    CONTRACT,
     ask::{self, Failure},
     store::{Outcome as Typed, Store},
 };
-use crate::{OutboundTarget, call::HasCall};
+use crate::{
+    call::{HasCall, outbound::OutboundTarget},
+    component::state::ComponentState,
+};
 
 pub(super) const ERROR: &str = "wasi:keyvalue/wasi-keyvalue-error";
 pub(super) const ERROR_FUNCTIONS: &[&str] = &["[method]error.trace"];

@@ -5,21 +5,15 @@
 mod ask;
 mod atomics;
 mod batch;
+mod drafts;
 mod eventual;
 mod store;
 
 use contracts::keyvalue::CONTRACT;
 use wasmtime::component::Linker;
 
-use super::{ComponentState, imports::Interface};
-
-/// The draft of 0.82.
-const V01: &[&str] = &["@0.1.0"];
-
-/// The drafts of 0.2; they differ in cursors, in the sign of numbers, and in compare-and-swap.
-const DRAFT: &str = "@0.2.0-draft";
-const DRAFT2: &str = "@0.2.0-draft2";
-const V02: &[&str] = &[DRAFT, DRAFT2];
+use self::drafts::{DRAFT, DRAFT2, V01, V02};
+use super::{interface::Interface, state::ComponentState};
 
 /// What is linked here.
 pub(super) const INTERFACES: &[Interface] = &[

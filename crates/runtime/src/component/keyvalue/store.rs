@@ -3,20 +3,23 @@
 //! A bucket is a link: the empty identifier and `default` mean the one the guest would call anyway, any other the link of
 //! that name. Invariant: whether there is such a link is found out by the first operation, not by opening.
 
+use contracts::keyvalue::CONTRACT;
 use wasmtime::{
     StoreContextMut,
     component::{ComponentType, Linker, LinkerInstance, Lower, Resource, ResourceTable, ResourceType},
 };
 
 use super::{
-    super::{
-        ComponentState,
+    ask::{self, Failure},
+    drafts::{DRAFT, DRAFT2},
+};
+use crate::{
+    call::outbound::OutboundTarget,
+    component::{
+        state::ComponentState,
         targets::{DEFAULT_LINK, Target, Targets},
     },
-    CONTRACT, DRAFT, DRAFT2,
-    ask::{self, Failure},
 };
-use crate::OutboundTarget;
 
 pub(super) const NAME: &str = "wasi:keyvalue/store";
 
