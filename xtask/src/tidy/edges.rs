@@ -19,7 +19,20 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("telemetry", &["contracts"]),
     ("provider-sdk", &["claims", "contracts", "lattice", "telemetry"]),
     ("actor-sdk", &["contracts"]),
-    ("host", &["artifacts", "claims", "contracts", "lattice", "lattice-state", "runtime", "provider-sdk", "sessions", "telemetry"]), // embeds providers through the trait
+    (
+        "host",
+        &[
+            "artifacts",
+            "claims",
+            "contracts",
+            "lattice",
+            "lattice-state",
+            "runtime",
+            "provider-sdk",
+            "sessions",
+            "telemetry",
+        ],
+    ), // embeds providers through the trait
     ("wash-host", &["host", PROVIDERS]), // the binaries choose which providers are compiled in
     // `provider-sdk` because `wash serve` is the host of one provider.
     ("wash-cli", &["artifacts", "claims", "contracts", "lattice", "runtime", "provider-sdk", "host", PROVIDERS]),
