@@ -4,7 +4,7 @@ use clap::{ArgAction, Parser};
 
 use crate::{
     commands::Command,
-    output::{Format, Printer},
+    terminal::output::{Format, Printer},
 };
 
 /// Run and observe signed WebAssembly actors across a lattice of hosts.

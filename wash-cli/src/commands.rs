@@ -25,9 +25,12 @@ pub mod up;
 pub mod update;
 pub mod why;
 
-use clap::{CommandFactory, Subcommand};
+use clap::Subcommand;
 
-use crate::{cli::Cli, context::Context, failure::Result, output::Output};
+use crate::{
+    context::Context,
+    terminal::{failure::Result, output::Output},
+};
 
 /// Every command.
 #[derive(Debug, Subcommand)]
@@ -131,11 +134,11 @@ pub enum Command {
 }
 
 impl Command {
-    /// Runs it.
+    /// Runs it. `tree` is the command line as a whole, for what is said about it.
     ///
     /// # Errors
     /// Whatever the command reports.
-    pub async fn run(self, context: &Context) -> Result<Output> {
+    pub async fn run(self, context: &Context, tree: clap::Command) -> Result<Output> {
         match self {
             Self::Up(args) => Box::pin(up::run(*args, context)).await,
             Self::Down(args) => Box::pin(down::run(&args, context)).await,
@@ -160,7 +163,7 @@ impl Command {
             Self::Pull(args) => Box::pin(pull::run(&args, context)).await,
             Self::Reg(command) => Box::pin(reg::run(command, context)).await,
             Self::Drain(args) => drain::run(&args, context),
-            Self::Completions(args) => completions::run(&args, Cli::command()),
+            Self::Completions(args) => completions::run(&args, tree),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Holds where wash keeps things and the way to the terminal; refuses to hold a connection, which commands open when
 //! (and if) they need one.
 
-use crate::{home::Home, output::Printer};
+use crate::{machine::home::Home, terminal::output::Printer};
 
 /// What every command gets besides its own arguments.
 #[derive(Debug, Clone)]

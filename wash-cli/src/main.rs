@@ -3,45 +3,32 @@
 //! Reads the command line, runs the command, shows the result. `commands` has one file per verb; they return what is to be
 //! shown, and only `output` writes to the terminal.
 
-mod actor_events;
-mod builtins;
+mod arguments;
+mod artifacts;
 mod cli;
 mod commands;
-mod connection;
 mod context;
-mod failure;
-mod files;
-mod foreign;
-mod given_file;
-mod home;
-mod hosts_here;
-mod keystore;
-mod lattice_view;
-mod legacy;
-mod limits;
-mod local_grants;
-mod nats_cleanup;
+mod keys;
+mod lattice;
+mod machine;
 mod nats_server;
-mod output;
-mod pairs;
 mod parse;
-mod placement;
-mod programs;
-mod progress;
-mod reach;
-mod reference;
-mod registry;
-mod resolve;
-mod revocations;
-mod signals;
-mod signing;
-mod trusted_issuers;
-mod units;
-mod watch;
+mod terminal;
 
 use std::process::ExitCode;
 
-use crate::{cli::Cli, context::Context, failure::Failure, home::Home, output::Printer, parse::Asked};
+use clap::CommandFactory;
+
+use crate::{
+    cli::Cli,
+    context::Context,
+    machine::home::Home,
+    parse::Asked,
+    terminal::{
+        failure::{Failure, Result},
+        output::Printer,
+    },
+};
 
 fn main() -> ExitCode {
     if let Some(code) = host::guard::run_if_asked() {
@@ -66,11 +53,11 @@ fn main() -> ExitCode {
 }
 
 /// Runs the command, shows its result and returns the exit code.
-fn run(cli: Cli, printer: Printer) -> failure::Result<u8> {
+fn run(cli: Cli, printer: Printer) -> Result<u8> {
     let context = Context { home: Home::from_env(), printer: printer.clone() };
     let runtime =
         host::executor().map_err(|error| Failure::from(error).while_doing("cannot start the async runtime"))?;
-    let outcome = runtime.block_on(cli.command.run(&context));
+    let outcome = runtime.block_on(cli.command.run(&context, Cli::command()));
     // Whatever is still in flight belongs to nobody now.
     runtime.shutdown_background();
     let output = outcome?;

@@ -5,32 +5,22 @@
 //! process is only ever signalled after its command line has been seen to be the server of that very directory; the
 //! credentials of a server are sent to it alone.
 
-mod find;
-mod login;
+pub mod cleanup;
+pub mod find;
+pub mod login;
 mod private;
-mod probe;
-mod process;
+pub mod probe;
+pub mod process;
 
 use host::LocalNats;
 use lattice::client::NatsOptions;
 
-use crate::home::Home;
+use crate::machine::home::Home;
 
-pub use find::{Program, WAYS_TO_GET, find};
-pub use login::{Login, forget};
-pub use probe::{Probe, probe};
-pub use process::{ServerDir, ServerLock, ServerOptions, tail};
-
-/// The oldest NATS server that will do.
-pub const OLDEST: (u64, u64) = (2, 10);
+use self::process::ServerDir;
 
 /// What `wash` is called in the server's listings.
 pub const CLIENT_NAME: &str = "wash";
-
-/// Whether a server of this version will do.
-pub fn is_recent_enough(version: &semver::Version) -> bool {
-    (version.major, version.minor) >= OLDEST
-}
 
 /// Where the options can mean a server that `wash up` started, and that server runs: uses its credentials. While it runs,
 /// no other one can have its address.

@@ -8,10 +8,12 @@ use std::ffi::{OsStr, OsString};
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, builder::ValueParser, error::ErrorKind};
 
 use crate::{
+    arguments::legacy,
     cli::Cli,
-    failure::{Failure, Result},
-    legacy,
-    output::{self, Format, Printer},
+    terminal::{
+        failure::{Failure, Result},
+        output::{self, Format, Printer},
+    },
 };
 
 /// What the command line asks for.

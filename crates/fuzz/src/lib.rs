@@ -41,7 +41,7 @@ pub use nats::{creds_file, nats_address};
 pub use precompiled::precompiled;
 pub use registries::{challenge, docker_config};
 pub use revocations::revocations;
-pub use sessions::{session_batch, session_handshake};
+pub use sessions::{session_batch, session_handshake, session_side};
 pub use token::{claims_json, token};
 pub use trace_parent::trace_parent;
 pub use wapc_host::wapc_host;
@@ -79,6 +79,7 @@ pub const TARGETS: &[Target] = &[
     ("revocations", revocations),
     ("session_batch", session_batch),
     ("session_handshake", session_handshake),
+    ("session_side", session_side),
     ("token", token),
     ("trace_parent", trace_parent),
     ("wapc_host", wapc_host),

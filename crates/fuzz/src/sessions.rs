@@ -1,10 +1,18 @@
-//! Sessions between hosts: handshakes, and batches as they come and with the input as their entries.
+//! Sessions between hosts: handshakes, batches as they come and with the input as their entries, and what stands beside them.
+
+use std::sync::OnceLock;
 
 use bytes::Bytes;
-use lattice::session::{
-    BatchKind, CallParts, Draft, FromCallee, FromCaller, HEADER_BYTES, Header, Hello, MAC_BYTES, MAX_ENTRIES, MacKey,
-    Opened, Refusal, SessionError, SessionId, Unknown, Welcome,
+use claims::{ClusterId, HostId, KeyKind, KeyPair};
+use lattice::{
+    client::taken,
+    session::{
+        Acquaintances, BatchKind, CallParts, Draft, FromCallee, FromCaller, Glance, HEADER_BYTES, Header, Hello,
+        MAC_BYTES, MAX_ENTRIES, MacKey, Opened, Refusal, SessionError, SessionId, Unknown, Welcome,
+    },
 };
+
+use crate::NOW;
 
 fn key() -> MacKey {
     MacKey::new([7; 32])
@@ -20,6 +28,9 @@ pub fn session_handshake(data: &[u8]) {
     let (refusal, unknown) = (Refusal::decode(data), Unknown::decode(data));
     let read = [hello.is_ok(), welcome.is_ok(), refusal.is_ok(), unknown.is_ok()];
     assert!(read.iter().filter(|read| **read).count() <= 1);
+    if let Ok(hello) = &hello {
+        glance(data, hello);
+    }
     for error in [hello.err(), welcome.err(), unknown.err()].into_iter().flatten() {
         assert!(!error.to_string().is_empty() && !error.code().is_empty());
     }
@@ -28,6 +39,43 @@ pub fn session_handshake(data: &[u8]) {
         assert_eq!(again.code, refusal.code);
         assert!(refusal.sentence.starts_with(&again.sentence), "a long sentence is cut");
     }
+}
+
+/// A glance sees the same as a whole reading, or refuses for a reason that the reading leaves to others.
+fn glance(question: &[u8], hello: &Hello) {
+    let parties = &hello.parties;
+    match Glance::at(question, &parties.lattice, &parties.to, &[parties.cluster].into(), NOW) {
+        Ok(glance) => {
+            let seen = (glance.from, glance.cluster, glance.nonce);
+            assert_eq!(seen, (parties.from.as_str(), parties.cluster, hello.nonce));
+        }
+        Err(SessionError::Time) => {}
+        Err(error) => assert!(error == SessionError::Host && parties.from == parties.to, "{error}"),
+    }
+}
+
+/// What stands beside sessions: the name of a batch in a reply subject, the proof beside a question, and what hosts tell each
+/// other of signed calls.
+pub fn session_side(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    if let Some((session, number)) = SessionId::parse_batch(&text) {
+        assert_eq!(SessionId::parse_batch(&session.batch(number)), Some((session, number)));
+    }
+    let (acquaintances, cluster, host) = own();
+    assert!(!acquaintances.holds(b"a question", cluster, &text), "nobody without a key comes upon a proof");
+    if let Some(told) = taken::decode(host, data) {
+        assert_eq!(taken::encode(host, &told.collect::<Vec<_>>()), data);
+    }
+}
+
+fn own() -> &'static (Acquaintances, ClusterId, HostId) {
+    static OWN: OnceLock<(Acquaintances, ClusterId, HostId)> = OnceLock::new();
+    OWN.get_or_init(|| {
+        let cluster = KeyPair::from_raw_seed(KeyKind::Cluster, &[3; 32]);
+        let id = ClusterId::try_from(cluster.public()).expect("a cluster key");
+        let host = KeyPair::from_raw_seed(KeyKind::Server, &[4; 32]).public().try_into().expect("a host key");
+        (Acquaintances::new(&cluster, id, &[id].into()), id, host)
+    })
 }
 
 /// The input as a batch of a stranger, and as the entries of one whose code holds.

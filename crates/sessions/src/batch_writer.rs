@@ -5,15 +5,19 @@
 //! there is at most one writer, and one while something waits; batches are handed over in the order of their numbers, and
 //! entries in the order in which they were added; one that the outlet fails to send is lost, and none is sent twice.
 
+#[cfg(not(test))]
+use std::sync::{Mutex, MutexGuard};
 use std::{
     future::Future,
     ops::RangeInclusive,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
 };
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use lattice::session::{BatchKind, MacKey, SessionId};
+#[cfg(test)] // so that the model below decides who gets a lock, and when
+use shuttle::sync::{Mutex, MutexGuard};
 
 use crate::queue::Queue;
 pub use crate::queue::Refused;
@@ -171,3 +175,6 @@ impl<O: Outlet> BatchWriter<O> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod model;

@@ -12,7 +12,7 @@ use std::{
 };
 
 use claims::HostId;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::{environment::Environment, outgoing::Outgoing};
 
@@ -28,7 +28,7 @@ pub struct Link<E: Environment> {
     /// Calls to it that wait for an answer.
     pub in_flight: Arc<AtomicUsize>,
     state: Mutex<State<E>>,
-    changed: watch::Sender<u64>,
+    changed: Notify,
 }
 
 struct State<E: Environment> {
@@ -57,7 +57,7 @@ impl<E: Environment> Default for State<E> {
 impl<E: Environment> Link<E> {
     /// Nothing is known yet.
     pub fn new(host: HostId) -> Arc<Self> {
-        Arc::new(Self { host, in_flight: Arc::default(), state: Mutex::default(), changed: watch::Sender::new(0) })
+        Arc::new(Self { host, in_flight: Arc::default(), state: Mutex::default(), changed: Notify::new() })
     }
 
     /// Calls to the host that wait for an answer.
@@ -131,15 +131,16 @@ impl<E: Environment> Link<E> {
 
     /// Waits until the handshake under way has ended, however, or until `deadline`.
     pub async fn settled(&self, env: &E, deadline: Instant) {
-        let mut changed = self.changed.subscribe();
+        // It hears of everything that happens from here on.
+        let changed = self.changed.notified();
         if self.lock().asking {
-            env.timeout_at(deadline, changed.changed()).await;
+            env.timeout_at(deadline, changed).await;
         }
     }
 
     fn tell(&self, state: MutexGuard<'_, State<E>>) {
         drop(state);
-        self.changed.send_modify(|count| *count += 1);
+        self.changed.notify_waiters();
     }
 
     fn lock(&self) -> MutexGuard<'_, State<E>> {

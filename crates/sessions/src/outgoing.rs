@@ -186,7 +186,9 @@ impl<E: Environment> Outgoing<E> {
         self.calls().open = false;
         let last = self.writer.last_call_until(batch);
         let mut calls = self.calls();
-        for (_, waiting) in calls.waiting.extract_if(|number, _| *number > last) {
+        let mut later: Vec<_> = calls.waiting.extract_if(|number, _| *number > last).collect();
+        later.sort_unstable_by_key(|(number, _)| *number);
+        for (_, waiting) in later {
             drop(waiting.send(Outcome::NotSent));
         }
     }
@@ -210,6 +212,11 @@ impl<E: Environment> Outgoing<E> {
             env.timeout_at(env.now() + STRAGGLERS, pending::<()>()).await;
             session.interrupt("its host was restarted, or gave up the session, during the call");
         });
+    }
+
+    /// When it began, against others of this host.
+    pub fn began(&self) -> Instant {
+        self.renew_at
     }
 
     /// Ends every call in it.

@@ -198,9 +198,10 @@ async fn follow_connection<E: Environment>(sessions: &Sessions<E>) {
     let mut connected = sessions.context.env.connected().clone();
     loop {
         if !*connected.borrow_and_update() {
-            for session in &sessions.outgoing {
-                session.interrupt("NATS is away");
-            }
+            // Oldest first, so that a run of the simulation can be had again.
+            let mut all: Vec<_> = sessions.outgoing.iter().map(|session| session.clone()).collect();
+            all.sort_by_key(|session| (session.began(), session.host));
+            all.iter().for_each(|session| session.interrupt("NATS is away"));
         }
         if connected.changed().await.is_err() {
             return;

@@ -47,11 +47,14 @@ const MAX_TIME_LEFT: Duration = Duration::from_secs(3600);
 pub struct Serving<E: Environment> {
     context: Arc<Context<E>>,
     sessions: DashMap<SessionId, Arc<Incoming<E>>>,
-    /// Those of each host, the oldest first. None once the host gives no more sessions.
-    by_host: Mutex<Option<BTreeMap<HostId, Vec<Arc<Incoming<E>>>>>>,
+    /// None once the host gives no more sessions.
+    by_host: Mutex<Option<ByHost<E>>>,
 }
 
-/// One of them.
+/// The sessions of each host, the oldest first.
+type ByHost<E> = BTreeMap<HostId, Vec<Arc<Incoming<E>>>>;
+
+/// One session.
 struct Incoming<E: Environment> {
     id: SessionId,
     calls: MacKey,
@@ -103,7 +106,7 @@ impl<E: Environment> Serving<E> {
     }
 
     /// Drops the sessions of whose calls none can be waited for.
-    fn forget_old(&self, by_host: &mut BTreeMap<HostId, Vec<Arc<Incoming<E>>>>, now: Instant) {
+    fn forget_old(&self, by_host: &mut ByHost<E>, now: Instant) {
         self.sessions.retain(|_, session| now < session.ends_at + MAX_TIME_LEFT);
         by_host.retain(|_, of_host| {
             of_host.retain(|session| self.sessions.contains_key(&session.id));

@@ -24,9 +24,9 @@ impl World {
     async fn start(flags: &[&str]) -> Option<Self> {
         let server = NatsServer::start().await?;
         let state = tempfile::tempdir().expect("a directory");
-        let port = server.address().port().to_string();
+        let (own, port) = (state.path().join("state"), server.address().port().to_string());
         let args = [&["--nats-port", port.as_str()], flags].concat();
-        let env = [("WASH_STATE_DIR", state.path().as_os_str()), ("HOME", state.path().as_os_str())];
+        let env = [("WASH_STATE_DIR", own.as_os_str()), ("HOME", state.path().as_os_str())];
         let host = Guarded::start(
             &binary("wash-host"),
             &args,

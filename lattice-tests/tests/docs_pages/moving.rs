@@ -231,8 +231,12 @@ async fn a_host_joins_the_lattice_that_its_old_environment_names() {
     };
     for (newer, joined) in [(None, "older"), (Some("newer"), "newer")] {
         let state = tempfile::tempdir().expect("a directory");
-        let own = state.path().as_os_str();
-        let mut env = vec![("WASH_STATE_DIR", own), ("HOME", own), ("WASMCLOUD_LATTICE_PREFIX", OsStr::new("older"))];
+        let own = state.path().join("state");
+        let mut env = vec![
+            ("WASH_STATE_DIR", own.as_os_str()),
+            ("HOME", state.path().as_os_str()),
+            ("WASMCLOUD_LATTICE_PREFIX", OsStr::new("older")),
+        ];
         env.extend(newer.map(|name| ("WASMCLOUD_LATTICE", OsStr::new(name))));
         let _host = Guarded::start(&binary("wash-host"), &["--nats-port", &port], &env, &state.path().join("log"));
         eventually(&format!("a host in lattice `{joined}`"), || async {

@@ -137,7 +137,7 @@ impl Reader {
         .await;
         assert!(!said().contains("allocation"), "the internals of an engine are nothing to begin with: {}", said());
         if interrupt {
-            kill_process_group(Pid::from_child(&child), Signal::INT).expect("it runs");
+            kill_process_group(Pid::from_child(&child), ctrl_c()).expect("it runs");
             let ended = child.wait().expect("our child");
             assert!(ended.success(), "Ctrl-C ends `{line}`: {ended}: {}", said());
         } else {
@@ -191,11 +191,20 @@ impl Reader {
     fn end_what_stays(&mut self) {
         for mut child in self.staying.drain(..) {
             if child.try_wait().is_ok_and(|ended| ended.is_none()) {
-                let _ = kill_process_group(Pid::from_child(&child), Signal::INT);
+                let _ = kill_process_group(Pid::from_child(&child), Signal::TERM);
             }
             let _ = child.wait();
         }
     }
+}
+
+/// What Ctrl-C sends; SIGTERM, which means the same to everything here, where this process was started with SIGINT ignored
+/// (`nohup`, the background of a script): what ignores it at its start goes on ignoring it.
+fn ctrl_c() -> Signal {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or_default();
+    let ignored = u64::from_str_radix(ignored.trim(), 16).unwrap_or_default();
+    if ignored & 1 << (Signal::INT.as_raw() - 1) == 0 { Signal::INT } else { Signal::TERM }
 }
 
 impl Drop for Reader {

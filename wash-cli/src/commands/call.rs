@@ -18,14 +18,18 @@ use lattice::{
 };
 
 use crate::{
-    connection::{Connection, ConnectionArgs, Side, TlsArgs},
     context::Context,
-    failure::{Failure, OrFail, Result},
-    given_file,
-    lattice_view::Lattice,
-    output::Output,
-    reach::Way,
-    signing::{cluster_key, now},
+    keys::signing::{cluster_key, now},
+    lattice::{
+        connection::{Connection, ConnectionArgs, Side, TlsArgs},
+        reach::Way,
+        view::Lattice,
+    },
+    machine::given_file,
+    terminal::{
+        failure::{Failure, OrFail, Result},
+        output::Output,
+    },
 };
 
 /// The host id under which this tool calls; every host of the lattice knows it.
@@ -127,7 +131,7 @@ impl RpcArgs {
 /// There is no cluster key, the argument is no JSON, or the call fails.
 pub async fn run(args: &CallArgs, context: &Context) -> Result<Output> {
     let connection = args.rpc.resolve(context)?;
-    let cluster = cluster_key(args.cluster_seed.as_deref(), &connection, "call", context)?;
+    let cluster = cluster_key(args.cluster_seed.as_deref(), connection.cluster_seed.as_deref(), "call", context)?;
     let message = payload::from_json(&args.argument()?)?;
     let lattice = Lattice::reach(connection, context).await?;
     let actor = lattice.actor(&args.actor_id).await?;

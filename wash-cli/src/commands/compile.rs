@@ -8,12 +8,16 @@ use clap::Args;
 use runtime::precompiled;
 
 use crate::{
+    artifacts::{
+        programs::{self, EngineArgs},
+        registry::{FetchArgs, RegistryArgs},
+    },
     context::Context,
-    failure::{Failure, OrFail, Result},
-    files,
-    output::{Output, size},
-    programs::{self, EngineArgs},
-    registry::{FetchArgs, RegistryArgs},
+    machine::files,
+    terminal::{
+        failure::{Failure, OrFail, Result},
+        output::{Output, size},
+    },
 };
 
 /// Options of `wash compile`.

@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use clap::{Args, Command};
 use clap_complete::Shell;
 
-use crate::{
+use crate::terminal::{
     failure::{OrFail, Result},
     output::Output,
 };

@@ -12,15 +12,19 @@ use tokio::time::Instant;
 
 use super::stop;
 use crate::{
-    connection::{Connection, ConnectionArgs},
     context::Context,
-    failure::{Failure, OrFail, Result},
-    hosts_here::{self, LocalHost},
-    lattice_view::Lattice,
-    nats_cleanup,
-    output::Output,
-    reach::control_root,
-    resolve,
+    lattice::{
+        connection::{Connection, ConnectionArgs},
+        reach::control_root,
+        resolve,
+        view::Lattice,
+    },
+    machine::hosts_here::{self, LocalHost},
+    nats_server::cleanup,
+    terminal::{
+        failure::{Failure, OrFail, Result},
+        output::Output,
+    },
 };
 
 /// How long a host may take to end what is running on it.
@@ -67,7 +71,7 @@ pub async fn run(args: &DownArgs, context: &Context) -> Result<Output> {
         }
     }
     let names: Vec<String> = stopped.iter().map(|(_, name)| name.clone()).collect();
-    let nats = nats_cleanup::stop_unused(&context.home, root.lattice(), &names).await?;
+    let nats = cleanup::stop_unused(&context.home, root.lattice(), &names).await?;
 
     let mut lines: Vec<String> = stopped.iter().map(|(id, name)| format!("Stopped host `{name}` ({id})")).collect();
     if lines.is_empty() {

@@ -6,10 +6,12 @@
 use clap::{Args, ValueEnum};
 
 use crate::{
+    artifacts::registry::CacheArgs,
     context::Context,
-    failure::{Failure, Result},
-    output::{Output, size},
-    registry::CacheArgs,
+    terminal::{
+        failure::{Failure, Result},
+        output::{Output, size},
+    },
 };
 
 /// Options of `wash drain`.

@@ -5,11 +5,12 @@ use contracts::mask;
 use serde_json::Value;
 
 use crate::{
-    connection::ConnectionArgs,
     context::Context,
-    failure::{Failure, OrFail, Result},
-    output::{Output, Reader},
-    reach::reach,
+    lattice::{connection::ConnectionArgs, reach::reach},
+    terminal::{
+        failure::{Failure, OrFail, Result},
+        output::{Output, Reader},
+    },
 };
 
 /// Options of `wash events`.

@@ -11,11 +11,12 @@ use lattice::{
 use serde_json::json;
 
 use crate::{
-    connection::ConnectionArgs,
     context::Context,
-    failure::Result,
-    lattice_view::Lattice,
-    output::{Output, table},
+    lattice::{connection::ConnectionArgs, view::Lattice},
+    terminal::{
+        failure::Result,
+        output::{Output, table},
+    },
 };
 
 /// `wash get`.

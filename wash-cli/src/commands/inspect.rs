@@ -14,13 +14,15 @@ use claims::{ActorMetadata, Claims, ProviderMetadata, archive, wasm};
 use clap::Args;
 
 use crate::{
+    arguments::reference::{self, Place},
+    artifacts::registry::{FetchArgs, RegistryArgs},
     context::Context,
-    failure::{Failure, OrFail, Result},
-    given_file,
-    output::Output,
-    reference::{self, Place},
-    registry::{FetchArgs, RegistryArgs},
-    signing::now,
+    keys::signing::now,
+    machine::given_file,
+    terminal::{
+        failure::{Failure, OrFail, Result},
+        output::Output,
+    },
 };
 
 /// Options of `wash inspect`.

@@ -7,10 +7,14 @@ use clap::{Args, Subcommand};
 
 use crate::{
     context::Context,
-    failure::Result,
-    keystore::{self, KeyStore},
-    output::{Output, table},
-    trusted_issuers::TrustedIssuers,
+    keys::{
+        keystore::{self, KeyStore},
+        trusted_issuers::TrustedIssuers,
+    },
+    terminal::{
+        failure::Result,
+        output::{Output, table},
+    },
 };
 
 /// `wash keys`.

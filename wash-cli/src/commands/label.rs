@@ -3,12 +3,13 @@
 use clap::Args;
 
 use crate::{
-    connection::ConnectionArgs,
+    arguments::pairs,
     context::Context,
-    failure::{Failure, Result},
-    lattice_view::Lattice,
-    output::Output,
-    pairs,
+    lattice::{connection::ConnectionArgs, view::Lattice},
+    terminal::{
+        failure::{Failure, Result},
+        output::Output,
+    },
 };
 
 /// Options of `wash label`.

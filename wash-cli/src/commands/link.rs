@@ -7,11 +7,12 @@ use lattice::{ContractId, Link, LinkName};
 
 use crate::{
     commands::get,
-    connection::ConnectionArgs,
     context::Context,
-    failure::{Failure, Result},
-    lattice_view::Lattice,
-    output::Output,
+    lattice::{connection::ConnectionArgs, view::Lattice},
+    terminal::{
+        failure::{Failure, Result},
+        output::Output,
+    },
 };
 
 /// `wash link`.

@@ -12,10 +12,15 @@ use clap::{Args, Subcommand};
 use crate::{
     commands::inspect::{self, InspectArgs},
     context::Context,
-    failure::{Failure, OrFail, Result},
-    files, given_file, keystore,
-    output::Output,
-    signing::{DEFAULT_REVISION, DEFAULT_VERSION, KeyArgs, now},
+    keys::{
+        keystore,
+        signing::{DEFAULT_REVISION, DEFAULT_VERSION, KeyArgs, now},
+    },
+    machine::{files, given_file},
+    terminal::{
+        failure::{Failure, OrFail, Result},
+        output::Output,
+    },
 };
 
 /// `wash par`.

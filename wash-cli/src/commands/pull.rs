@@ -8,11 +8,13 @@ use artifacts::{ArtifactKind, Reference};
 use clap::Args;
 
 use crate::{
+    artifacts::registry::{FetchArgs, RegistryArgs},
     context::Context,
-    failure::{OrFail, Result},
-    files,
-    output::{Output, size},
-    registry::{FetchArgs, RegistryArgs},
+    machine::files,
+    terminal::{
+        failure::{OrFail, Result},
+        output::{Output, size},
+    },
 };
 
 /// Options of `wash pull`.

@@ -8,12 +8,14 @@ use artifacts::{ArtifactKind, FetchError, PushContent};
 use clap::Args;
 
 use crate::{
+    arguments::pairs,
+    artifacts::registry::RegistryArgs,
     context::Context,
-    failure::{Failure, OrFail, Result},
-    given_file,
-    output::{Output, size},
-    pairs,
-    registry::RegistryArgs,
+    machine::given_file,
+    terminal::{
+        failure::{Failure, OrFail, Result},
+        output::{Output, size},
+    },
 };
 
 /// Options of `wash push`.

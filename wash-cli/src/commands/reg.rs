@@ -3,14 +3,16 @@
 use clap::{Args, Subcommand};
 
 use crate::{
+    artifacts::registry::RegistryArgs,
     commands::{
         pull::{self, PullArgs},
         push::{self, PushArgs},
     },
     context::Context,
-    failure::{OrFail, Result},
-    output::Output,
-    registry::RegistryArgs,
+    terminal::{
+        failure::{OrFail, Result},
+        output::Output,
+    },
 };
 
 /// `wash reg`.

@@ -9,13 +9,16 @@ use clap::Args;
 use runtime::{CommandError, CommandOptions};
 
 use crate::{
+    arguments::{grants::GrantArgs, units},
+    artifacts::{
+        programs::{self, EngineArgs},
+        registry::{FetchArgs, RegistryArgs},
+    },
     context::Context,
-    failure::{Failure, Result},
-    local_grants::GrantArgs,
-    output::Output,
-    programs::{self, EngineArgs},
-    registry::{FetchArgs, RegistryArgs},
-    units,
+    terminal::{
+        failure::{Failure, Result},
+        output::Output,
+    },
 };
 
 /// As a shell has it for a program that aborts.

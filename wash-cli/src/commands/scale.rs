@@ -6,15 +6,18 @@ use clap::{Args, Subcommand};
 use lattice::control::{ScaleActor, UNBOUNDED};
 
 use crate::{
-    actor_events::{self, Scaling},
-    connection::ConnectionArgs,
+    arguments::{limits, pairs, reference},
     context::Context,
-    failure::{OrFail, Result},
-    lattice_view::Lattice,
-    limits,
-    output::Output,
-    pairs, reference,
-    watch::{Watch, timed_out, usual_patience},
+    lattice::{
+        actor_events::{self, Scaling},
+        connection::ConnectionArgs,
+        view::Lattice,
+        watch::{Watch, timed_out, usual_patience},
+    },
+    terminal::{
+        failure::{OrFail, Result},
+        output::Output,
+    },
 };
 
 const USUAL_PATIENCE: Duration = Duration::from_secs(30);

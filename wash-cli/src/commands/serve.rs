@@ -25,15 +25,18 @@ use serde_json::json;
 
 use self::one_actor::OneActor;
 use crate::{
+    arguments::{grants::GrantArgs, units},
+    artifacts::{
+        programs::{self, EngineArgs},
+        registry::{FetchArgs, RegistryArgs},
+    },
     context::Context,
-    failure::{Failure, OrFail, Result},
-    local_grants::GrantArgs,
-    output::Output,
-    programs::{self, EngineArgs},
-    registry::{FetchArgs, RegistryArgs},
-    signals::until_signal,
-    signing::now,
-    units,
+    keys::signing::now,
+    machine::signals::until_signal,
+    terminal::{
+        failure::{Failure, OrFail, Result},
+        output::Output,
+    },
 };
 
 /// How long a body may stand still, unless a request has more time for its answer.

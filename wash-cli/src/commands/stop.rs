@@ -11,12 +11,16 @@ use lattice::{
 };
 
 use crate::{
-    connection::ConnectionArgs,
     context::Context,
-    failure::{Failure, OrFail, Result},
-    lattice_view::Lattice,
-    output::Output,
-    watch::{Verdict, Watch, timed_out},
+    lattice::{
+        connection::ConnectionArgs,
+        view::Lattice,
+        watch::{Verdict, Watch, timed_out},
+    },
+    terminal::{
+        failure::{Failure, OrFail, Result},
+        output::Output,
+    },
 };
 
 const USUAL_PATIENCE: Duration = Duration::from_secs(10);

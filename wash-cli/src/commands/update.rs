@@ -10,15 +10,19 @@ use lattice::{
 };
 
 use crate::{
-    actor_events::Scaling,
+    arguments::{pairs, reference},
     commands::stop::one_host_running,
-    connection::ConnectionArgs,
     context::Context,
-    failure::{Failure, Result},
-    lattice_view::Lattice,
-    output::Output,
-    pairs, reference,
-    watch::{Watch, timed_out},
+    lattice::{
+        actor_events::Scaling,
+        connection::ConnectionArgs,
+        view::Lattice,
+        watch::{Watch, timed_out},
+    },
+    terminal::{
+        failure::{Failure, Result},
+        output::Output,
+    },
 };
 
 /// The answer comes when the new version runs, so it may take as long as fetching and compiling does.

@@ -5,18 +5,17 @@
 
 mod cause;
 mod chain;
+mod diagnosis;
 mod facts;
 mod link;
+mod no_verdict;
 mod place;
 mod show;
 mod steps;
 #[cfg(test)]
 mod table;
 
-use std::{
-    ffi::{OsStr, OsString},
-    path::Path,
-};
+use std::{ffi::OsStr, path::Path};
 
 use claims::ActorId;
 use clap::{Args, Subcommand};
@@ -24,16 +23,16 @@ use lattice::{ContractId, LinkName, control::AskWhy};
 
 use self::{
     cause::{Cause, Code},
-    chain::Diagnosis,
+    diagnosis::Diagnosis,
     facts::Facts,
+    no_verdict::{NoVerdict, Verdict},
+    place::PlaceArgs,
 };
 use crate::{
-    connection::ConnectionArgs,
+    arguments::reference,
     context::Context,
-    failure::{Failure, Result},
-    lattice_view::Lattice,
-    output::Output,
-    pairs, reference,
+    lattice::{connection::ConnectionArgs, view::Lattice},
+    terminal::{failure::Result, output::Output},
 };
 
 /// `wash why`.
@@ -94,24 +93,6 @@ pub struct LinkArgs {
     connection: ConnectionArgs,
 }
 
-/// Options of `wash why place`.
-#[derive(Debug, Args)]
-pub struct PlaceArgs {
-    /// What is to run: a file, or a reference that hosts understand
-    reference: OsString,
-    /// It is a provider; `builtin://…` always is
-    #[arg(long)]
-    provider: bool,
-    /// Link name of the provider
-    #[arg(short = 'l', long, default_value = "default")]
-    link_name: LinkName,
-    /// Label the host must have; repeatable
-    #[arg(short = 'c', long = "constraint", value_name = "KEY=VALUE", value_parser = pairs::parse)]
-    constraints: Vec<(String, String)>,
-    #[command(flatten)]
-    connection: ConnectionArgs,
-}
-
 /// Runs `wash why`.
 ///
 /// # Errors
@@ -136,26 +117,6 @@ pub async fn run(command: WhyCommand, context: &Context) -> Result<Output> {
         Err(NoVerdict::Failure(failure)) => Err(failure),
     }
 }
-
-/// Why there is no verdict on the question itself.
-enum NoVerdict {
-    /// NATS does not let this command ask, which is an answer.
-    Forbidden(String),
-    /// Anything else.
-    Failure(Failure),
-}
-
-impl<E: Into<Failure>> From<E> for NoVerdict {
-    fn from(error: E) -> Self {
-        let failure = error.into();
-        match failure.forbidden() {
-            Some(forbidden) => Self::Forbidden(forbidden.to_string()),
-            None => Self::Failure(failure),
-        }
-    }
-}
-
-type Verdict = Result<Diagnosis, NoVerdict>;
 
 async fn call(args: &CallArgs, context: &Context) -> Verdict {
     let lattice = Lattice::reach(args.connection.resolve(context)?, context).await?;

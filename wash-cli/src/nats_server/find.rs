@@ -8,11 +8,18 @@ use std::path::{Path, PathBuf};
 use semver::Version;
 use tokio::process::Command;
 
-use super::is_recent_enough;
 use crate::{
-    failure::{Failure, Result},
-    home::Home,
+    machine::home::Home,
+    terminal::failure::{Failure, Result},
 };
+
+/// The oldest NATS server that will do.
+pub const OLDEST: (u64, u64) = (2, 10);
+
+/// Whether a server of this version will do.
+pub fn is_recent_enough(version: &semver::Version) -> bool {
+    (version.major, version.minor) >= OLDEST
+}
 
 /// How to get a server, one way a line.
 pub const WAYS_TO_GET: [&str; 3] = [
@@ -84,7 +91,7 @@ fn parse_version(text: &str) -> Option<Version> {
 }
 
 fn too_old(program: &Path, version: &Version) -> Failure {
-    let (major, minor) = super::OLDEST;
+    let (major, minor) = OLDEST;
     Failure::new(format!(
         "the NATS server `{}` is version {version}; {major}.{minor} or newer is needed",
         program.display()

@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 
 use super::private::write_private;
 use crate::{
-    failure::{Failure, Result},
-    keystore::KeyStore,
+    keys::keystore::KeyStore,
+    terminal::failure::{Failure, Result},
 };
 
 /// What the server is told about who may connect.

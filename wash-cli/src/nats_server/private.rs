@@ -10,8 +10,8 @@ use std::{
 };
 
 use crate::{
-    failure::{Failure, OrFail, Result},
-    files::create_private_dir,
+    machine::files::create_private_dir,
+    terminal::failure::{Failure, OrFail, Result},
 };
 
 /// Creates a directory for this user only, or makes one that is there so.

@@ -17,13 +17,14 @@ use tokio::{process::Command, time::Instant};
 use host::LocalNats;
 
 use super::{
-    Login, Probe, Program,
+    find::Program,
+    login::Login,
     private::{private_dir, write_private},
-    probe,
+    probe::{Probe, probe},
 };
 use crate::{
-    failure::{Failure, OrFail, Result},
-    files::{self, append_private},
+    machine::files::{self, append_private},
+    terminal::failure::{Failure, OrFail, Result},
 };
 
 /// Longer than the text of any process id.

@@ -6,7 +6,7 @@ use std::{
     process::{Child, ChildStdout, ExitStatus, Stdio},
 };
 
-use crate::support::Wash;
+use crate::support::{Wash, ctrl_c};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Chooses what it does by the first letter of the path; see `http.wat` beside it.
@@ -64,7 +64,7 @@ impl Server {
 
     /// Ends it as Ctrl-C does; what it said on stderr.
     fn stop(mut self) -> (ExitStatus, String) {
-        kill_process(Pid::from_child(&self.process), Signal::INT).expect("it runs");
+        kill_process(Pid::from_child(&self.process), ctrl_c()).expect("it runs");
         let mut stderr = String::new();
         self.process.stderr.take().expect("asked for").read_to_string(&mut stderr).expect("text");
         (self.process.wait().expect("it ends"), stderr)

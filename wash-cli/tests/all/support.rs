@@ -7,6 +7,8 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+use rustix::process::Signal;
+
 /// The smallest core module: a header and nothing else.
 pub const EMPTY_MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
@@ -144,4 +146,13 @@ impl std::ops::Deref for Lattice {
     fn deref(&self) -> &Wash {
         &self.0
     }
+}
+
+/// What Ctrl-C sends; SIGTERM, which means the same to `wash`, where this process was started with SIGINT ignored (`nohup`,
+/// the background of a script): what ignores it at its start goes on ignoring it.
+pub fn ctrl_c() -> Signal {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or_default();
+    let ignored = u64::from_str_radix(ignored.trim(), 16).unwrap_or_default();
+    if ignored & 1 << (Signal::INT.as_raw() - 1) == 0 { Signal::INT } else { Signal::TERM }
 }

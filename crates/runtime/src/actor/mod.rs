@@ -16,7 +16,10 @@ use self::{broken_limits::BrokenLimits, identity::Identity, local_grants::LocalG
 use crate::{
     error::ended::Failure,
     limits::{GuestLimits, names::Limit},
-    schedule::{guest_memory::Share, runs_long::RunsLong},
+    schedule::{
+        guest_memory::{GuestMemory, Share},
+        runs_long::RunsLong,
+    },
 };
 
 /// The actor as its calls see it; one per loaded guest.
@@ -42,6 +45,13 @@ impl Actor {
     ) -> Self {
         let (runs_long, local, log_rate) = Default::default();
         Self { identity, limits, runs_long, local, broken_limits, log_rate, memory }
+    }
+
+    /// For a program without a lattice: nobody signed it, so nothing is granted. Its id is a key that nobody has; memory
+    /// is its own business.
+    pub(crate) fn of_nobody(limits: GuestLimits) -> Self {
+        let memory = GuestMemory::new(u64::MAX).share();
+        Self::new(Identity::of_nobody(), limits, memory, BrokenLimits::new(Arc::default()))
     }
 
     pub(crate) fn id(&self) -> &str {

@@ -25,7 +25,7 @@ use self::{
 use crate::{
     actor::{Actor, logs::Logs},
     error::ended::Breach,
-    limits::names::Limit,
+    limits::{GuestLimits, names::Limit},
 };
 
 /// State of one call.
@@ -44,6 +44,11 @@ impl CallState {
         let limiter = StoreLimiter::new(&actor.limits, Some(actor.memory.clone()));
         let outgoing = Outgoing::new(actor.clone(), context);
         Self { actor, limiter, outgoing, logs: None, calls: 0 }
+    }
+
+    /// For a program that its user runs: it is nobody's actor, and no call of it leaves.
+    pub(crate) fn of_program(limits: GuestLimits) -> Self {
+        Self::new(Arc::new(Actor::of_nobody(limits)), CallContext::of_nobody())
     }
 
     /// Turns to the next call of the same instance. What the instance holds, its memory above all, still counts.

@@ -2,74 +2,32 @@
 
 use wasmtime::{
     Engine, Store,
-    component::{Component, InstancePre, Linker, ResourceTable, types::ComponentItem},
+    component::{Component, InstancePre, Linker, types::ComponentItem},
 };
-use wasmtime_wasi::{
-    WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView,
-    p2::{self, bindings::CommandPre},
-};
+use wasmtime_wasi::p2::bindings::CommandPre;
 
-use wasmtime_wasi_http::{WasiHttpCtx, p2::add_only_http_to_linker_async};
-
-use super::{
-    http::NoRequests,
-    run::{HasRun, Run},
-};
-use crate::{error::LoadError, load};
+use crate::{component::state::ComponentState, error::LoadError, load};
 
 /// Packages a command may import from.
 const WASI: [&str; 7] = ["cli", "clocks", "filesystem", "http", "io", "random", "sockets"];
 
-/// Store data of a component.
-pub(super) struct ComponentState {
-    wasi: WasiCtx,
-    pub(super) table: ResourceTable,
-    pub(super) http: WasiHttpCtx,
-    pub(super) requests: NoRequests,
-    run: Run,
-}
-
-impl ComponentState {
-    pub(super) fn new(wasi: &mut WasiCtxBuilder, run: Run) -> Self {
-        let (table, http) = (ResourceTable::new(), WasiHttpCtx::new());
-        Self { wasi: wasi.build(), table, http, requests: NoRequests, run }
-    }
-}
-
-impl HasRun for ComponentState {
-    fn run(&mut self) -> &mut Run {
-        &mut self.run
-    }
-}
-
-impl WasiView for ComponentState {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
-    }
-}
-
 /// Checks a component and links it.
-pub(super) fn link(engine: &Engine, component: &Component) -> Result<CommandPre<ComponentState>, LoadError> {
+pub(super) fn link(
+    linker: &Linker<ComponentState>,
+    component: &Component,
+) -> Result<CommandPre<ComponentState>, LoadError> {
+    let engine = linker.engine();
     if !runs(engine, component, "0.2.") {
         return Err(no_command("`wasi:cli/run@0.2`"));
     }
     check_imports(engine, component, &["0.2."])?;
-    of_0_2(linker(engine)?.instantiate_pre(component).map_err(|error| mismatch(&error))?)
+    of_0_2(linker.instantiate_pre(component).map_err(|error| mismatch(&error))?)
 }
 
 /// Whether it exports `wasi:cli/run` of a line.
 pub(super) fn runs(engine: &Engine, component: &Component, line: &str) -> bool {
     let name = format!("wasi:cli/run@{line}");
     component.component_type().exports(engine).any(|(export, _)| export.starts_with(&name))
-}
-
-/// The functions of WASI 0.2.
-pub(super) fn linker(engine: &Engine) -> Result<Linker<ComponentState>, LoadError> {
-    let mut linker = Linker::new(engine);
-    p2::add_to_linker_async(&mut linker)
-        .and_then(|()| add_only_http_to_linker_async(&mut linker))
-        .map_err(|error| host_fault(&error))?;
-    Ok(linker)
 }
 
 /// A component that starts as one of WASI 0.2 does.
@@ -96,10 +54,6 @@ fn is_known(name: &str, import: &ComponentItem, lines: &[&str]) -> bool {
 
 pub(super) fn no_command(missing: &str) -> LoadError {
     LoadError::EntryPoint { reason: format!("the component exports no {missing}, so it is not a command") }
-}
-
-pub(super) fn host_fault(error: &wasmtime::Error) -> LoadError {
-    LoadError::HostFault { reason: format!("{error:#}") }
 }
 
 pub(super) fn mismatch(error: &wasmtime::Error) -> LoadError {

@@ -6,7 +6,6 @@
 
 mod component;
 mod end;
-mod http;
 mod module;
 mod p3;
 mod run;
@@ -23,15 +22,18 @@ pub use end::CommandError;
 
 use crate::{
     actor::local_grants::LocalGrants,
+    call::HasCall,
     compiled::{CodeOrigin, Growth, precompiled},
+    component::state::ComponentState,
     engine::Wasi,
     error::{LoadError, ended::Breach},
     guest::{linked::GuestKind, platform::Platform},
     limits::GuestLimits,
+    module::state::ModuleState,
     runtime::Runtime,
 };
 use end::Ended;
-use run::{HasRun, Run, store};
+use run::store;
 use streams::Stream;
 
 /// Core instances that a component may consist of. What tools for languages make has about a dozen.
@@ -58,10 +60,10 @@ pub struct Command {
 }
 
 enum Program {
-    Module(InstancePre<module::ModuleState>),
-    Component(CommandPre<component::ComponentState>),
+    Module(InstancePre<ModuleState>),
+    Component(CommandPre<ComponentState>),
     /// A component of WASI 0.3.
-    Newer(bindings::CommandPre<component::ComponentState>),
+    Newer(bindings::CommandPre<ComponentState>),
 }
 
 impl Command {
@@ -91,22 +93,22 @@ impl Command {
         wasi.inherit_stdin().stdout(Stream::Output).stderr(Stream::Error);
         wasi.args(&options.args).allow_blocking_current_thread(options.time.is_none());
         options.grants.apply(&mut wasi)?;
-        let run = Run::new(&self.limits(options), options.time);
+        let limits = self.limits(options);
         let _ticking = self.tick()?;
         let engine = &self.runtime.engine;
         match &self.program {
             Program::Module(pre) => {
-                let mut store = store(engine, module::ModuleState::new(&mut wasi, run));
+                let mut store = store(engine, ModuleState::of_program(limits, &mut wasi), options.time);
                 let ended = within(options.time, module::run(pre, &mut store)).await;
                 ended.map_or_else(|error| failed(error, store, options), |()| Ok(0))
             }
             Program::Component(pre) => {
-                let mut store = store(engine, component::ComponentState::new(&mut wasi, run));
+                let mut store = store(engine, ComponentState::of_program(limits, &mut wasi), options.time);
                 let ended = within(options.time, component::run(pre, &mut store)).await;
                 ended.map_or_else(|error| failed(error, store, options), |well| Ok(i32::from(!well)))
             }
             Program::Newer(pre) => {
-                let mut store = store(engine, component::ComponentState::new(&mut wasi, run));
+                let mut store = store(engine, ComponentState::of_program(limits, &mut wasi), options.time);
                 let ended = within(options.time, p3::run(pre, &mut store)).await;
                 ended.map_or_else(|error| failed(error, store, options), |well| Ok(i32::from(!well)))
             }
@@ -148,12 +150,12 @@ async fn within<T>(limit: Option<Duration>, run: impl Future<Output = wasmtime::
     }
 }
 
-fn failed<T: HasRun>(
+fn failed<T: HasCall>(
     error: wasmtime::Error,
     mut store: Store<T>,
     options: &CommandOptions,
 ) -> Result<i32, CommandError> {
-    let breach = store.data_mut().run().limiter.breach().map(|refused| refused.to_string());
+    let breach = store.data_mut().call().limiter.breach().map(|refused| refused.to_string());
     end::of(error, Ended { breach, time: options.time })
 }
 
@@ -170,8 +172,8 @@ impl Runtime {
             if wasmparser::Parser::is_component(&wasm) {
                 let component = compiler.code(&artifact, Growth::Roomy).await?;
                 let program = match runtime.wasi {
-                    Wasi::P2 => Program::Component(component::link(engine, &component.code)?),
-                    Wasi::P3 => p3::link(engine, &component.code)?,
+                    Wasi::P2 => Program::Component(component::link(&runtime.components, &component.code)?),
+                    Wasi::P3 => p3::link(&runtime.components, &component.code)?,
                 };
                 Ok((program, component.origin))
             } else {

@@ -3,34 +3,17 @@
 //! Invariant: whatever exit code the program gives is what comes out, not only those below 126.
 
 use wasmtime::{Engine, ExternType, InstancePre, Linker, Module, Store};
-use wasmtime_wasi::{
-    I32Exit, WasiCtxBuilder, p0,
-    p1::{self, WasiP1Ctx},
-};
+use wasmtime_wasi::{I32Exit, WasiCtxBuilder};
 
-use super::run::{HasRun, Run};
-use crate::{error::LoadError, limits::GuestLimits, load};
+use crate::{
+    error::LoadError,
+    limits::GuestLimits,
+    load,
+    module::{state::ModuleState, wasi},
+};
 
 const START: &str = "_start";
 const WASI: [&str; 2] = ["wasi_snapshot_preview1", "wasi_unstable"];
-
-/// Store data of a module.
-pub(super) struct ModuleState {
-    wasi: WasiP1Ctx,
-    run: Run,
-}
-
-impl ModuleState {
-    pub(super) fn new(wasi: &mut WasiCtxBuilder, run: Run) -> Self {
-        Self { wasi: wasi.build_p1(), run }
-    }
-}
-
-impl HasRun for ModuleState {
-    fn run(&mut self) -> &mut Run {
-        &mut self.run
-    }
-}
 
 /// Checks a module and links it.
 pub(super) fn link(engine: &Engine, module: &Module) -> Result<InstancePre<ModuleState>, LoadError> {
@@ -48,11 +31,11 @@ pub(super) fn link(engine: &Engine, module: &Module) -> Result<InstancePre<Modul
 
 fn linker(engine: &Engine) -> wasmtime::Result<Linker<ModuleState>> {
     let mut linker = Linker::new(engine);
-    p1::add_to_linker_async(&mut linker, |state: &mut ModuleState| &mut state.wasi)?;
-    p0::add_to_linker_async(&mut linker, |state: &mut ModuleState| &mut state.wasi)?;
+    wasi::add_to_linker(&mut linker)?;
+    wasi::add_older_to_linker(&mut linker)?;
     linker.allow_shadowing(true);
-    for wasi in WASI {
-        linker.func_wrap(wasi, "proc_exit", |code: i32| -> wasmtime::Result<()> { Err(I32Exit(code).into()) })?;
+    for name in WASI {
+        linker.func_wrap(name, "proc_exit", |code: i32| -> wasmtime::Result<()> { Err(I32Exit(code).into()) })?;
     }
     Ok(linker)
 }
@@ -60,7 +43,7 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<ModuleState>> {
 /// Names every import nobody provides, so that one attempt tells all.
 fn check_imports(linker: &Linker<ModuleState>, module: &Module) -> Result<(), LoadError> {
     // Needed to ask a linker what it has; nothing ever runs in it.
-    let state = ModuleState::new(&mut WasiCtxBuilder::new(), Run::new(&GuestLimits::default(), None));
+    let state = ModuleState::of_program(GuestLimits::default(), &mut WasiCtxBuilder::new());
     let mut store = Store::new(linker.engine(), state);
     let unknown = |import: &wasmtime::ImportType<'_>| linker.get(&mut store, import.module(), import.name()).is_err();
     let names = module.imports().filter(unknown).map(|import| format!("{}.{}", import.module(), import.name()));

@@ -5,22 +5,22 @@
 
 use std::future::poll_fn;
 
-use wasmtime::{Engine, Store, component::Component};
-use wasmtime_wasi::p3::{self, bindings::CommandPre};
+use wasmtime::{
+    Store,
+    component::{Component, Linker},
+};
+use wasmtime_wasi::p3::bindings::CommandPre;
 
 use super::{
     Program,
-    component::{self, ComponentState, entry_point, host_fault, mismatch},
+    component::{self, entry_point, mismatch},
 };
-use crate::error::LoadError;
+use crate::{component::state::ComponentState, error::LoadError};
 
 /// Checks a component and links it, whichever way it starts.
-pub(super) fn link(engine: &Engine, component: &Component) -> Result<Program, LoadError> {
+pub(super) fn link(linker: &Linker<ComponentState>, component: &Component) -> Result<Program, LoadError> {
+    let engine = linker.engine();
     component::check_imports(engine, component, &["0.2.", "0.3."])?;
-    let mut linker = component::linker(engine)?;
-    p3::add_to_linker(&mut linker)
-        .and_then(|()| wasmtime_wasi_http::p3::add_to_linker(&mut linker))
-        .map_err(|error| host_fault(&error))?;
     let pre = linker.instantiate_pre(component).map_err(|error| mismatch(&error))?;
     if component::runs(engine, component, "0.3.") {
         return CommandPre::new(pre).map(Program::Newer).map_err(|error| entry_point(&error));

@@ -26,10 +26,17 @@ const INTERFACE: &str = "wasi:http/outgoing-handler";
 
 /// Requests out of a guest, for the length of one call.
 pub(super) struct OutgoingHttp {
-    logs: Logs,
-    outgoing: Outgoing,
+    /// None where every request is denied.
+    way: Option<Way>,
     /// Whom the guest has chosen; kept up to date by whoever hands this out.
     pub(super) targets: Targets,
+}
+
+/// How requests leave.
+#[derive(Clone)]
+struct Way {
+    logs: Logs,
+    outgoing: Outgoing,
 }
 
 /// Bytes of a body that the host holds in one piece, of a guest of WASI 0.3.
@@ -39,7 +46,14 @@ type Sent = Result<(http::Response<WasiBody>, Box<dyn Future<Output = Result<(),
 
 impl OutgoingHttp {
     pub(super) fn new(call: &mut CallState) -> Self {
-        Self { logs: call.logs().clone(), outgoing: call.outgoing(), targets: Targets::default() }
+        let way = Way { logs: call.logs().clone(), outgoing: call.outgoing() };
+        Self { way: Some(way), targets: Targets::default() }
+    }
+
+    /// For a program without a lattice, which has no link that a request could take. It is linked all the same, because
+    /// language runtimes import it unasked.
+    pub(super) fn denied() -> Self {
+        Self { way: None, targets: Targets::default() }
     }
 }
 
@@ -50,9 +64,9 @@ impl WasiHttpHooks for OutgoingHttp {
         options: Option<RequestOptions>,
         _errors: Box<dyn Future<Output = Result<(), HttpError>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
+        let Some(way) = self.way.clone() else { return Box::new(async { Err(HttpError::HttpRequestDenied) }) };
         let exchange = Exchange {
-            logs: self.logs.clone(),
-            outgoing: self.outgoing.clone(),
+            way,
             target: self.targets.of(INTERFACE, CONTRACT),
             time: options.and_then(|options| answer_time(&options)),
         };
@@ -72,8 +86,7 @@ fn answer_time(options: &RequestOptions) -> Option<Duration> {
 }
 
 struct Exchange {
-    logs: Logs,
-    outgoing: Outgoing,
+    way: Way,
     target: OutboundTarget,
     time: Option<Duration>,
 }
@@ -90,16 +103,16 @@ impl Exchange {
     }
 
     async fn exchange(&self, request: http::Request<WasiBody>) -> Result<http::Response<Full<Bytes>>, Failed> {
-        let identity = &self.outgoing.actor().identity;
+        let identity = &self.way.outgoing.actor().identity;
         if matches!(self.target, OutboundTarget::Link { .. }) && !identity.grants.contains(CONTRACT) {
             let (caller, contract) = (identity.id.as_str().to_owned(), CONTRACT.to_owned());
             return Err(Failed::Answer(CallError::NotGranted { caller, contract }));
         }
-        let limit = u64::from(self.outgoing.actor().limits.payload_bytes);
+        let limit = u64::from(self.way.outgoing.actor().limits.payload_bytes);
         let request = request.map(|body| body.map_err(|error| error.to_string().into()).boxed_unsync());
         let message = encode_request(request, limit).await.map_err(|error| Failed::Request { error, limit })?;
-        self.outgoing.count(message.len()).map_err(|breach| Failed::Limit(breach.to_string()))?;
-        let answer = self.outgoing.clone().call(self.target.clone(), REQUEST.to_owned(), message);
+        self.way.outgoing.count(message.len()).map_err(|breach| Failed::Limit(breach.to_string()))?;
+        let answer = self.way.outgoing.clone().call(self.target.clone(), REQUEST.to_owned(), message);
         let answer = match self.time {
             Some(time) => timeout(time, answer).await.map_err(|_| Failed::Time)?,
             None => answer.await,
@@ -121,7 +134,7 @@ impl Exchange {
         match error.code() {
             "not_granted" | "not_linked" | "unauthorized" => {
                 let text = format!("outgoing HTTP request to `{authority}` denied: {error}");
-                self.logs.line(Level::Warn, "wasi:http", &text);
+                self.way.logs.line(Level::Warn, "wasi:http", &text);
                 HttpError::HttpRequestDenied
             }
             "deadline_exceeded" => HttpError::HttpResponseTimeout,

@@ -7,7 +7,7 @@ use std::{any::Any, mem, sync::Arc};
 
 use bytes::Bytes;
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi::WasiCtx;
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 use wasmtime_wasi_http::{
     WasiHttpCtx,
     p2::{
@@ -29,6 +29,7 @@ use crate::{
         stdin::Input,
         stdio::{Collected, Output},
     },
+    limits::GuestLimits,
 };
 
 /// Store data of a component.
@@ -49,6 +50,13 @@ impl ComponentState {
         table.set_max_capacity(actor.limits.component_handles as usize);
         let hooks = OutgoingHttp::new(&mut call);
         Self { call, table, wasi: None, http: WasiHttpCtx::new(), hooks, streams: None, targets: Default::default() }
+    }
+
+    /// For a program that its user runs, which is no actor: what it may have of this machine is in `wasi`.
+    pub(crate) fn of_program(limits: GuestLimits, wasi: &mut WasiCtxBuilder) -> Self {
+        let call = CallState::of_program(limits);
+        let (table, wasi, http) = (ResourceTable::new(), Some(Box::new(wasi.build())), WasiHttpCtx::new());
+        Self { call, table, wasi, http, hooks: OutgoingHttp::denied(), streams: None, targets: Targets::default() }
     }
 }
 

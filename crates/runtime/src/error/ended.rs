@@ -202,3 +202,32 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("panic: {}", text.unwrap_or("without a message"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(error: impl Into<wasmtime::Error>, breach: Option<Refused>) -> (String, Option<Limit>) {
+        let Failure { error, broken } =
+            failure(&error.into(), Failed { actor: "M", operation: "Test.Call", breach, max_instances: 1 });
+        (error.code().to_owned(), broken)
+    }
+
+    #[test]
+    fn which_limit_was_broken_is_a_type_whatever_the_sentence_says() {
+        let exceeded = "limit_exceeded".to_owned();
+        assert_eq!(ended(Breach::limit(Limit::HostCalls, 3), None), (exceeded.clone(), Some(Limit::HostCalls)));
+        let of_all = Breach::Limit(Broken { limit: None, text: "a name like `memory_bytes` of 3".to_owned() });
+        assert_eq!(ended(of_all, None), (exceeded.clone(), None));
+        assert_eq!(ended(ResourceTableError::Full, None), (exceeded.clone(), Some(Limit::Handles)));
+        let refused = Some(Refused::Limit(Broken::of(Limit::Memory, 100)));
+        assert_eq!(ended(Trap::UnreachableCodeReached, refused), (exceeded, Some(Limit::Memory)));
+    }
+
+    #[test]
+    fn what_is_no_limit_breaks_none_though_it_speaks_of_one() {
+        assert_eq!(ended(Breach::Abi("`payload_bytes` of 3".to_owned()), None), ("trap".to_owned(), None));
+        assert_eq!(ended(Breach::Deadline, None).1, None);
+        assert_eq!(ended(wasmtime::Error::msg("`cpu_time` of 3"), None), ("host_fault".to_owned(), None));
+    }
+}

@@ -36,7 +36,7 @@ pub(crate) struct Platform {
     pub(crate) memory_bytes: u64,
     pub(crate) table_elements: u64,
     modules: wasmtime::Linker<ModuleState>,
-    components: wasmtime::component::Linker<ComponentState>,
+    pub(crate) components: wasmtime::component::Linker<ComponentState>,
     pub(crate) compiler: Compiler,
     pub(crate) idle: Arc<AllIdle>,
     pub(crate) code: Arc<CodeRegistry>,

@@ -1,4 +1,4 @@
-//! Instances between two calls: for actors that chose to reuse theirs (`calls_per_instance`), and spare ones.
+//! Instances between two calls: for actors that chose to reuse theirs (`calls_per_instance`), and those made beforehand.
 //!
 //! Knows nothing of what an instance is. Invariants: an instance is handed out at most `calls_per_instance` times and
 //! never to two calls at once; it waits for [`PATIENCE`] at most; instances that wait never keep one from being made.
@@ -189,7 +189,7 @@ impl AllIdle {
         while !enough() && self.shed_some(&enough) {}
     }
 
-    /// Whether more than half of `limit` places are free beside `running` ones, so that spare instances harm nobody.
+    /// Whether more than half of `limit` places are free beside `running` ones, so that instances made beforehand harm nobody.
     pub(crate) fn has_plenty(&self, running: u32, limit: u32) -> bool {
         running.saturating_add(self.count.load(SeqCst)) < limit / 2
     }

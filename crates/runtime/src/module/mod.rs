@@ -6,7 +6,7 @@
 mod abi;
 mod builtin;
 pub(crate) mod state;
-mod wasi;
+pub(crate) mod wasi;
 
 use std::sync::Arc;
 

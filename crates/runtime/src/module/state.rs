@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use wasmtime::Memory;
-use wasmtime_wasi::p1::WasiP1Ctx;
+use wasmtime_wasi::{WasiCtxBuilder, p1::WasiP1Ctx};
 
 use crate::{
     actor::Actor,
@@ -13,6 +13,7 @@ use crate::{
         outbound::CallContext,
         stdio::{Collected, Output},
     },
+    limits::GuestLimits,
 };
 
 /// Store data of a module.
@@ -30,8 +31,12 @@ pub(crate) struct ModuleState {
 
 impl ModuleState {
     pub(super) fn new(actor: &Arc<Actor>, context: CallContext) -> Self {
+        Self::with(CallState::new(actor.clone(), context))
+    }
+
+    fn with(call: CallState) -> Self {
         Self {
-            call: CallState::new(actor.clone(), context),
+            call,
             memory: None,
             request: None,
             response: None,
@@ -41,6 +46,12 @@ impl ModuleState {
             streams: None,
             wasi: None,
         }
+    }
+
+    /// For a program that its user runs, which is no actor: what it may have of this machine is in `wasi`.
+    pub(crate) fn of_program(limits: GuestLimits, wasi: &mut WasiCtxBuilder) -> Self {
+        let (call, wasi) = (CallState::of_program(limits), Some(Box::new(wasi.build_p1())));
+        Self { wasi, ..Self::with(call) }
     }
 
     /// Turns to the next call of the same instance.

@@ -5,7 +5,7 @@
 
 use wasmtime::Linker;
 use wasmtime_wasi::{
-    WasiCtxBuilder,
+    WasiCtxBuilder, p0,
     p1::{self, WasiP1Ctx},
     p2::pipe::MemoryInputPipe,
 };
@@ -16,8 +16,13 @@ use crate::{
     call::{HasCall, stdio::Output},
 };
 
-pub(super) fn add_to_linker(linker: &mut Linker<ModuleState>) -> wasmtime::Result<()> {
+pub(crate) fn add_to_linker(linker: &mut Linker<ModuleState>) -> wasmtime::Result<()> {
     p1::add_to_linker_async(linker, context)
+}
+
+/// The same under the name it had before it had a version.
+pub(crate) fn add_older_to_linker(linker: &mut Linker<ModuleState>) -> wasmtime::Result<()> {
+    p0::add_to_linker_async(linker, context)
 }
 
 fn context(state: &mut ModuleState) -> &mut WasiP1Ctx {

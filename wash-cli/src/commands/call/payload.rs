@@ -8,7 +8,7 @@ use serde::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::{
+use crate::terminal::{
     failure::{Failure, OrFail, Result},
     output::Output,
 };

@@ -4,13 +4,13 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::{
-    connection::ConnectionArgs,
     context::Context,
-    failure::Result,
-    lattice_view::Lattice,
-    output::{Output, table},
-    revocations::in_force,
-    signing::date,
+    keys::signing::date,
+    lattice::{connection::ConnectionArgs, revocations::in_force, view::Lattice},
+    terminal::{
+        failure::Result,
+        output::{Output, table},
+    },
 };
 
 /// Options of `wash claims revocations`.

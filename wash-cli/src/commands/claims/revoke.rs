@@ -19,14 +19,21 @@ use clap::{Args, ValueEnum};
 use lattice::client::ControlError;
 
 use crate::{
-    connection::ConnectionArgs,
     context::Context,
-    failure::{Failure, OrFail, Result},
-    given_file, keystore,
-    lattice_view::Lattice,
-    output::Output,
-    revocations::{explain, in_force, with, without},
-    signing::{cluster_key, now},
+    keys::{
+        keystore,
+        signing::{cluster_key, now},
+    },
+    lattice::{
+        connection::ConnectionArgs,
+        revocations::{explain, in_force, with, without},
+        view::Lattice,
+    },
+    machine::given_file,
+    terminal::{
+        failure::{Failure, OrFail, Result},
+        output::Output,
+    },
 };
 
 /// What can be revoked.
@@ -123,7 +130,7 @@ impl<'a> Change<'a> {
         // Before anybody is asked: without a key there is nothing to ask for.
         let key = match &args.signer {
             Some(given) => keystore::from_anywhere(Some(given))?,
-            None => cluster_key(None, &connection, "revocation list", context)
+            None => cluster_key(None, connection.cluster_seed.as_deref(), "revocation list", context)
                 .map_err(|failure| failure.hint("name a trusted cluster key, or your account key, with `--signer`"))?,
         };
         let signer =
@@ -241,13 +248,13 @@ async fn issuer(lattice: &Lattice<'_>, term: &str) -> Result<AccountId> {
     if let Ok(id) = term.trim().parse() {
         return Ok(id);
     }
-    let mut candidates: Vec<crate::resolve::Candidate<AccountId>> = Vec::new();
+    let mut candidates: Vec<crate::lattice::resolve::Candidate<AccountId>> = Vec::new();
     for (_, id) in issuers(lattice).await {
         if !candidates.iter().any(|known| known.id == id) {
-            candidates.push(crate::resolve::Candidate { id, names: Vec::new() });
+            candidates.push(crate::lattice::resolve::Candidate { id, names: Vec::new() });
         }
     }
-    crate::resolve::resolve("issuer", term, &candidates)
+    crate::lattice::resolve::resolve("issuer", term, &candidates)
 }
 
 /// Who signed what, as far as the lattice knows.

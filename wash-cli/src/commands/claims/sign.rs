@@ -8,13 +8,18 @@ use std::{
 use claims::{Claims, KeyKind, wasm};
 use clap::Args;
 
-use super::{ActorClaimsArgs, imports};
+use super::{actor_claims::ActorClaimsArgs, imports};
 use crate::{
     context::Context,
-    failure::{Failure, OrFail, Result},
-    files, given_file, keystore,
-    output::Output,
-    signing::{DEFAULT_REVISION, DEFAULT_VERSION, KeyArgs, ValidityArgs, now},
+    keys::{
+        keystore,
+        signing::{DEFAULT_REVISION, DEFAULT_VERSION, KeyArgs, ValidityArgs, now},
+    },
+    machine::{files, given_file},
+    terminal::{
+        failure::{Failure, OrFail, Result},
+        output::Output,
+    },
 };
 
 /// Options of `wash claims sign`.

@@ -3,13 +3,17 @@
 use claims::{AccountMetadata, Claims, KeyKind, KeyPair, Metadata, OperatorMetadata, ProviderMetadata, PublicKey};
 use clap::{Args, Subcommand};
 
-use super::ActorClaimsArgs;
+use super::actor_claims::ActorClaimsArgs;
 use crate::{
     context::Context,
-    failure::{OrFail, Result},
-    keystore,
-    output::Output,
-    signing::{DEFAULT_REVISION, DEFAULT_VERSION, KeyArgs, ValidityArgs, now},
+    keys::{
+        keystore,
+        signing::{DEFAULT_REVISION, DEFAULT_VERSION, KeyArgs, ValidityArgs, now},
+    },
+    terminal::{
+        failure::{OrFail, Result},
+        output::Output,
+    },
 };
 
 /// `wash claims token`.

@@ -9,13 +9,19 @@ use clap::{Args, ValueEnum};
 use lattice::client::ControlError;
 
 use crate::{
-    connection::{Connection, ConnectionArgs},
     context::Context,
-    failure::{Failure, OrFail, Result},
-    keystore::{self, KeyStore},
-    lattice_view::Lattice,
-    output::Output,
-    signing::cluster_key,
+    keys::{
+        keystore::{self, KeyStore},
+        signing::cluster_key,
+    },
+    lattice::{
+        connection::{Connection, ConnectionArgs},
+        view::Lattice,
+    },
+    terminal::{
+        failure::{Failure, OrFail, Result},
+        output::Output,
+    },
 };
 
 /// What can be owned.
@@ -97,7 +103,7 @@ fn signer(args: &TransferArgs, connection: &Connection, context: &Context) -> Re
         };
     }
     if args.force {
-        return cluster_key(None, connection, "transfer", context);
+        return cluster_key(None, connection.cluster_seed.as_deref(), "transfer", context);
     }
     let (store, name) = (KeyStore::new(context.home.keys(), false), format!("{}_account", keystore::account_name()));
     store.existing(&name, KeyKind::Account)?.ok_or_else(|| {

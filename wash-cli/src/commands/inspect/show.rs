@@ -2,7 +2,7 @@
 
 use claims::{ActorMetadata, Inspection, ProviderMetadata, capability_name};
 
-use crate::output::Output;
+use crate::terminal::output::Output;
 
 pub(super) fn actor(inspection: Inspection<ActorMetadata>, hash: &str) -> Output {
     let problems = problems(&inspection);

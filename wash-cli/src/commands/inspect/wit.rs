@@ -3,7 +3,7 @@
 use artifacts::Format;
 use wit_component::WitPrinter;
 
-use crate::{
+use crate::terminal::{
     failure::{Failure, OrFail, Result},
     output::Output,
 };

@@ -16,12 +16,13 @@ use lattice::{
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    connection::ConnectionArgs,
+    arguments::pairs,
     context::Context,
-    failure::{Failure, OrFail, Result},
-    lattice_view::Lattice,
-    output::Output,
-    pairs,
+    lattice::{connection::ConnectionArgs, view::Lattice},
+    terminal::{
+        failure::{Failure, OrFail, Result},
+        output::Output,
+    },
 };
 
 const USUAL_PATIENCE: Duration = Duration::from_secs(10);

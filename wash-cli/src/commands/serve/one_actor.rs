@@ -12,7 +12,7 @@ use http::StatusCode;
 use provider_sdk::{Actors, HttpTerms};
 use runtime::{CallContext, Denied, Guest, HttpBody, Watch};
 
-use crate::output::Printer;
+use crate::terminal::output::Printer;
 
 /// One loaded component.
 pub struct OneActor {

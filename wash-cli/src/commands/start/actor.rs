@@ -7,17 +7,20 @@ use clap::Args;
 use lattice::control::{ActorDescription, ActorInstance, ScaleActor};
 use serde_json::Value;
 
-use super::PlaceArgs;
+use super::place::PlaceArgs;
 use crate::{
-    actor_events::{self, Scaling},
+    arguments::{limits, reference},
     context::Context,
-    failure::{Failure, OrFail, Result},
-    lattice_view::Lattice,
-    limits,
-    output::Output,
-    placement::{self, Workload},
-    reference,
-    watch::{Watch, timed_out, usual_patience},
+    lattice::{
+        actor_events::{self, Scaling},
+        placement::{self, Workload},
+        view::Lattice,
+        watch::{Watch, timed_out, usual_patience},
+    },
+    terminal::{
+        failure::{Failure, OrFail, Result},
+        output::Output,
+    },
 };
 
 /// Fetching and compiling take time; a host of ours reports every outcome, so this is rarely waited out.

@@ -11,16 +11,20 @@ use lattice::{
     event::{EventData, ProviderStarted},
 };
 
-use super::PlaceArgs;
+use super::place::PlaceArgs;
 use crate::{
+    arguments::reference,
     context::Context,
-    failure::{OrFail, Result},
-    given_file,
-    lattice_view::Lattice,
-    output::Output,
-    placement::{self, Chosen, Workload},
-    reference,
-    watch::{Verdict, Watch, timed_out},
+    lattice::{
+        placement::{self, Chosen, Workload},
+        view::Lattice,
+        watch::{Verdict, Watch, timed_out},
+    },
+    machine::given_file,
+    terminal::{
+        failure::{OrFail, Result},
+        output::Output,
+    },
 };
 
 const USUAL_PATIENCE: Duration = Duration::from_secs(60);

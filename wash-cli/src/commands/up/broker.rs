@@ -1,95 +1,33 @@
 //! Which NATS server the host uses: one that answers, one that is started, one that is waited for, or none.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use host::{HostConfig, LocalNats};
 use lattice::{
     LatticeId,
     client::{ConnectError, DEFAULT_PORT, NatsOptions, Server, Servers, connect},
 };
-use serde::{Deserialize, Serialize};
 
-use super::UpArgs;
+use super::{options::UpArgs, plan::Broker};
 use crate::{
     context::Context,
-    failure::{Failure, Result},
-    home::Home,
-    nats_cleanup,
+    machine::home::Home,
     nats_server::{
-        self, CLIENT_NAME, Login, Probe, Program, ServerDir, ServerLock, ServerOptions, is_recent_enough, probe,
+        self, CLIENT_NAME, cleanup,
+        find::{OLDEST, Program, find, is_recent_enough},
+        login::{Login, forget},
+        probe::{Probe, probe},
+        process::{ServerDir, ServerLock, ServerOptions},
     },
+    terminal::failure::{Failure, Result},
 };
 
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The NATS server of a host. Addresses are as they may be shown: this is handed on by a command line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Broker {
-    /// None, because none was found (`missing`) or none is wanted.
-    None {
-        /// None was found.
-        missing: bool,
-    },
-    /// One that answered.
-    Present {
-        /// Where.
-        url: String,
-        /// Credentials for it that are kept here.
-        creds: Option<PathBuf>,
-    },
-    /// One that was started now.
-    Started {
-        /// Where.
-        url: String,
-        /// Its port on this machine.
-        port: u16,
-        /// What its log is called.
-        log: String,
-        /// Credentials for it.
-        creds: Option<PathBuf>,
-    },
-    /// One that is away.
-    Awaited {
-        /// Where.
-        url: String,
-    },
-}
-
-impl Broker {
-    /// Its address.
-    pub fn url(&self) -> Option<String> {
-        match self {
-            Self::None { .. } => None,
-            Self::Present { url, .. } | Self::Started { url, .. } | Self::Awaited { url } => Some(url.clone()),
-        }
-    }
-
-    /// Where other tools find credentials for it.
-    pub fn creds(&self) -> Option<&Path> {
-        match self {
-            Self::Present { creds, .. } | Self::Started { creds, .. } => creds.as_deref(),
-            Self::None { .. } | Self::Awaited { .. } => None,
-        }
-    }
-
-    /// How it is shown.
-    pub fn shown(&self) -> String {
-        match self {
-            Self::None { .. } => "none: a single host".to_owned(),
-            Self::Present { url, .. } => url.clone(),
-            Self::Started { url, log, .. } => format!("{url} (started now; log {log})"),
-            Self::Awaited { url } => format!("{url} (away; the host keeps trying)"),
-        }
-    }
-
-    /// Stops a server that was started for a host which did not come up.
-    pub async fn undo(&self, home: &Home, lattice: &LatticeId) {
-        if let Self::Started { port, .. } = self {
-            let _ = nats_cleanup::stop_one_unused(home, *port, lattice).await;
-        }
+/// Stops a server that was started for a host which did not come up.
+pub async fn undo(broker: &Broker, home: &Home, lattice: &LatticeId) {
+    if let Broker::Started { port, .. } = broker {
+        let _ = cleanup::stop_one_unused(home, *port, lattice).await;
     }
 }
 
@@ -157,19 +95,17 @@ pub async fn settle(
         ))
         .hint("choose another port with `--nats-port`, or start a single host with `--no-nats`")),
         Probe::Closed => match (lock, port_to_start(args, checked)) {
-            (Some(lock), Some(port)) => {
-                match nats_server::find(args.nats.nats_server.as_deref(), &context.home).await? {
-                    None => Ok(Broker::None { missing: true }),
-                    Some(program) => start(args, &program, port, lock, context).await,
-                }
-            }
+            (Some(lock), Some(port)) => match find(args.nats.nats_server.as_deref(), &context.home).await? {
+                None => Ok(Broker::None { missing: true }),
+                Some(program) => start(args, &program, port, lock, context).await,
+            },
             _ => Ok(Broker::Awaited { url: servers.to_string() }),
         },
     }
 }
 
 fn too_old(server: &Server, version: &semver::Version) -> Failure {
-    let (major, minor) = nats_server::OLDEST;
+    let (major, minor) = OLDEST;
     Failure::new(format!("the NATS server at {server} is version {version}; {major}.{minor} or newer is needed"))
         .hint("stop it and let `wash up` start a newer one, or choose another port with `--nats-port`")
 }
@@ -208,7 +144,7 @@ async fn start(args: &UpArgs, program: &Program, port: u16, lock: &ServerLock, c
     let server = ServerDir::of(LocalNats::of(context.home.root(), port));
     let nats = &args.nats;
     let login = match nats.nats_open {
-        true => nats_server::forget(server.local()).map(|()| None)?,
+        true => forget(server.local()).map(|()| None)?,
         false => Some(Login::of(server.local())?),
     };
     let creds = login.as_ref().map(|login| login.creds_file.clone());

@@ -12,14 +12,18 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Plan, announce, say_store};
+use super::{
+    plan::Plan,
+    words::{announce, say_store},
+};
 use crate::{
     context::Context,
-    failure::{Failure, OrFail, Result},
-    files::append_private,
-    hosts_here,
-    nats_server::tail,
-    output::Output,
+    machine::{files::append_private, hosts_here},
+    nats_server::process::tail,
+    terminal::{
+        failure::{Failure, OrFail, Result},
+        output::Output,
+    },
 };
 
 const DEADLINE: Duration = Duration::from_secs(30);

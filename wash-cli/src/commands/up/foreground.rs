@@ -3,14 +3,20 @@
 use host::{Host, LogFormat, init_logging};
 use lattice::subject::ControlRoot;
 
-use super::{Plan, UpArgs, announce, broker::Broker, control_root, host_config, say_store};
+use super::{
+    config::{control_root, host_config},
+    options::UpArgs,
+    plan::{Broker, Plan},
+    words::{announce, say_store},
+};
 use crate::{
-    builtins,
     context::Context,
-    failure::{Failure, OrFail, Result},
-    nats_cleanup,
-    output::Output,
-    signals::until_signal,
+    machine::{builtins, signals::until_signal},
+    nats_server::cleanup,
+    terminal::{
+        failure::{Failure, OrFail, Result},
+        output::Output,
+    },
 };
 
 /// Starts the host and says so.
@@ -34,7 +40,7 @@ pub async fn run(host: Host, broker: &Broker, context: &Context) -> Result<Outpu
     host.run(until_signal()?).await;
     context.printer.note("Host stopped");
     if broker.url().is_some() {
-        let cleanup = nats_cleanup::stop_unused(&context.home, &lattice, &[name]).await?;
+        let cleanup = cleanup::stop_unused(&context.home, &lattice, &[name]).await?;
         cleanup.stays.iter().for_each(|why| context.printer.note(why));
     }
     Ok(Output::silent())

@@ -17,7 +17,7 @@ use lattice::{
     },
 };
 
-use crate::{failure::Result, lattice_view::Lattice};
+use crate::{lattice::view::Lattice, terminal::failure::Result};
 
 /// Hosts ask providers and the policy service before they answer.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -8,7 +8,7 @@ use lattice::{
 
 use super::{
     cause::{Cause, Code},
-    chain::Found,
+    diagnosis::Found,
     facts::Facts,
     steps::ok,
 };

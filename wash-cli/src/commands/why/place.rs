@@ -1,20 +1,44 @@
 //! `wash why place`: which hosts have the labels, and why those do not take it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ffi::OsString};
 
+use clap::Args;
 use lattice::{
+    LinkName,
     client::ControlError,
     control::{AskWhy, AuctionActor, AuctionProvider, HostSummary},
 };
 
 use super::{
-    PlaceArgs, Verdict,
     cause::{Cause, Code},
-    chain::{Diagnosis, Found, State},
+    diagnosis::{Diagnosis, Found, State},
     facts::Facts,
+    no_verdict::Verdict,
     steps::failed_start,
 };
-use crate::{context::Context, lattice_view::Lattice, pairs, placement::Workload, reference};
+use crate::{
+    arguments::{pairs, reference},
+    context::Context,
+    lattice::{connection::ConnectionArgs, placement::Workload, view::Lattice},
+};
+
+/// Options of `wash why place`.
+#[derive(Debug, Args)]
+pub struct PlaceArgs {
+    /// What is to run: a file, or a reference that hosts understand
+    reference: OsString,
+    /// It is a provider; `builtin://…` always is
+    #[arg(long)]
+    provider: bool,
+    /// Link name of the provider
+    #[arg(short = 'l', long, default_value = "default")]
+    link_name: LinkName,
+    /// Label the host must have; repeatable
+    #[arg(short = 'c', long = "constraint", value_name = "KEY=VALUE", value_parser = pairs::parse)]
+    constraints: Vec<(String, String)>,
+    #[command(flatten)]
+    connection: ConnectionArgs,
+}
 
 /// Answers the question.
 pub async fn run(args: &PlaceArgs, context: &Context) -> Verdict {

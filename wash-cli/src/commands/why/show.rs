@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::chain::{Diagnosis, State};
-use crate::output::Output;
+use super::diagnosis::{Diagnosis, State};
+use crate::terminal::output::Output;
 
 /// The result of the command: exit code 1 when something is broken.
 pub fn output(diagnosis: &Diagnosis) -> Output {

@@ -11,7 +11,7 @@ use lattice::{
 
 use super::{
     cause::{Cause, Code},
-    chain::{Found, State},
+    diagnosis::{Found, State},
     facts::Facts,
 };
 

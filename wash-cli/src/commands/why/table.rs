@@ -10,7 +10,8 @@ use lattice::{
 use serde_json::{Value, json};
 
 use super::{
-    chain::{Diagnosis, actor, actor_to_actor, not_started, over_link},
+    chain::{actor, actor_to_actor, not_started, over_link},
+    diagnosis::Diagnosis,
     facts::Facts,
 };
 

@@ -4,7 +4,10 @@ use super::{ANY, Room};
 
 pub(super) const ROOMS: &[Room] = &[
     ("lib", &[ANY]), // what hosts and `wash` see
-    ("command", &["actor", "call", "compiled", "engine", "error", "guest", "limits", "load", "runtime"]),
+    (
+        "command",
+        &["actor", "call", "compiled", "component", "engine", "error", "guest", "limits", "load", "module", "runtime"],
+    ),
     ("runtime", &["actor", "compiled", "engine", "error", "guest", "limits", "load"]),
     (
         "guest",
@@ -23,7 +26,7 @@ pub(super) const ROOMS: &[Room] = &[
         ],
     ),
     ("component", &["actor", "call", "engine", "error", "instances", "limits", "load", "schedule"]),
-    ("module", &["actor", "call", "error", "instances", "load"]),
+    ("module", &["actor", "call", "error", "instances", "limits", "load"]),
     ("compiled", &["engine", "error", "load"]), // engines and bytes, not actors
     ("call", &["actor", "error", "limits", "schedule"]),
     ("actor", &["error", "limits", "schedule"]),
