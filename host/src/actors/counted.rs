@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use telemetry::Tracer;
 
-use super::FailureLines;
+use super::failure_lines::FailureLines;
 use crate::{failures::Failures, meters::CallMeter};
 
 /// What is seen of the calls of one actor, in both directions.

@@ -8,12 +8,12 @@ mod broken_limits;
 mod call;
 mod coming;
 mod counted;
+mod failure_lines;
 mod grants;
 mod ongoing;
 mod table;
 mod watch;
 
-pub use self::watch::FailureLines;
 use std::{
     collections::BTreeMap,
     sync::{

@@ -6,7 +6,10 @@ use std::fmt;
 
 use artifacts::{Format, check_one_wasm};
 
-use super::{FetchError, MAX_ARTIFACT_BYTES};
+use super::FetchError;
+
+/// Largest artifact, bytes. Actors have a bound of their own: [`Kind::max_bytes`].
+pub const MAX_ARTIFACT_BYTES: u64 = 256 << 20;
 
 /// Largest actor, bytes: less than what all loads may take, because compiling it takes a while.
 const MAX_ACTOR_BYTES: u64 = 128 << 20;

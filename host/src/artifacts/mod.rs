@@ -29,15 +29,13 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::{
     error::{ArtifactsError, FetchError},
-    kind::Kind,
+    kind::{Kind, MAX_ARTIFACT_BYTES},
     reference::{ArtifactRef, Location},
     unpack::Watched,
 };
 use self::{files::Files, loads::Loads, unpack::Unpacking};
 use crate::settings::ArtifactConfig;
 
-/// Largest artifact, bytes. Actors have a bound of their own: [`Kind::max_bytes`].
-pub const MAX_ARTIFACT_BYTES: u64 = 256 << 20;
 /// The bytes of all artifacts that are being loaded at one time: from being read until they are unpacked or compiled.
 pub const MAX_LOADED_BYTES: u64 = 256 << 20;
 

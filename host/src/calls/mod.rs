@@ -12,6 +12,7 @@ mod out;
 mod permission;
 mod queue_subscription;
 mod relay;
+mod serve_sessions;
 mod sessions;
 mod to_embedded;
 

@@ -1,20 +1,12 @@
-//! The sessions of this host with the others: the crate of that name, with this host at its door.
-//!
-//! What a call may do is decided in `arrive`; here is only what connects the two.
+//! The sessions of this host with the others: the crate of that name, over NATS.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
-use bytes::Bytes;
-use claims::HostId;
-use lattice::{
-    client::{Noted, RpcResponder},
-    session::CallEntry,
-};
-use sessions::{Failed, Member, Nats, ServeCall};
+use lattice::client::RpcResponder;
+use sessions::{Member, Nats};
 use tokio_util::task::TaskTracker;
 
-use super::{arrive::serve_session_call, face::Calls};
-use crate::{identity::Identity, nats::Broker, process::clock::unix_now, settings::HostConfig};
+use crate::{identity::Identity, nats::Broker, settings::HostConfig};
 
 /// Sessions over NATS.
 pub type Sessions = sessions::Sessions<Nats>;
@@ -42,23 +34,4 @@ pub fn open_sessions(
         trusted: identity.trusted_issuers.clone(),
     };
     Some(Sessions::new(over, own))
-}
-
-impl ServeCall for Calls {
-    async fn serve(&self, call: CallEntry, deadline: Instant) -> Result<Bytes, Failed> {
-        let served = serve_session_call(self, call, deadline).await;
-        served.map_err(|(begun, error)| Failed { begun, error })
-    }
-
-    fn takes_sessions(&self) -> bool {
-        !self.life.is_stopping()
-    }
-
-    fn is_member(&self, host: &HostId) -> bool {
-        self.peers.is_member(host)
-    }
-
-    fn heard(&self, taken: Noted) {
-        self.inbound.replays.heard(taken, unix_now());
-    }
 }

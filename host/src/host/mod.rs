@@ -23,7 +23,7 @@ use telemetry::Exporting;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub use self::{error::HostError, state_lock::is_in_use};
+pub use self::{error::HostError, opened::socket_path, state_lock::is_in_use};
 use self::{rooms::Rooms, state_lock::StateLock};
 use crate::settings::HostConfig;
 
@@ -34,12 +34,6 @@ pub struct Host {
     synced: watch::Receiver<bool>,
     spans: Option<Exporting>,
     _lock: StateLock,
-}
-
-/// Where the control socket of a host is.
-#[must_use]
-pub fn socket_path(state_dir: &Path) -> PathBuf {
-    state_dir.join("host.sock")
 }
 
 impl Host {

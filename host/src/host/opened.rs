@@ -3,7 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use claims::{ClusterId, HostId, KeyKind};
@@ -21,7 +21,7 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::{error::HostError, socket_path};
+use super::error::HostError;
 use crate::{
     admin,
     artifacts::Artifacts,
@@ -34,6 +34,15 @@ use crate::{
     settings::HostConfig,
     workloads::Desired,
 };
+
+/// How long a start waits for lattice state before it goes on without.
+const SYNC_WITHIN: Duration = Duration::from_secs(1);
+
+/// Where the control socket of a host is.
+#[must_use]
+pub fn socket_path(state_dir: &Path) -> PathBuf {
+    state_dir.join("host.sock")
+}
 
 /// The control socket; its file goes when the start fails after all.
 pub(super) struct Socket {
@@ -108,7 +117,7 @@ impl Opened {
             None => None,
         };
         let nats = Broker::connect(config, &identity.friendly_name, identity.host_id).await?.map(Arc::new);
-        let go_on_at = Instant::now() + super::start::SYNC_WITHIN;
+        let go_on_at = Instant::now() + SYNC_WITHIN;
         if let Some(nats) = &nats {
             duplicate_key::refuse(nats, &root, &config.lattice, identity.host_id).await?;
         }

@@ -31,9 +31,6 @@ use crate::{
 /// How long a stop may take unless the request says otherwise.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
-/// How long a start waits for lattice state before it goes on without.
-pub(super) const SYNC_WITHIN: Duration = Duration::from_secs(1);
-
 /// As [`Host::start`].
 pub(super) async fn start(config: HostConfig, builtins: &[Builtin]) -> Result<Host, HostError> {
     let lock = StateLock::take(&config.state_dir).await?;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::running::ProviderSpec;
+use super::spec::ProviderSpec;
 
 /// The same directory at every start under this link name on this host.
 #[must_use]

@@ -19,8 +19,9 @@ use provider_sdk::Health;
 use tokio::time::Instant;
 
 use super::{
-    running::{Home, RunningProvider, Trouble},
+    running::{Home, RunningProvider},
     table::Providers,
+    trouble::Trouble,
 };
 
 const FIRST_AFTER: Duration = Duration::from_secs(5);

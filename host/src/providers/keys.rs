@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use claims::{ClusterId, KeyKind, KeyPair};
 use lattice::{Secret, invocation::Delegation};
 
-use super::running::ProviderSpec;
+use super::spec::ProviderSpec;
 use crate::{identity::Identity, process::clock::unix_now};
 
 /// The key of the process that runs now, if it has its own. Cheap to clone.

@@ -4,6 +4,7 @@
 //! [`links`] task, which compares wanted with served.
 
 pub mod archive;
+mod child;
 mod data_dir;
 pub mod health;
 mod keys;
@@ -12,11 +13,15 @@ pub mod launcher;
 pub mod links;
 pub mod process;
 pub(crate) mod running;
+mod spec;
 pub(crate) mod table;
+mod trouble;
 
 pub use self::{
+    child::FIRST_ANSWER_WITHIN,
     data_dir::data_dir,
-    running::{Home, ProviderSpec, RunningProvider},
+    running::{Home, RunningProvider},
+    spec::ProviderSpec,
     table::{Parts, Providers},
 };
 

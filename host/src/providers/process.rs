@@ -17,25 +17,22 @@ use tokio::{io::AsyncWriteExt, sync::watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    child::{CRASH_LOOP, Condition, Process},
     data_dir::data_dir,
     keys::OwnKey,
     last_line::LastLine,
     launcher::{self, Launched},
-    running::{ProviderSpec, Trouble},
+    spec::ProviderSpec,
     table::Providers,
+    trouble::Trouble,
 };
 use crate::process::backoff::Backoff;
 
 /// A child that ran this long had started well; its end is not part of a crash loop.
 const STABLE_AFTER: Duration = Duration::from_secs(30);
 
-/// So many ends in a row, each soon after the start, are a crash loop.
-const CRASH_LOOP: u32 = 4;
-
 /// How long a child may take to read what it is told at its start.
 const READ_WITHIN: Duration = Duration::from_secs(5);
-/// How long a new process may take until its first health answer.
-pub const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// Why a provider process cannot be started.
 #[derive(Debug, thiserror::Error)]
@@ -52,98 +49,6 @@ pub enum LaunchError {
     /// It was stopped on its way.
     #[error("it was stopped before it ran")]
     Stopped,
-}
-
-/// Handle of a supervised child.
-pub struct Process {
-    condition: watch::Receiver<Condition>,
-    ended: watch::Receiver<bool>,
-    /// What it signs with.
-    pub(super) key: OwnKey,
-}
-
-/// What is known of a child.
-#[derive(Debug, Clone, Default)]
-struct Condition {
-    up: bool,
-    /// When it was started.
-    since: Option<Instant>,
-    /// How often it was started.
-    launches: u64,
-    /// How often in a row it ended soon after its start.
-    ends: u32,
-    /// How it ended last.
-    status: String,
-    /// What it said last, for operators: it may be about servers and accounts that are none of a caller's business.
-    words: Option<String>,
-}
-
-impl Condition {
-    /// Why it cannot be called, for whoever calls it.
-    fn reason(&self) -> String {
-        self.sentence(&self.status)
-    }
-
-    /// The same for whoever runs it.
-    fn told(&self) -> String {
-        self.sentence(&self.end())
-    }
-
-    fn sentence(&self, how: &str) -> String {
-        let ends = self.ends;
-        if ends >= CRASH_LOOP {
-            return format!("crash loop: its process ended {ends} times in a row, last with {how}");
-        }
-        format!("its process ended with {how} and is being restarted")
-    }
-
-    /// How it ended, with what it said.
-    fn end(&self) -> String {
-        match &self.words {
-            Some(words) => format!("{}, and the words `{words}`", self.status),
-            None => self.status.clone(),
-        }
-    }
-}
-
-impl Process {
-    /// Why the child cannot be called now, for its callers; none while it runs.
-    #[must_use]
-    pub fn down(&self) -> Option<String> {
-        let condition = self.condition.borrow();
-        (!condition.up).then(|| condition.reason())
-    }
-
-    /// What the child said last, if it is down.
-    #[must_use]
-    pub fn last_words(&self) -> Option<String> {
-        let condition = self.condition.borrow();
-        if condition.up { None } else { condition.words.clone() }
-    }
-
-    /// Whether the child was started so recently that it may still be on its way to its first answer.
-    #[must_use]
-    pub fn is_young(&self) -> bool {
-        self.condition.borrow().since.is_some_and(|since| since.elapsed() < FIRST_ANSWER_WITHIN)
-    }
-
-    /// Which child runs, counted from the first.
-    #[must_use]
-    pub fn number(&self) -> u64 {
-        self.condition.borrow().launches
-    }
-
-    /// How the child ended, for operators, if it has since it was started or last ran well.
-    #[must_use]
-    pub fn has_ended(&self) -> Option<String> {
-        let condition = self.condition.borrow();
-        (condition.ends > 0).then(|| condition.end())
-    }
-
-    /// Resolves when the supervisor has ended and the child is gone.
-    pub async fn stopped(&self) {
-        self.ended.clone().wait_for(|ended| *ended).await.ok();
-    }
 }
 
 /// Starts the executable once and supervises it from then on. `stop` ends both.

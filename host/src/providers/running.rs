@@ -8,20 +8,14 @@ use std::{
     },
 };
 
-use claims::{ActorId, HostId, ProviderId};
+use claims::ActorId;
 use contracts::CallError;
-use lattice::{
-    ContractId, Link, LinkName,
-    control::ProviderDescription,
-    event::{EventData, ProviderClaims, ProviderStarted, ProviderStopped},
-    invocation::Entity,
-};
-use lattice_state::{revocations::Provenance, scale::Annotations};
+use lattice::{Link, control::ProviderDescription};
 use provider_sdk::Provider;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::process::Process;
+use super::{child::Process, spec::ProviderSpec, trouble::Trouble};
 
 /// Where a provider lives.
 pub enum Home {
@@ -31,92 +25,11 @@ pub enum Home {
     Process(Process),
 }
 
-/// What is known of a provider before it runs.
-#[derive(Debug, Clone)]
-pub struct ProviderSpec {
-    /// Its key.
-    pub id: ProviderId,
-    /// The link name it runs under.
-    pub link_name: LinkName,
-    /// The contract it serves.
-    pub contract: ContractId,
-    /// Its name.
-    pub name: String,
-    /// Its revision.
-    pub revision: i32,
-    /// The reference as the client wrote it.
-    pub image_ref: String,
-    /// Notes of whoever started it.
-    pub annotations: Annotations,
-    /// Distinguishes this start from others.
-    pub instance_id: String,
-    /// Its claims as events show them.
-    pub claims: ProviderClaims,
-    /// Configuration text given at start.
-    pub config: Option<String>,
-    /// Where it comes from.
-    pub provenance: Provenance,
-    /// Whether its process signs with a key of its own, so that it needs no cluster seed.
-    pub own_key: bool,
-}
-
-impl ProviderSpec {
-    /// Who it is in a call.
-    #[must_use]
-    pub fn entity(&self) -> Entity {
-        Entity::provider(&self.id, &self.link_name, &self.contract)
-    }
-
-    /// The event of a start on `host`.
-    #[must_use]
-    pub fn started(&self, host: HostId) -> EventData {
-        EventData::ProviderStarted(ProviderStarted {
-            host_id: host,
-            public_key: self.id,
-            image_ref: self.image_ref.clone(),
-            link_name: self.link_name.clone(),
-            contract_id: self.contract.clone(),
-            instance_id: self.instance_id.clone(),
-            annotations: self.annotations.clone(),
-            claims: self.claims.clone(),
-        })
-    }
-
-    /// The event of an end on `host`.
-    #[must_use]
-    pub fn stopped(&self, host: HostId, reason: String) -> EventData {
-        EventData::ProviderStopped(ProviderStopped {
-            host_id: host,
-            public_key: self.id,
-            link_name: self.link_name.clone(),
-            contract_id: self.contract.clone(),
-            instance_id: self.instance_id.clone(),
-            annotations: self.annotations.clone(),
-            reason,
-        })
-    }
-}
-
 /// A link that a provider was given.
 #[derive(Debug, Clone)]
 pub(super) struct Given {
     pub(super) link: Arc<Link>,
     pub(super) served: bool,
-}
-
-/// Why a provider is not called.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Trouble {
-    /// For callers.
-    pub(super) reason: String,
-    /// What it says itself, for whoever runs it: it may be about servers and accounts that are no caller's business.
-    pub(super) words: Option<String>,
-}
-
-impl Trouble {
-    pub(super) fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), words: None }
-    }
 }
 
 /// One provider that runs here.

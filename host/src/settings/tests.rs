@@ -1,5 +1,8 @@
 //! What operators write, and what becomes of it.
 
+use std::{collections::BTreeMap, time::Duration};
+
+use claims::{KeyKind, KeyPair};
 use clap::Parser;
 
 use super::*;

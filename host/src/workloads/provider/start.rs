@@ -22,10 +22,7 @@ use crate::{
     artifacts::{ArtifactRef, FetchError, Fetched, Kind, Location, Watched},
     calls::{EmbeddedActors, serve_embedded},
     process::{clock::unix_now, error_chain::error_chain},
-    providers::{
-        Home, ProviderSpec, RunningProvider, archive, data_dir, health, links,
-        process::{self, FIRST_ANSWER_WITHIN},
-    },
+    providers::{FIRST_ANSWER_WITHIN, Home, ProviderSpec, RunningProvider, archive, data_dir, health, links, process},
     trust::own_issuer,
 };
 
