@@ -104,8 +104,12 @@ fn take_in(core: &Core, message: &Message) {
 
 /// Whether [`note`] looks at what such an event says. Hosts of ours send the word of their key beside these.
 pub fn tells_of_a_peer(kind: EventKind) -> bool {
-    use EventKind::{ActorScaled, ActorsStarted, ActorsStopped, HostHeartbeat, HostStarted, HostStopped};
+    use EventKind::{
+        ActorScaled, ActorsStarted, ActorsStopped, HostHeartbeat, HostStarted, HostStopped, ProviderStarted,
+        ProviderStopped,
+    };
     matches!(kind, HostStarted | HostStopped | HostHeartbeat | ActorsStarted | ActorScaled | ActorsStopped)
+        || matches!(kind, ProviderStarted | ProviderStopped)
 }
 
 /// What an event says about its host. The source counts, whatever else stands in it.
@@ -128,6 +132,12 @@ fn note(core: &Core, host: HostId, standing: Standing, data: &EventData, now: In
         }
         EventData::ActorsStopped(stopped) if stopped.remaining == 0 => {
             peers.stopped(host, standing, stopped.public_key, &stopped.annotations, now);
+        }
+        EventData::ProviderStarted(it) if standing == Standing::Member => {
+            peers.provider(host, (it.public_key, &it.link_name), true, now);
+        }
+        EventData::ProviderStopped(it) if standing == Standing::Member => {
+            peers.provider(host, (it.public_key, &it.link_name), false, now);
         }
         _ => peers.heard(host, standing, now),
     }

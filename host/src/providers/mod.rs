@@ -12,6 +12,7 @@ mod keys;
 mod last_words;
 pub mod launcher;
 pub mod links;
+pub mod lost;
 pub mod moves;
 pub mod process;
 pub mod relay;

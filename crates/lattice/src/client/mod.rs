@@ -31,7 +31,7 @@ pub use self::{
     events::EventStream,
     replay::{Memory, MemoryBounds, Noted, ReplayGuard, Replayed, Seen},
     responder::{Incoming, Rejected, ReplyTo, RpcResponder},
-    rpc::{Delegated, RpcClient},
+    rpc::{Delegated, Lost, RpcClient},
     server::{AddressError, AddressProblem, DEFAULT_PORT, Server, Servers},
     socket::{
         ERROR_HEADER as SOCKET_ERROR_HEADER, EVENTS_PATH, MAX_BODY as MAX_SOCKET_BODY, SocketClient, SocketError,
