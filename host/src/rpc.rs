@@ -14,7 +14,7 @@ use std::{
 use async_nats::Message;
 use bytes::Bytes;
 use claims::{ActorId, ProviderId, PublicKey};
-use contracts::{CallError, TraceContext};
+use contracts::{Budget, CallError, TraceContext};
 use lattice::{
     client::{MAX_SOCKET_BODY, Noted, ReplayGuard, RpcResponder},
     invocation::{DEADLINE_HEADER, Entity, Invocation, InvocationResponse, UNKNOWN_INVOCATION},
@@ -113,7 +113,10 @@ impl Inbound {
         let noted = self.replays.note(&verified, &invocation.encoded_claims, unix_now());
         core.tell_taken(&actor.id, noted.map_err(|error| unauthorized(error.to_string()))?);
         let words = actor.calls.arrived.words(contract_of(&invocation.origin), &invocation.operation);
-        let outcome = run(core, actor, invocation, deadline).await;
+        let outcome = match Budget::bodies().carry(invocation.msg) {
+            Ok(msg) => run(core, actor, Invocation { msg, ..invocation }, deadline).await,
+            Err(no_room) => Err(no_room.into()),
+        };
         remember(core, actor, words, outcome.as_ref().err());
         outcome
     }

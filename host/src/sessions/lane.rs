@@ -1,8 +1,8 @@
 //! One direction of one session on its way out: entries become batches, batches become messages.
 //!
 //! Whatever is ready while the last message is written goes into the next one; nothing waits for company. A single
-//! entry leaves at once, in the task that brought it. Invariants: entries leave in the order they came; what waits is bounded in bytes; a number is
-//! used for one batch.
+//! entry leaves at once, in the task that brought it. Invariants: entries leave in the order they came; what waits is
+//! bounded in bytes, for one lane, and with the bodies of all calls until it is written; a number is used for one batch.
 
 use std::{
     collections::VecDeque,
@@ -13,6 +13,10 @@ use std::{
 
 use async_nats::client::PublishError;
 use bytes::Bytes;
+use contracts::{
+    Budget, Charge,
+    budget::{NoRoom, UNCOUNTED},
+};
 use futures_util::FutureExt;
 use lattice::session::{BatchKind, Draft, HEADER_BYTES, MAC_BYTES, MAX_BATCH_BYTES, MacKey, SessionId};
 
@@ -48,6 +52,8 @@ pub enum Refused {
     TooLarge,
     /// The connection takes nothing.
     Full,
+    /// Too much of all calls is under way.
+    NoRoom(NoRoom),
 }
 
 /// The way of one session's calls, or of its answers.
@@ -75,12 +81,49 @@ struct Queue {
 struct Waiting {
     draft: Draft,
     calls: Option<RangeInclusive<u32>>,
+    /// For a draft that is worth counting.
+    charge: Option<Charge>,
+}
+
+impl Waiting {
+    fn new(kind: BatchKind, session: SessionId) -> Self {
+        Self { draft: Draft::new(kind, session), calls: None, charge: None }
+    }
+
+    /// Counts an entry that is about to be written.
+    fn grow(&mut self, size: usize) -> Result<(), Refused> {
+        let whole = self.draft.size() + size;
+        if whole <= UNCOUNTED {
+            return Ok(());
+        }
+        let charge = self.charge.get_or_insert_with(|| Budget::bodies().charge());
+        charge.resize(whole as u64).map_err(Refused::NoRoom)
+    }
+}
+
+/// A batch that leaves.
+struct Leaving {
+    number: u64,
+    draft: Draft,
+    charge: Option<Charge>,
+}
+
+impl Leaving {
+    /// As it is sent. The message carries its charge until it is written.
+    fn seal(self, key: &MacKey) -> (u64, Bytes) {
+        let batch = self.draft.finish(self.number, key);
+        let batch = match self.charge {
+            Some(charge) => charge.carried_by(batch),
+            None => batch,
+        };
+        (self.number, batch)
+    }
 }
 
 impl Lane {
     /// A lane to a host's batch subject.
     pub fn new(way: Arc<Way>, kind: BatchKind, session: SessionId, key: MacKey, subject: String) -> Arc<Self> {
-        let open = Waiting { draft: Draft::new(kind, session), calls: None };
+        let open = Waiting::new(kind, session);
         let queue = Queue {
             full: VecDeque::new(),
             open,
@@ -160,11 +203,11 @@ impl Lane {
             return Err(Refused::Full);
         }
         if !queue.open.draft.fits(size, most) {
-            let next = Waiting { draft: Draft::new(self.kind, self.session), calls: None };
+            let next = Waiting::new(self.kind, self.session);
             let full = std::mem::replace(&mut queue.open, next);
             queue.full.push_back(full);
         }
-        Ok(())
+        queue.open.grow(size)
     }
 
     fn wake(self: &Arc<Self>, mut queue: MutexGuard<'_, Queue>, company: Company) {
@@ -184,7 +227,7 @@ impl Lane {
     /// Writes what waits without a task of its own: each task on the way of a single call is a thread that may have to be
     /// woken. What is left to a task: batches that the connection does not take now, or only what came meanwhile.
     fn write_at_once(&self) -> Option<Vec<(u64, Bytes)>> {
-        let sealed = self.take().into_iter().map(|(number, draft)| (number, draft.finish(number, &self.key)));
+        let sealed = self.take().into_iter().map(|leaving| leaving.seal(&self.key));
         let is_unsent = |(number, batch): &(u64, Bytes)| {
             tokio::task::unconstrained(self.publish(*number, batch.clone())).now_or_never().is_none()
         };
@@ -205,8 +248,9 @@ impl Lane {
             if batches.is_empty() {
                 return;
             }
-            for (number, draft) in batches {
-                self.publish(number, draft.finish(number, &self.key)).await;
+            for leaving in batches {
+                let (number, batch) = leaving.seal(&self.key);
+                self.publish(number, batch).await;
             }
             // What becomes ready while the connection writes goes together as well.
             tokio::time::timeout(WRITE, self.way.client.flush()).await.ok();
@@ -231,12 +275,12 @@ impl Lane {
     }
 
     /// Everything that waits; when that is nothing, writing ends.
-    fn take(&self) -> Vec<(u64, Draft)> {
+    fn take(&self) -> Vec<Leaving> {
         let mut queue = self.lock();
         let queue = &mut *queue;
         let mut taken: Vec<Waiting> = queue.full.drain(..).collect();
         if queue.open.draft.entries() > 0 {
-            let next = Waiting { draft: Draft::new(self.kind, self.session), calls: None };
+            let next = Waiting::new(self.kind, self.session);
             taken.push(std::mem::replace(&mut queue.open, next));
         }
         queue.bytes = 0;
@@ -249,7 +293,7 @@ impl Lane {
                 }
                 queue.left.push_back((queue.last_batch, calls));
             }
-            (queue.last_batch, waiting.draft)
+            Leaving { number: queue.last_batch, draft: waiting.draft, charge: waiting.charge }
         });
         numbered.collect()
     }

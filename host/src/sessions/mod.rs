@@ -6,6 +6,7 @@
 //! broker that is known to be away.
 
 mod ask;
+mod held;
 mod lane;
 mod link;
 mod outgoing;
@@ -167,6 +168,13 @@ impl Sessions {
     pub fn taken(&self, core: &Core, actor: &ActorId, noted: Noted) {
         if let Some(route) = core.peers.route(actor).filter(|route| !route.hosts.is_empty()) {
             self.seen.taken(route, noted);
+        }
+    }
+
+    /// The same of a call to a provider in this process, for the hosts that have it as well.
+    pub fn taken_by_provider(&self, hosts: Vec<HostId>, noted: Noted) {
+        if !hosts.is_empty() {
+            self.seen.taken(Arc::new(Route { hosts, others: false }), noted);
         }
     }
 

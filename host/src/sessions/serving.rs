@@ -25,6 +25,7 @@ use sha2::{Digest, Sha256};
 use tokio::task::AbortHandle;
 
 use super::{
+    held::Held,
     lane::{Company, Lane, Refused},
     way::Way,
 };
@@ -136,7 +137,8 @@ impl Serving {
             self.sessions.remove(&id);
             return Err(SessionError::UnknownSession);
         }
-        let opened = Opened::open(batch, &session.calls)?;
+        let held = Held::new(batch);
+        let opened = Opened::open(&held.batch, &session.calls)?;
         match session.window().as_mut().map(|window| window.is_first(number)) {
             Some(true) => {}
             Some(false) => return Err(SessionError::Replayed),
@@ -145,7 +147,7 @@ impl Serving {
         }
         for entry in FromCaller::read_all(&opened)? {
             match entry {
-                FromCaller::Call(call) => session.begin(core, &self.way, call),
+                FromCaller::Call(call) => session.take(core, &self.way, call, &held),
                 FromCaller::Cancel { number } => session.cancel(number),
             }
         }
@@ -154,6 +156,14 @@ impl Serving {
 }
 
 impl Incoming {
+    /// Begins a call, if there is room for its payload.
+    fn take(self: &Arc<Self>, core: &Arc<Core>, way: &Arc<Way>, mut call: CallEntry, held: &Held) {
+        match held.payload(std::mem::take(&mut call.payload)) {
+            Ok(payload) => self.begin(core, way, CallEntry { payload, ..call }),
+            Err(no_room) => self.answer(call.number, &failure(false, &no_room.into()), Company::More),
+        }
+    }
+
     fn begin(self: &Arc<Self>, core: &Arc<Core>, way: &Arc<Way>, call: CallEntry) {
         let number = call.number;
         let mut running = self.running();
@@ -194,6 +204,10 @@ impl Incoming {
             Err(Refused::TooLarge) => {
                 let sentence = "limit exceeded: the NATS server takes no message of the size of the answer".to_owned();
                 let answer = Answer::Failure { begun: true, code: "limit_exceeded".to_owned(), sentence };
+                let _ = self.answers.add(answer.size(), company, |to| answer.write(number, to)); // small
+            }
+            Err(Refused::NoRoom(no_room)) => {
+                let answer = failure(true, &no_room.of_result());
                 let _ = self.answers.add(answer.size(), company, |to| answer.write(number, to)); // small
             }
             Err(Refused::Full) => tracing::debug!(session = %self.id, "an answer is dropped: NATS takes nothing"),
