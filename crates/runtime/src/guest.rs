@@ -5,13 +5,10 @@
 //! one; a call that computes for long is moved, see `background.rs`.) Invariant: a permit is held from before
 //! instantiation until the instance is gone.
 
-use std::{
-    any::Any,
-    collections::BTreeMap,
-    panic::AssertUnwindSafe,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+mod body;
+mod enter;
+
+use std::{any::Any, collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use contracts::{
@@ -22,16 +19,16 @@ use contracts::{
 use futures_util::FutureExt;
 use tokio::time::timeout_at;
 
+pub(crate) use self::{body::Body, enter::Admitted};
 use crate::{
     CallContext, CodeOrigin, GuestLimits, HttpBody, Limit, Watch,
-    admission::{Admission, Entry, Permit},
+    admission::Admission,
     background::Bound,
     call::Actor,
     compiled::CodeKey,
-    component::{ComponentGuest, clock::OWN, http::Asked},
+    component::{clock::OWN, http::Asked},
     error::deadline,
     fairness::Member,
-    module::ModuleGuest,
     put_off,
     resident::Resident,
     runtime::Shared,
@@ -62,59 +59,7 @@ struct Loaded {
     origin: CodeOrigin,
     kind: GuestKind,
     serves_http: bool,
-}
-
-/// The code of an actor, linked.
-#[derive(Clone)]
-pub(crate) enum Body {
-    Module(Arc<ModuleGuest>),
-    Component(Arc<ComponentGuest>),
-}
-
-impl Body {
-    pub(crate) fn kind(&self) -> GuestKind {
-        match self {
-            Self::Module(_) => GuestKind::Module,
-            Self::Component(_) => GuestKind::Component,
-        }
-    }
-
-    /// Those who have it.
-    pub(crate) fn owners(&self) -> usize {
-        match self {
-            Self::Module(module) => Arc::strong_count(module),
-            Self::Component(component) => Arc::strong_count(component),
-        }
-    }
-
-    fn serves_http(&self) -> bool {
-        matches!(self, Self::Component(component) if component.serves_http())
-    }
-}
-
-/// Held while an instance is alive.
-pub(crate) struct Admitted {
-    runtime: Arc<Shared>,
-    own_deadline: bool,
-    _permit: Permit,
-}
-
-impl Admitted {
-    /// Where a guest that computes for long goes on.
-    pub(crate) fn runtime(&self) -> &Arc<Shared> {
-        &self.runtime
-    }
-
-    /// Whether the call's time is bounded by the actor's own limit.
-    pub(crate) fn own_deadline(&self) -> bool {
-        self.own_deadline
-    }
-}
-
-impl Drop for Admitted {
-    fn drop(&mut self) {
-        self.runtime.ticker.leave();
-    }
+    takes_calls: bool,
 }
 
 /// Held while something runs that is no call.
@@ -129,10 +74,22 @@ impl Drop for Running<'_> {
 impl Guest {
     pub(crate) fn new(runtime: Arc<Shared>, actor: Arc<Actor>, body: Body, key: CodeKey, origin: CodeOrigin) -> Self {
         let admission = Admission::new(bounded(actor.limits.max_concurrent, &runtime), actor.limits.queue);
-        let (kind, serves_http) = (body.kind(), body.serves_http());
+        let (kind, serves_http, takes_calls) = (body.kind(), body.serves_http(), body.takes_calls());
         let code = Resident::new(runtime.clone(), actor.clone(), body, key);
         let _member = runtime.fairness.add(&admission);
-        Self { shared: Arc::new(Loaded { runtime, actor, admission, _member, code, origin, kind, serves_http }) }
+        Self {
+            shared: Arc::new(Loaded {
+                runtime,
+                actor,
+                admission,
+                _member,
+                code,
+                origin,
+                kind,
+                serves_http,
+                takes_calls,
+            }),
+        }
     }
 
     /// Module or component.
@@ -157,6 +114,12 @@ impl Guest {
     #[must_use]
     pub fn serves_http(&self) -> bool {
         self.shared.serves_http
+    }
+
+    /// Whether it is a module that exports `__guest_call`, which is given requests as messages.
+    #[must_use]
+    pub fn takes_calls(&self) -> bool {
+        self.shared.takes_calls
     }
 
     /// Bounds the calls that run at once; `u32::MAX` leaves it to the host's pool, zero turns all calls away. Calls that
@@ -350,76 +313,6 @@ impl Guest {
         (context, own.is_some())
     }
 
-    async fn admit(&self, operation: &str, deadline: Instant, own_deadline: bool) -> Result<Admitted, CallError> {
-        let loaded = &*self.shared;
-        if deadline.saturating_duration_since(Instant::now()) == Duration::ZERO {
-            return Err(CallError::DeadlineExceeded { step: format!("`{operation}` was waiting to be started") });
-        }
-        let permit = match loaded.admission.enter() {
-            Entry::Admitted(permit) => permit,
-            Entry::Queued(place) => match timeout_at(deadline.into(), place).await {
-                Ok(Ok(permit)) => permit,
-                Ok(Err(_)) => return Err(self.not_running()),
-                Err(_) => {
-                    let step = format!("`{operation}` was waiting for a free instance of `{}`", loaded.actor.id());
-                    return Err(CallError::DeadlineExceeded { step });
-                }
-            },
-            Entry::Full => {
-                loaded.actor.breaches.count(Limit::Queue);
-                return Err(self.busy(loaded.admission.limit()));
-            }
-            Entry::Closed => return Err(self.not_running()),
-        };
-        if !loaded.actor.memory.has_room() {
-            Box::pin(self.memory(operation, deadline)).await?;
-        }
-        let max_instances = loaded.runtime.max_instances();
-        let taken = loaded.runtime.ticker.running();
-        if !loaded.runtime.fairness.admits(taken, || loaded.admission.running()) && taken < max_instances {
-            return Err(self.left_to_others(max_instances));
-        }
-        if !loaded.runtime.ticker.enter(max_instances) {
-            return Err(self.busy(max_instances));
-        }
-        loaded.runtime.idle.make_room(loaded.runtime.ticker.running(), max_instances);
-        Ok(Admitted { runtime: loaded.runtime.clone(), own_deadline, _permit: permit })
-    }
-
-    /// Waits until there is memory for another instance.
-    async fn memory(&self, operation: &str, deadline: Instant) -> Result<(), CallError> {
-        let (runtime, actor) = (&self.shared.runtime, &self.shared.actor);
-        runtime.idle.make_room_until(|| actor.memory.has_room());
-        let room = timeout_at(deadline.into(), actor.memory.room()).await;
-        room.map_err(|_| {
-            tracing::debug!(actor = actor.id(), operation, "waited for memory up to its deadline");
-            let (target, what) = (actor.id().to_owned(), actor.memory.refusal());
-            CallError::NoRoom { target, what, begun: false }
-        })
-    }
-
-    /// The code, which a guest that was idle has to get back first.
-    async fn body(&self, operation: &str, deadline: Instant) -> Result<Body, CallError> {
-        match self.shared.code.wanted() {
-            Some(body) => Ok(body),
-            None => Box::pin(self.reloaded(operation, deadline)).await,
-        }
-    }
-
-    async fn reloaded(&self, operation: &str, deadline: Instant) -> Result<Body, CallError> {
-        let actor = self.shared.actor.id();
-        match timeout_at(deadline.into(), self.shared.code.reload()).await {
-            Ok(Ok(body)) => Ok(body),
-            Ok(Err(error)) => {
-                tracing::error!(actor, operation, %error, "idle code cannot be loaded again");
-                Err(CallError::HostFault { message: format!("the code of `{actor}` cannot be loaded again: {error}") })
-            }
-            Err(_) => Err(CallError::DeadlineExceeded {
-                step: format!("the code of `{actor}`, which had been idle, was being loaded for `{operation}`"),
-            }),
-        }
-    }
-
     /// Runs the call up to its deadline, turns a panic into a fault of ours, and keeps the permit until it is over.
     async fn guarded(
         self,
@@ -487,20 +380,6 @@ impl Guest {
         let message = panic_text(panic);
         tracing::error!(actor = self.shared.actor.id(), operation, %message, "a host function panicked");
         CallError::HostFault { message }
-    }
-
-    fn busy(&self, limit: u32) -> CallError {
-        CallError::Busy { target: self.shared.actor.id().to_owned(), limit }
-    }
-
-    fn left_to_others(&self, places: u32) -> CallError {
-        let running = self.shared.admission.running();
-        let what = format!("{running} of its calls run, and the rest of the {places} places is left to other actors");
-        CallError::NoRoom { target: self.shared.actor.id().to_owned(), what, begun: false }
-    }
-
-    fn not_running(&self) -> CallError {
-        CallError::NotRunning { target: self.shared.actor.id().to_owned() }
     }
 }
 
