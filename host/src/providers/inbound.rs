@@ -13,7 +13,12 @@ use bytes::Bytes;
 use claims::ActorId;
 use contracts::{CallError, TraceContext};
 use futures_util::{Stream, StreamExt as _};
-use lattice::{Link, client::Incoming, control::Ack, subject::RpcSubject};
+use lattice::{
+    Link,
+    client::{Incoming, Noted},
+    control::Ack,
+    subject::RpcSubject,
+};
 use provider_sdk::{Provider, ProviderCall};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -87,7 +92,10 @@ async fn answer(core: &Core, provider: &RunningProvider, embedded: &dyn Provider
     let Some(responder) = &core.inbound.responder else { return };
     let trusted = &core.identity.trusted_issuers;
     let (reply_to, outcome) = match responder.accept(&message, unix_now(), trusted, &core.inbound.replays).await {
-        Ok(incoming) => (incoming.reply_to.clone(), carry_out(core, provider, embedded, incoming).await),
+        Ok(incoming) => {
+            incoming.noted.iter().for_each(|noted| tell_taken(core, provider, *noted));
+            (incoming.reply_to.clone(), carry_out(core, provider, embedded, incoming).await)
+        }
         Err(rejected) => (rejected.reply_to, Err(rejected.error)),
     };
     if let Err(error) = &outcome {
@@ -96,6 +104,13 @@ async fn answer(core: &Core, provider: &RunningProvider, embedded: &dyn Provider
     if let Err(error) = responder.respond(&reply_to, outcome).await {
         tracing::warn!(%error, provider = %provider.spec.id, "cannot answer a call");
     }
+}
+
+/// The other hosts that have the provider as well hear that a signed call to it was taken.
+fn tell_taken(core: &Core, provider: &RunningProvider, noted: Noted) {
+    let Some(sessions) = &core.sessions else { return };
+    let others = core.peers.providers.members(&provider.spec.id, &provider.spec.link_name);
+    sessions.taken_by_provider(others, noted);
 }
 
 async fn carry_out(

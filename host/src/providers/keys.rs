@@ -43,7 +43,8 @@ impl OwnKey {
     pub fn statement(&self, core: &Core, spec: &ProviderSpec) -> Option<String> {
         let key = (*self.0.lock().unwrap_or_else(PoisonError::into_inner))?;
         let (lattice, cluster) = (&core.config.lattice, &core.identity.cluster_key);
-        Delegation::issue(&key, &spec.entity(), lattice, cluster, unix_now())
+        let lifetime = core.config.delegation_lifetime.as_secs();
+        Delegation::issue(&key, &spec.entity(), lattice, cluster, (unix_now(), lifetime))
             .inspect_err(|error| tracing::error!(%error, provider = %spec.id, "cannot sign for the key of a provider"))
             .ok()
     }
