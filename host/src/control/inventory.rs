@@ -31,7 +31,7 @@ pub fn summary(core: &Core) -> HostSummary {
         ctl_host: url(core.config.ctl.as_ref()),
         rpc_host: url(core.config.rpc.as_ref().or(core.config.ctl.as_ref())),
         lattice: core.config.lattice.to_string(),
-        peers: Some(core.peers.current(Instant::now())),
+        peers: Some(core.peers.members(Instant::now())),
         sessions: if core.has_sessions() { session::VERSION } else { 0 },
     }
     .within(core.most_told())

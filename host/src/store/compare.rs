@@ -10,7 +10,10 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use lattice::LatticeId;
 
-use super::{Owner, confirmed, now_ms, on_disk};
+use super::{
+    Owner, confirmed, now_ms, on_disk,
+    revocations::{Read, Reading},
+};
 use crate::{
     buckets::{BucketError, BucketSettings, Buckets, Snapshot, Stores},
     state::{
@@ -81,12 +84,14 @@ pub(super) struct Carried {
     buckets: Buckets,
     done: Vec<(Step, u64)>,
     incarnations: Vec<(Bucket, String)>,
+    /// The revocation lists of the lattice, or why their bucket cannot be had; none where it is not asked for.
+    pub(super) revocations: Option<Result<Read, BucketError>>,
 }
 
 impl Plan {
-    /// Does the bucket's side of it.
-    pub(super) async fn carry_out(self) -> Result<Carried, BucketError> {
-        let Self { buckets, steps, incarnations } = self;
+    /// Does the bucket's side of it, and reads the revocation lists.
+    pub(super) async fn carry_out(self, reading: Option<Reading>) -> Result<Carried, BucketError> {
+        let Self { mut buckets, steps, incarnations } = self;
         let stores = buckets.stores();
         let steps = steps.into_iter().map(|step| {
             let stores = stores.clone();
@@ -97,7 +102,11 @@ impl Plan {
         });
         // In the order in which it was decided: claims come before what is admitted because of them.
         let done = stream::iter(steps).buffered(AT_ONCE).try_collect().await?;
-        Ok(Carried { buckets, done, incarnations })
+        let revocations = match reading {
+            Some(reading) => Some(reading.read(&mut buckets).await?),
+            None => None,
+        };
+        Ok(Carried { buckets, done, incarnations, revocations })
     }
 }
 
@@ -170,7 +179,7 @@ impl Owner {
     /// Takes in what was done: keeps it in one transaction per bucket and lets it take effect, also where the disk is full:
     /// it is the lattice's, and the next comparison tries to keep it again.
     pub(super) async fn settle(&mut self, carried: Carried) -> Result<Buckets, SyncError> {
-        let Carried { buckets, done, incarnations } = carried;
+        let Carried { buckets, done, incarnations, revocations: _ } = carried;
         let mut kept = Ok(());
         let mut refused = BTreeSet::new();
         for (bucket, _) in &incarnations {

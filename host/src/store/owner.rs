@@ -17,6 +17,7 @@ use super::{
     compare::{self, Carried, SyncError},
     confirmed, now_ms, on_disk,
     queue::Queue,
+    revocations::Reading,
 };
 use crate::{
     buckets::{BucketError, Buckets, SELDOM, StoreState, Update, openable},
@@ -129,7 +130,7 @@ impl Owner {
                 opened = next_of(&mut opening) => {
                     opening = None;
                     match opened.map_err(SyncError::from).and_then(|opened| self.plan(opened)) {
-                        Ok(plan) => carrying = Some(Box::pin(plan.carry_out())),
+                        Ok(plan) => carrying = Some(Box::pin(plan.carry_out(self.reading(&source)))),
                         Err(error) => failed = Some(error),
                     }
                 }
@@ -172,17 +173,30 @@ impl Owner {
         }
     }
 
+    /// What reads the revocation lists, if their bucket can be had.
+    fn reading(&self, source: &BucketSource) -> Option<Reading> {
+        let BucketSource { jetstream, lattice, settings, .. } = source;
+        (!self.closed).then(|| Reading {
+            jetstream: jetstream.clone(),
+            lattice: lattice.clone(),
+            settings: settings.clone(),
+            trust: self.trust.clone(),
+            known: self.tables.revocations(),
+        })
+    }
+
     async fn end_comparison(
         &mut self,
         carried: Result<Carried, BucketError>,
         source: &BucketSource,
     ) -> Result<(), SyncError> {
-        let mut buckets = self.settle(carried?).await?;
-        if !self.closed {
-            match buckets.add(&source.jetstream, &source.lattice, Bucket::Revocations, &source.settings).await {
-                Ok(()) => self.sync_revocations(&mut buckets).await?,
-                Err(error) => self.close_revocations(&error, &source.lattice),
-            }
+        let mut carried = carried?;
+        let revocations = carried.revocations.take();
+        let mut buckets = self.settle(carried).await?;
+        match revocations {
+            Some(Ok(read)) => self.join_revocations(&mut buckets, read).await?,
+            Some(Err(error)) => self.close_revocations(&error, &source.lattice),
+            None => {}
         }
         self.buckets = Some(buckets);
         self.retry = FIRST_RETRY;
