@@ -19,6 +19,7 @@ use contracts::{
 use futures_util::FutureExt;
 use tokio::time::timeout_at;
 
+use self::enter::Running;
 pub(crate) use self::{body::Body, enter::Admitted};
 use crate::{
     CallContext, CodeOrigin, GuestLimits, HttpBody, Limit, Watch,
@@ -32,7 +33,6 @@ use crate::{
     put_off,
     resident::Resident,
     runtime::Shared,
-    ticker::Ticker,
 };
 
 /// The two kinds of guests.
@@ -60,15 +60,6 @@ struct Loaded {
     kind: GuestKind,
     serves_http: bool,
     takes_calls: bool,
-}
-
-/// Held while something runs that is no call.
-struct Running<'a>(&'a Ticker);
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.0.leave();
-    }
 }
 
 impl Guest {
@@ -293,6 +284,10 @@ impl Guest {
         let answer = self.call(HANDLE_REQUEST, message, context).await;
         let answer = answer.map_err(|error| match (error, &terms) {
             (CallError::DeadlineExceeded { step }, Some(terms)) => {
+                // The call saw a deadline that it was given, and does not know that it was the actor's own.
+                if terms.head.name == OWN {
+                    self.shared.actor.breaches.count(Limit::CallTime);
+                }
                 CallError::DeadlineExceeded { step: format!("{step} ({})", terms.head.name) }
             }
             (error, _) => error,

@@ -16,6 +16,7 @@ use crate::{
     Limit,
     admission::{Entry, Permit},
     runtime::Shared,
+    ticker::Ticker,
 };
 
 /// Held while an instance is alive.
@@ -40,6 +41,15 @@ impl Admitted {
 impl Drop for Admitted {
     fn drop(&mut self) {
         self.runtime.ticker.leave();
+    }
+}
+
+/// Held while something runs that is no call.
+pub(super) struct Running<'a>(pub(super) &'a Ticker);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.leave();
     }
 }
 
