@@ -19,7 +19,7 @@ use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 
 use claims::{AccountId, ClusterId, KeyKind, KeyPair};
 use clap::{Args, builder::BoolishValueParser};
-use lattice::{LatticeId, bounds, client::NatsOptions};
+use lattice::{LatticeId, bounds, client::NatsOptions, invocation::DELEGATION_LIFETIME};
 use nats::Side;
 use runtime::{GuestLimits, LimitSettings, RuntimeConfig};
 
@@ -214,6 +214,8 @@ pub struct HostConfig {
     pub heartbeat_interval: Duration,
     /// Time between health checks of a provider; the protocol says 30 s.
     pub health_interval: Duration,
+    /// How long a provider process may sign with its own key by one statement; a new one comes with every health check.
+    pub delegation_lifetime: Duration,
     /// Time between comparisons of wanted with actual.
     pub reconcile_interval: Duration,
     /// Where spans go; none means that nothing is traced.
@@ -261,6 +263,7 @@ impl HostConfig {
             provider_shutdown_delay: Duration::from_millis(300),
             heartbeat_interval: Duration::from_secs(30),
             health_interval: Duration::from_secs(30),
+            delegation_lifetime: Duration::from_secs(DELEGATION_LIFETIME),
             reconcile_interval: Duration::from_secs(2),
             tracing: None,
             structured_logging: false,

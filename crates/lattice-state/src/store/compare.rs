@@ -12,6 +12,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::{
     Conflict, Owner, Side,
     open_buckets::{OpenBuckets, Writers},
+    revocations::{Read, Reading},
 };
 use crate::{
     Bucket,
@@ -79,12 +80,17 @@ pub(super) struct Carried<B: Buckets> {
     buckets: OpenBuckets<B>,
     done: Vec<(Step, u64)>,
     incarnations: Vec<(Bucket, String)>,
+    /// The revocation lists of the lattice, or why their bucket cannot be had; none where it is not asked for.
+    pub(super) revocations: Option<Result<Read, BucketError>>,
 }
 
 impl<B: Buckets> Plan<B> {
-    /// Does the bucket's side of it.
-    pub(super) async fn carry_out(self) -> Result<Carried<B>, BucketError> {
-        let Self { buckets, steps, incarnations } = self;
+    /// Does the bucket's side of it, and reads the revocation lists.
+    pub(super) async fn carry_out<W: World<Buckets = B>>(
+        self,
+        reading: Option<Reading<W>>,
+    ) -> Result<Carried<B>, BucketError> {
+        let Self { mut buckets, steps, incarnations } = self;
         let writers = buckets.writers();
         let steps = steps.into_iter().map(|step| {
             let writers = writers.clone();
@@ -95,7 +101,11 @@ impl<B: Buckets> Plan<B> {
         });
         // In the order in which it was decided: claims come before what is admitted because of them.
         let done = stream::iter(steps).buffered(AT_ONCE).try_collect().await?;
-        Ok(Carried { buckets, done, incarnations })
+        let revocations = match reading {
+            Some(reading) => Some(reading.read(&mut buckets).await?),
+            None => None,
+        };
+        Ok(Carried { buckets, done, incarnations, revocations })
     }
 }
 
@@ -169,7 +179,7 @@ impl<W: World> Owner<W> {
     /// Takes in what was done: keeps it in one transaction per bucket and lets it take effect, also where the disk is full:
     /// it is the lattice's, and the next comparison tries to keep it again.
     pub(super) async fn settle(&mut self, carried: Carried<W::Buckets>) -> Result<OpenBuckets<W::Buckets>, SyncError> {
-        let Carried { buckets, done, incarnations } = carried;
+        let Carried { buckets, done, incarnations, revocations: _ } = carried;
         let mut kept = Ok(());
         let mut refused = BTreeSet::new();
         for (bucket, _) in &incarnations {

@@ -15,6 +15,7 @@ use super::{
     compare::{self, Carried, SyncError},
     open_buckets::{OpenBuckets, SELDOM, openable},
     queue::Queue,
+    revocations::Reading,
 };
 use crate::{
     Bucket,
@@ -127,7 +128,7 @@ impl<W: World> Owner<W> {
                 opened = next_of(&mut opening) => {
                     opening = None;
                     match opened.map_err(SyncError::from).and_then(|opened| self.plan(opened)) {
-                        Ok(plan) => carrying = Some(Box::pin(plan.carry_out())),
+                        Ok(plan) => carrying = Some(Box::pin(plan.carry_out(self.reading(&from)))),
                         Err(error) => failed = Some(error),
                     }
                 }
@@ -138,7 +139,7 @@ impl<W: World> Owner<W> {
                     let settled = tokio::select! {
                         biased;
                         () = stop.cancelled() => return,
-                        settled = self.end_comparison(carried, &from) => settled,
+                        settled = self.end_comparison(carried) => settled,
                     };
                     match settled {
                         Ok(()) => {
@@ -197,17 +198,24 @@ impl<W: World> Owner<W> {
         }
     }
 
-    async fn end_comparison(
-        &mut self,
-        carried: Result<Carried<W::Buckets>, BucketError>,
-        from: &W::Buckets,
-    ) -> Result<(), SyncError> {
-        let mut buckets = self.settle(carried?).await?;
-        if !self.closed {
-            match buckets.add(from, Bucket::Revocations).await {
-                Ok(()) => self.sync_revocations(&mut buckets).await?,
-                Err(error) => self.close_revocations(&error),
-            }
+    /// What reads the revocation lists, if their bucket can be had.
+    fn reading(&self, from: &W::Buckets) -> Option<Reading<W>> {
+        (!self.closed).then(|| Reading {
+            world: self.world.clone(),
+            from: from.clone(),
+            trust: self.trust.clone(),
+            known: self.tables.revocations(),
+        })
+    }
+
+    async fn end_comparison(&mut self, carried: Result<Carried<W::Buckets>, BucketError>) -> Result<(), SyncError> {
+        let mut carried = carried?;
+        let revocations = carried.revocations.take();
+        let mut buckets = self.settle(carried).await?;
+        match revocations {
+            Some(Ok(read)) => self.join_revocations(&mut buckets, read).await?,
+            Some(Err(error)) => self.close_revocations(&error),
+            None => {}
         }
         self.buckets = Some(buckets);
         self.retry = FIRST_RETRY;

@@ -34,7 +34,7 @@ pub use self::{
     inbox::{ALL_INBOXES_BYTES, INBOX_BYTES, Inbox},
     replay::{Memory, MemoryBounds, Noted, ReplayGuard, Replayed, Seen},
     responder::{Incoming, Rejected, ReplyTo, RpcResponder},
-    rpc::{Delegated, RpcClient},
+    rpc::{Delegated, Lost, RpcClient},
     server::{AddressError, AddressProblem, DEFAULT_PORT, Server, Servers},
     socket::{
         ERROR_HEADER as SOCKET_ERROR_HEADER, EVENTS_PATH, MAX_BODY as MAX_SOCKET_BODY, SocketClient, SocketError,
