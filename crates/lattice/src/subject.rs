@@ -10,7 +10,7 @@ mod store;
 
 use crate::LatticeId;
 
-pub use control::{ConfigKey, ControlRoot, ControlSubject, HostCommand, Subscription};
+pub use control::{Answers, ConfigKey, ControlRoot, ControlSubject, HostCommand, OPERATIONS, Operation, Subscription};
 pub use permissions::{Permissions, Role};
 pub use rpc::RpcSubject;
 pub use store::{

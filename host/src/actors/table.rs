@@ -264,3 +264,53 @@ impl Actors {
         guard
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::actor;
+
+    #[tokio::test]
+    async fn what_nobody_changes_any_more_is_forgotten() {
+        let actors = Actors::default();
+        for byte in 0..=255 {
+            drop(actors.change(&actor(byte)).await);
+        }
+        let held = actors.change(&actor(0)).await;
+        drop(actors.change(&actor(1)).await);
+        assert!(actors.changing.len() <= 2, "{}", actors.changing.len());
+        drop(held);
+    }
+
+    #[tokio::test]
+    async fn changes_of_one_actor_do_not_cross_and_those_of_others_do() {
+        use futures_util::FutureExt as _;
+        let actors = Actors::default();
+        let held = actors.change(&actor(1)).await;
+        assert!(actors.change(&actor(2)).now_or_never().is_some());
+        let mut next = Box::pin(actors.change(&actor(1)));
+        assert!((&mut next).now_or_never().is_none());
+        drop(held);
+        next.await;
+    }
+
+    #[test]
+    fn a_vacancy_is_closed_once_and_only_while_it_lasts() {
+        let actors = Actors::default();
+        let vacancy = actors.vacate(actor(1));
+        assert!(actors.has_place(&actor(1)) && actors.get(&actor(1)).is_none());
+        actors.close(&actor(1), Vacancy(7));
+        assert!(actors.has_place(&actor(1)), "that is another vacancy");
+        actors.close(&actor(1), vacancy);
+        assert!(!actors.has_place(&actor(1)));
+        actors.close(&actor(1), vacancy);
+    }
+
+    #[test]
+    fn nothing_runs_in_an_empty_table() {
+        let actors = Actors::default();
+        assert!(actors.all().is_empty() && actors.describe().is_empty() && actors.versions(&actor(1)).is_empty());
+        assert_eq!((actors.grants(&actor(1), "c"), actors.has_place(&actor(1))), (None, false));
+        assert!(actors.for_call(&actor(1), "c").is_none() && actors.running_from("r").is_empty());
+    }
+}

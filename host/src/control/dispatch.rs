@@ -59,27 +59,5 @@ async fn run_command(control: &Arc<Control>, command: HostCommand, body: &Bytes)
 
 /// Whether a subject belongs to this host or to everybody, as opposed to another host of the lattice.
 pub fn is_for_us(control: &Control, subject: &ControlSubject) -> bool {
-    match subject {
-        ControlSubject::Command(host, _)
-        | ControlSubject::GetInventory(host)
-        | ControlSubject::AskWhy(host)
-        | ControlSubject::PutLabel(host)
-        | ControlSubject::DeleteLabel(host) => *host == control.identity.host_id,
-        ControlSubject::PingHosts
-        | ControlSubject::GetClaims
-        | ControlSubject::GetLinks
-        | ControlSubject::AuctionActor
-        | ControlSubject::AuctionProvider
-        | ControlSubject::PutRegistries
-        | ControlSubject::PutLink
-        | ControlSubject::DeleteLink
-        | ControlSubject::PutConfig(_)
-        | ControlSubject::DeleteConfig(_)
-        | ControlSubject::ClearConfig(_)
-        | ControlSubject::GetConfig(_)
-        | ControlSubject::GetAllConfig(_)
-        | ControlSubject::PutRevocations
-        | ControlSubject::GetRevocations
-        | ControlSubject::PutOwner => true,
-    }
+    subject.host().is_none_or(|host| *host == control.identity.host_id)
 }

@@ -78,6 +78,6 @@ pub enum HostError {
         source: io::Error,
     },
     /// The topic prefix is not one.
-    #[error("control topic prefix: {0}")]
+    #[error("control topic prefix")]
     TopicPrefix(#[from] lattice::subject::SubjectError),
 }

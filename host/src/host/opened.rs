@@ -154,3 +154,50 @@ fn resource(identity: &Identity) -> Resource {
         ("lattice.id", identity.lattice.to_string()),
     ])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_start_that_fails_takes_its_socket_away_again() {
+        let directory = tempfile::tempdir().expect("a temp directory");
+        let path = directory.path().join("host.sock");
+        let socket = Socket::open(path.clone()).expect("it opens");
+        assert!(path.exists());
+        drop(socket);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn who_serves_the_socket_keeps_it() {
+        let directory = tempfile::tempdir().expect("a temp directory");
+        let path = directory.path().join("host.sock");
+        let socket = Socket::open(path.clone()).expect("it opens");
+        let (_listener, served) = socket.into_listener().expect("it was not taken");
+        assert!(path.exists() && served == path);
+    }
+
+    #[tokio::test]
+    async fn a_start_that_cannot_have_its_admin_address_leaves_no_socket() {
+        let directory = tempfile::tempdir().expect("a temp directory");
+        let taken = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let mut config = HostConfig::new(lattice::LatticeId::default(), directory.path().to_owned());
+        config.admin_address = Some(crate::settings::AdminAddress(taken.local_addr().expect("an address")));
+        let failed = Opened::open(&config).await.err().expect("the address is taken");
+        assert!(matches!(failed, HostError::Admin { .. }), "{failed}");
+        assert!(!socket_path(&config.state_dir).exists());
+    }
+
+    #[tokio::test]
+    async fn a_host_without_nats_builds_every_room() {
+        let directory = tempfile::tempdir().expect("a temp directory");
+        let config = HostConfig::new(lattice::LatticeId::default(), directory.path().to_owned());
+        let host = crate::Host::start(config, &[crate::testing::FAKE]).await.expect("it starts");
+        host.synced().await;
+        assert!(host.socket().exists() && host.store_refused().is_none());
+        let socket = host.socket().to_owned();
+        host.run(std::future::ready(())).await;
+        assert!(!socket.exists());
+    }
+}

@@ -221,3 +221,6 @@ async fn open(options: &NatsOptions, name: &str, host: HostId, role: &'static st
     tracing::debug!(%role, server = %waiting, "connecting to NATS");
     Ok(Connection { client, connected, forbidden, connects, role, options: once, troubled, problem })
 }
+
+#[cfg(test)]
+mod tests;

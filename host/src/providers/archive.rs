@@ -29,10 +29,10 @@ const PROGRAM_HEAD: u64 = 4096;
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// Not an archive, not what its claims say, or without a binary for this machine.
-    #[error("provider archive: {0}")]
+    #[error("provider archive")]
     Archive(#[from] archive::ArchiveError),
     /// The binary is nothing that this machine runs.
-    #[error("the binary for `{target}` in the provider archive is no program for it: {source}")]
+    #[error("the binary for `{target}` in the provider archive is no program for it")]
     NotAProgram {
         /// The target.
         target: String,
@@ -40,7 +40,7 @@ pub enum ArchiveError {
         source: NotAProgram,
     },
     /// The executable cannot be stored.
-    #[error("cannot store the executable in `{path}`: {source}")]
+    #[error("cannot store the executable in `{path}`")]
     Store {
         /// Where.
         path: PathBuf,

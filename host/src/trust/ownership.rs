@@ -198,3 +198,50 @@ impl Owners {
         names.find(|name| ProviderId::well_known(name).public_key() == *subject)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{World, account, actor};
+
+    #[tokio::test]
+    async fn an_id_belongs_to_the_account_that_claimed_it_first() {
+        let world = World::new();
+        let (owners, subject) = (world.owners(Vec::new()), actor(1).public_key());
+        assert!(owners.present(&subject).is_none());
+        owners.claim(subject, account(1)).await.expect("nobody owns it");
+        owners.claim(subject, account(1)).await.expect("its owner may again");
+        let refused = owners.claim(subject, account(2)).await.expect_err("it is another's");
+        assert_eq!(refused.code(), "other_owner");
+        assert_eq!(owners.present(&subject).map(|present| (present.owner, present.number)), Some((account(1), 1)));
+    }
+
+    #[tokio::test]
+    async fn what_was_signed_first_counts_before_there_is_a_record() {
+        let world = World::new();
+        let (owners, subject) = (world.owners(Vec::new()), actor(1).public_key());
+        world.know_actor(actor(1), account(1), &[]).await;
+        owners.check(subject, account(1)).expect("it signed first");
+        assert!(owners.check(subject, account(2)).is_err());
+    }
+
+    #[tokio::test]
+    async fn the_id_of_a_builtin_provider_is_its_own() {
+        let world = World::new();
+        let owners = world.owners(vec!["fake"]);
+        let subject = ProviderId::well_known("fake").public_key();
+        let refused = owners.check(subject, account(1)).expect_err("it is compiled in");
+        assert!(matches!(refused, NotTheOwner::Builtin { name: "fake", .. }), "{refused}");
+        owners.claim(subject, own_issuer(&subject)).await.expect("it owns itself");
+        assert!(world.store.tables().owners.get(&subject).is_none(), "nothing is recorded for it");
+    }
+
+    #[tokio::test]
+    async fn a_refusal_names_the_command_that_changes_it() {
+        let world = World::new();
+        let (owners, subject) = (world.owners(Vec::new()), actor(1).public_key());
+        owners.claim(subject, account(1)).await.expect("nobody owns it");
+        let refused = owners.check(subject, account(2)).expect_err("it is another's").to_string();
+        assert!(refused.contains(&format!("wash claims transfer actor {subject} --to {}", account(2))), "{refused}");
+    }
+}

@@ -3,9 +3,13 @@
 //! Pure: subjects, no server configuration. Answers to requests go out under the server's `allow_responses`, which every
 //! role but the observer needs. Invariant: nothing here reaches into another lattice.
 
+use std::collections::BTreeSet;
+
 use claims::{HostId, ProviderId};
 
-use super::{config_bucket, config_service, events, lattice_bucket, object_bucket, object_stream, revocation_bucket};
+use super::{
+    OPERATIONS, config_bucket, config_service, events, lattice_bucket, object_bucket, object_stream, revocation_bucket,
+};
 use crate::LatticeId;
 
 /// Asks the server what JetStream there is for the account.
@@ -79,16 +83,18 @@ impl Role {
                 responds: false,
             },
             Self::Observer => Permissions {
-                publish: ["ping.hosts", "get.*", "get.*.inv", "get.*.why", "revocations.get"]
-                    .map(|tail| format!("{ctl}.{tail}"))
-                    .into_iter()
-                    .chain([answers.clone()])
-                    .collect(),
+                publish: observed().map(|tail| format!("{ctl}.{tail}")).chain([answers.clone()]).collect(),
                 subscribe: [all_events.into(), vec![answers]].concat(),
                 responds: false,
             },
         }
     }
+}
+
+/// What somebody who looks and changes nothing asks hosts, each once.
+fn observed() -> impl Iterator<Item = &'static str> {
+    let all: BTreeSet<&str> = OPERATIONS.iter().filter_map(|operation| operation.observed).collect();
+    all.into_iter()
 }
 
 /// Lattice state in JetStream.
