@@ -288,7 +288,8 @@ mod tests {
         let actors = Actors::default();
         let held = actors.change(&actor(1)).await;
         assert!(actors.change(&actor(2)).now_or_never().is_some());
-        let mut next = Box::pin(actors.change(&actor(1)));
+        let id = actor(1);
+        let mut next = Box::pin(actors.change(&id));
         assert!((&mut next).now_or_never().is_none());
         drop(held);
         next.await;
