@@ -10,6 +10,7 @@ use std::{
 
 use claims::ActorId;
 use contracts::Budget;
+use lattice::client::Inbox;
 
 use super::{
     sources::Sources,
@@ -132,6 +133,8 @@ fn memory(page: &mut Page, sources: &Sources) {
     page.gauge("lattice_guest_memory_max_bytes", "How much they may have.").value(&[], guests.1);
     page.gauge("lattice_body_memory_bytes", "Bodies of all calls under way.").value(&[], bodies.used());
     page.gauge("lattice_body_memory_max_bytes", "How much they may have.").value(&[], bodies.limit());
+    page.counter("lattice_nats_dropped_total", "Messages from NATS that came faster than they were taken.")
+        .value(&[], Inbox::all_dropped());
     page.counter("lattice_body_memory_refused_total", "Bodies that there was no room for.")
         .value(&[], bodies.refused());
 }

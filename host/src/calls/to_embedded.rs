@@ -42,7 +42,7 @@ pub async fn serve(calls: Arc<Calls>, provider: Arc<RunningProvider>, embedded: 
         let invocations = client.queue_subscribe(invocations.render(lattice), group).await?;
         let puts = client.subscribe(puts.render(lattice)).await?;
         Ok::<_, async_nats::SubscribeError>((
-            Inbox::new("calls of a provider", invocations),
+            Inbox::of_calls("calls of a provider", invocations),
             Inbox::new("links of a provider", puts),
         ))
     };
