@@ -21,6 +21,7 @@ pub mod merge;
 pub mod owners;
 pub mod replica;
 pub mod revocations;
+mod rules;
 pub mod scale;
 pub mod store;
 pub mod world;

@@ -81,8 +81,7 @@ impl<W: World> Owner<W> {
         if after != *before {
             let gone = replaced.iter().map(|key| (key.clone(), None));
             let fresh = is.iter().filter(|(key, _)| !was.contains_key(*key));
-            let fresh =
-                fresh.map(|(key, signed)| (key.clone(), Some(self.confirmed(Some(signed.token.clone().into()), 0))));
+            let fresh = fresh.map(|(key, signed)| (key.clone(), Some(self.statement(signed.token.clone().into()))));
             self.keep(BUCKET, gone.chain(fresh).collect()).await?;
             self.tables.revocations.send_replace(Arc::new(after));
         }
@@ -123,10 +122,11 @@ impl<W: World> Owner<W> {
             tracing::debug!(%error, "not every revocation list of the lattice is in force");
         }
         let upkeep = upkeep(&self.tables.revocations(), |key| held.get(key).map(AsRef::as_ref), &judged);
-        for (key, signed) in upkeep.put {
+        for (key, signed) in &upkeep.put {
             tracing::info!(%key, signer = %signed.signer, number = signed.list.number, "putting a revocation list into the lattice");
-            buckets.writers().put(BUCKET, &key, Bytes::from(signed.token.clone())).await?;
         }
+        let put = upkeep.put.into_iter().map(|(key, signed)| (key, Bytes::from(signed.token.clone()))).collect();
+        buckets.writers().put_all(BUCKET, put).await?;
         for key in upkeep.remove {
             buckets.writers().delete(BUCKET, &key).await?;
         }
