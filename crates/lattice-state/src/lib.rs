@@ -23,6 +23,8 @@ pub mod replica;
 pub mod revocations;
 mod rules;
 pub mod scale;
+#[cfg(test)]
+mod simulation;
 pub mod store;
 pub mod world;
 
