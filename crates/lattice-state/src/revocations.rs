@@ -18,6 +18,8 @@ use claims::{
 };
 use lattice::subject::revocation_key;
 
+use crate::rules::Rule;
+
 pub use trust::{Trust, Unacceptable};
 
 /// Accounts whose lists are kept. Cluster keys are trusted one by one, and not counted.
@@ -152,7 +154,7 @@ impl Revocations {
         let key = key_of(&signed);
         let full = matches!(signer, Signer::Account(_)) && self.accounts() >= MAX_ACCOUNTS;
         match self.by_signer.get_mut(&signer) {
-            Some(present) if present.number > number => {
+            Some(present) if present.number > number && Rule::HigherNumberReplaces.holds() => {
                 return Err(NotTaken::Replaced { signer, in_force: present.number });
             }
             Some(present) if present.number == number => {
@@ -258,8 +260,11 @@ pub fn upkeep<'a>(
     judged: &BTreeSet<String>,
 ) -> Upkeep {
     let wanted = in_force.by_key();
-    let remove = judged.iter().filter(|key| !wanted.contains_key(*key)).cloned().collect();
-    let differs = |key: &String, signed: &Arc<SignedRevocations>| held(key) != Some(signed.token.as_bytes());
+    let replaced = |key: &&String| !wanted.contains_key(*key) && Rule::RemoveReplacedLists.holds();
+    let remove = judged.iter().filter(replaced).cloned().collect();
+    let differs = |key: &String, signed: &Arc<SignedRevocations>| {
+        held(key) != Some(signed.token.as_bytes()) && Rule::PutBackStatements.holds()
+    };
     Upkeep { put: wanted.into_iter().filter(|(key, signed)| differs(key, signed)).collect(), remove }
 }
 

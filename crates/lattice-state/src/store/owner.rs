@@ -42,6 +42,8 @@ pub struct Owner<W: World> {
     pub(super) known: Known,
     /// On the disk, out of use.
     pub(super) left_out: BTreeSet<(Bucket, String)>,
+    /// In the tables and not on the disk, which was full when it came.
+    pub(super) unkept: BTreeSet<(Bucket, String)>,
     pub(super) tables: Arc<Tables>,
     pub(super) trust: Arc<Trust>,
     pub(super) buckets: Option<OpenBuckets<W::Buckets>>,
@@ -189,8 +191,9 @@ impl<W: World> Owner<W> {
 
     /// Says once per outage that lattice state cannot be had; the retries go on quietly.
     fn complain(&self, error: &SyncError) {
+        let is_overtaken = matches!(error, SyncError::Overtaken);
         let error = error as &dyn std::error::Error;
-        if self.retry == FIRST_RETRY {
+        if self.retry == FIRST_RETRY && !is_overtaken {
             let hint = "if it stays so: is JetStream enabled on the NATS server, and may this host use it?";
             tracing::warn!(error, hint, "cannot compare lattice state yet; links and claims of this host are used");
         } else {
@@ -269,7 +272,7 @@ impl<W: World> Owner<W> {
                     tracing::warn!(%error, key = %update.key, "not taking what somebody wrote into the lattice");
                     return;
                 }
-                Some(self.confirmed(Some(value), revision))
+                Some(Local::confirmed(known, value, revision, self.world.now_ms()))
             }
             None => known.map(|entry| entry.deleted(revision, self.world.now_ms())),
         };
@@ -277,6 +280,7 @@ impl<W: World> Owner<W> {
             let error = &error as &dyn std::error::Error;
             tracing::error!(error, key = %update.key, "cannot keep lattice state on disk; comparing again");
             self.buckets = None; // until the disk has it
+            self.unkept.insert((bucket, update.key.clone()));
         }
         self.apply(bucket, &update.key, update.remote.value.as_ref(), false);
         self.tables.counted(&self.known);
@@ -320,9 +324,9 @@ impl<W: World> Owner<W> {
         }
     }
 
-    /// An entry as the bucket has confirmed it.
-    pub(super) fn confirmed(&self, value: Option<Bytes>, revision: u64) -> Local {
-        Local { value, revision, written_ms: self.world.now_ms(), pending: false, replaced: None }
+    /// A signed statement as it is kept.
+    pub(super) fn statement(&self, token: Bytes) -> Local {
+        Local::confirmed(None, token, 0, self.world.now_ms())
     }
 
     /// Works with the disk where it blocks nobody.

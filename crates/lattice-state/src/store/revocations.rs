@@ -15,7 +15,7 @@ use lattice::subject::is_owner_key;
 
 use super::{
     Owner, Revoke, RevokeError,
-    compare::{AT_ONCE, SyncError},
+    compare::{SyncError, at_once},
     open_buckets::{OpenBuckets, Writers},
 };
 use crate::{
@@ -108,13 +108,13 @@ impl Read {
 
 /// Carries it out, many keys at once.
 async fn keep_up<B: Buckets>(writers: &Writers<B>, upkeep: Upkeep) -> Result<(), BucketError> {
-    let puts = upkeep.put.into_iter().map(|(key, signed)| async move {
+    for (key, signed) in &upkeep.put {
         tracing::info!(%key, signer = %signed.signer, number = signed.list.number, "putting a revocation list into the lattice");
-        writers.put(BUCKET, &key, Bytes::from(signed.token.clone())).await.map(drop)
-    });
-    stream::iter(puts).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+    }
+    let puts = upkeep.put.into_iter().map(|(key, signed)| (key, Bytes::from(signed.token.clone())));
+    writers.put_all(BUCKET, puts.collect()).await?;
     let removes = upkeep.remove.into_iter().map(|key| async move { writers.delete(BUCKET, &key).await });
-    stream::iter(removes).buffer_unordered(AT_ONCE).try_collect().await
+    stream::iter(removes).buffer_unordered(at_once()).try_collect().await
 }
 
 /// What taking lists led to.
@@ -156,8 +156,7 @@ impl<W: World> Owner<W> {
         if after != *before {
             let gone = replaced.iter().map(|key| (key.clone(), None));
             let fresh = is.iter().filter(|(key, _)| !was.contains_key(*key));
-            let fresh =
-                fresh.map(|(key, signed)| (key.clone(), Some(self.confirmed(Some(signed.token.clone().into()), 0))));
+            let fresh = fresh.map(|(key, signed)| (key.clone(), Some(self.statement(signed.token.clone().into()))));
             self.keep(BUCKET, gone.chain(fresh).collect()).await?;
             self.tables.revocations.send_replace(Arc::new(after));
         }
