@@ -103,8 +103,8 @@ async fn statements(lattice: &TestLattice, actor: &ActorId) -> Statements {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_key_of_a_provider_process_is_trusted_for_longer_than_its_first_statement_holds() {
     let change = |config: &mut host::HostConfig| {
-        config.delegation_lifetime = LIFETIME;
-        config.health_interval = Duration::from_secs(1);
+        config.timings.delegation = LIFETIME;
+        config.timings.health_check = Duration::from_secs(1);
     };
     let Some(lattice) = TestLattice::start_with(["a"], change).await else { return };
     let (signer, operator, host) = (Signer::default(), lattice.operator().await, lattice.id("a"));

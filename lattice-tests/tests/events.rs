@@ -128,8 +128,8 @@ impl Scene {
         let mut config = HostConfig::new(LatticeId::default(), dir.path().to_owned());
         config.ctl = Some(NatsOptions { urls: vec![nats.url()], retry: true, ..NatsOptions::default() });
         config.allow_file_load = true;
-        config.heartbeat_interval = Duration::from_millis(200);
-        config.health_interval = Duration::from_millis(100);
+        config.timings.heartbeat = Duration::from_millis(200);
+        config.timings.health_check = Duration::from_millis(100);
         let host = Box::pin(Host::start(config, &[MOODY, provider_httpserver::BUILTIN])).await.expect("a host starts");
         let id = host.id();
         let (stop, stopped) = oneshot::channel::<()>();

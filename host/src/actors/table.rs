@@ -286,10 +286,10 @@ mod tests {
     async fn changes_of_one_actor_do_not_cross_and_those_of_others_do() {
         use futures_util::FutureExt as _;
         let actors = Actors::default();
-        let held = actors.change(&actor(1)).await;
+        let one = actor(1);
+        let held = actors.change(&one).await;
         assert!(actors.change(&actor(2)).now_or_never().is_some());
-        let id = actor(1);
-        let mut next = Box::pin(actors.change(&id));
+        let mut next = Box::pin(actors.change(&one));
         assert!((&mut next).now_or_never().is_none());
         drop(held);
         next.await;

@@ -23,20 +23,18 @@ use crate::{
 
 /// For the answer to one question.
 const ANSWER: Duration = Duration::from_secs(2);
-/// Pauses between questions without an answer.
-const PAUSES: Schedule = Schedule { first: Duration::from_secs(1), most: Duration::from_secs(60) };
-
 /// Asks over `connection` until there is an answer. Resolves when it was tried once.
 pub fn ask(
     artifacts: Arc<Artifacts>,
     identity: Arc<Identity>,
     connection: Connection,
+    pauses: Schedule,
     life: &Lifetime,
 ) -> oneshot::Receiver<()> {
     let (tried, outcome) = oneshot::channel();
     let stop = life.stop.clone();
     life.spawn(async move {
-        stop.run_until_cancelled(until_answered(&artifacts, &identity, connection, tried)).await;
+        stop.run_until_cancelled(until_answered(&artifacts, &identity, connection, pauses, tried)).await;
     });
     outcome
 }
@@ -45,9 +43,10 @@ async fn until_answered(
     artifacts: &Artifacts,
     identity: &Identity,
     mut connection: Connection,
+    pauses: Schedule,
     tried: oneshot::Sender<()>,
 ) {
-    let (mut tried, mut backoff) = (Some(tried), Backoff::new(PAUSES));
+    let (mut tried, mut backoff) = (Some(tried), Backoff::new(pauses));
     loop {
         if connection.connected.wait_for(|connected| *connected).await.is_err() {
             return;

@@ -26,6 +26,6 @@ impl Inbound {
                 .with_delegations()
         });
         let replays = ReplayGuard::kept_in(&settings.state_dir.join("seen"), unix_now());
-        Self { responder, replays, timeout: settings.rpc_timeout }
+        Self { responder, replays, timeout: settings.timings.call }
     }
 }

@@ -89,7 +89,10 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::workloads::{actor::ActorError, provider::StartProviderError};
+    use crate::{
+        providers::process::LaunchError,
+        workloads::{actor::ActorError, provider::StartProviderError},
+    };
 
     #[test]
     fn a_stop_says_how_long_it_may_take_and_happens() {
@@ -124,10 +127,9 @@ mod tests {
     #[tokio::test]
     async fn a_refusal_tells_every_level_of_its_cause() {
         let (tell, told) = oneshot::channel();
-        let source = "not a contract".parse::<lattice::ContractId>().expect_err("it is none");
-        let said = source.to_string();
-        tell.send(Err(StartProviderError::Contract { contract: "not a contract".to_owned(), source })).ok();
+        let cause = LaunchError::Spawn(std::io::Error::other("no such program"));
+        tell.send(Err(StartProviderError::Launch(cause))).ok();
         let refused = outcome(told).await;
-        assert!(refused.error.ends_with(&said) && refused.error.starts_with("`not a contract`"), "{}", refused.error);
+        assert_eq!(refused.error, "cannot start the provider: cannot start the program: no such program");
     }
 }

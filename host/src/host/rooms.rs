@@ -181,7 +181,7 @@ impl Ground<'_> {
             builtins: self.builtins.to_vec(),
             starts: Starts::default(),
         });
-        Workloads::new(actors, providers, self.life.clone())
+        Workloads::new(actors, providers, settings.timings.resume, self.life.clone())
     }
 
     fn changes(&self, lower: &Lower) -> Arc<Changes> {
@@ -212,7 +212,7 @@ impl Ground<'_> {
             sessions: calls.sessions.clone(),
             nats: self.nats.clone(),
             root: self.root.clone(),
-            every: settings.heartbeat_interval,
+            every: settings.timings.heartbeat,
             life: self.life.clone(),
         })
     }

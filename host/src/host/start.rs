@@ -62,7 +62,7 @@ pub(super) async fn start(config: HostConfig, builtins: &[Builtin]) -> Result<Ho
     });
     life.spawn(owner.run(source, synced_in, life.publishing.clone()));
     life.spawn(rooms.changes.clone().follow(effects));
-    life.spawn(rooms.workloads.clone().enforce_revocations(settings.reconcile_interval));
+    life.spawn(rooms.workloads.clone().enforce_revocations(settings.timings.reconcile));
     if let Some(policy) = rooms.calls.permission.policy() {
         life.spawn(policy::follow_changes(policy.clone(), life.stop.clone()));
     }
@@ -91,7 +91,13 @@ pub(super) async fn start(config: HostConfig, builtins: &[Builtin]) -> Result<Ho
 async fn ask_config_service(rooms: &Rooms, settings: &HostConfig, until: Instant) {
     let Some(nats) = rooms.calls.nats.as_ref().filter(|_| settings.config_service) else { return };
     let artifacts = rooms.workloads.actors.admission.artifacts.clone();
-    let tried = config_service::ask(artifacts, rooms.identity.clone(), nats.ctl.clone(), &rooms.life);
+    let tried = config_service::ask(
+        artifacts,
+        rooms.identity.clone(),
+        nats.ctl.clone(),
+        settings.timings.config_service,
+        &rooms.life,
+    );
     tokio::time::timeout_at(until.into(), tried).await.ok();
 }
 

@@ -24,7 +24,7 @@ fn host(byte: u8) -> HostId {
 }
 
 fn beating() -> (World, Arc<Presence>) {
-    let world = World::with(|settings| settings.heartbeat_interval = Duration::from_secs(30));
+    let world = World::with(|settings| settings.timings.heartbeat = Duration::from_secs(30));
     let presence = world.upper().presence;
     (world, presence)
 }

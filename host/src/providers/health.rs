@@ -6,7 +6,7 @@
 
 use std::{
     sync::{Arc, Weak},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use contracts::mask;
@@ -16,6 +16,7 @@ use lattice::{
     subject::RpcSubject,
 };
 use provider_sdk::Health;
+use tokio::time::Instant;
 
 use super::{
     running::{Home, RunningProvider, Trouble},
@@ -45,7 +46,7 @@ pub async fn watch(providers: Weak<Providers>, provider: Arc<RunningProvider>) {
             () = provider.doubted() => {}
         }
         let Some(providers) = providers.upgrade() else { return };
-        let every = providers.settings.health_interval;
+        let every = providers.settings.timings.health_check;
         let asked = provider.process_number();
         let answer = ask(&providers, &provider).await;
         // Of a process that has ended since nothing is told: its successor was not asked.
@@ -106,7 +107,7 @@ pub async fn ask(providers: &Providers, provider: &RunningProvider) -> Option<He
             // The request is empty for providers of others; ours are told until when their key counts.
             let statement = process
                 .key
-                .statement(&providers.identity, spec, providers.settings.delegation_lifetime)
+                .statement(&providers.identity, spec, providers.settings.timings.delegation)
                 .unwrap_or_default();
             let subject = RpcSubject::Health { id: spec.id, link_name: spec.link_name.clone() };
             let nats = providers.nats.as_ref()?;

@@ -25,10 +25,8 @@ use super::{
     running::{ProviderSpec, Trouble},
     table::Providers,
 };
-use crate::process::backoff::{Backoff, Schedule};
+use crate::process::backoff::Backoff;
 
-/// Pauses before a child is started again.
-const PAUSES: Schedule = Schedule { first: Duration::from_millis(100), most: Duration::from_secs(10) };
 /// A child that ran this long had started well; its end is not part of a crash loop.
 const STABLE_AFTER: Duration = Duration::from_secs(30);
 
@@ -203,7 +201,7 @@ struct Running {
 impl Supervisor {
     async fn run(self, first: Running) {
         let mut child = Some(first);
-        let mut backoff = Backoff::new(PAUSES);
+        let mut backoff = Backoff::new(self.providers.settings.timings.restart);
         while let Some(mut running) = child.take() {
             let started = Instant::now();
             let status = tokio::select! {
@@ -317,7 +315,7 @@ impl Supervisor {
     fn host_data(&self) -> Result<HostData, LaunchError> {
         let providers = &self.providers;
         let login = providers.settings.provider_login(&self.spec.id).map_err(LaunchError::Login)?;
-        let lifetime = providers.settings.delegation_lifetime;
+        let lifetime = providers.settings.timings.delegation;
         let signing = self.key.for_start(&providers.identity, &self.spec, lifetime).ok_or(LaunchError::Signing)?;
         let links = providers.tables().links.of_provider(&self.spec.id, &self.spec.link_name);
         Ok(HostData {
@@ -340,7 +338,7 @@ impl Supervisor {
             link_definitions: links.iter().map(|link| link.as_ref().clone()).collect(),
             cluster_issuers: providers.identity.trusted_issuers.iter().copied().collect(),
             config_json: self.spec.config.clone(),
-            default_rpc_timeout_ms: u64::try_from(providers.settings.rpc_timeout.as_millis()).ok(),
+            default_rpc_timeout_ms: u64::try_from(providers.settings.timings.call.as_millis()).ok(),
             structured_logging: providers.settings.structured_logging,
             log_level: None,
             otel_config: self.otel_config(),
@@ -360,7 +358,7 @@ impl Supervisor {
     }
 
     async fn shut_down(&self, mut running: Running) {
-        let grace = self.providers.settings.provider_shutdown_delay;
+        let grace = self.providers.settings.timings.provider_shutdown;
         let child = &mut running.child;
         let subject = RpcSubject::Shutdown { id: self.spec.id, link_name: self.spec.link_name.clone() };
         if let Some(nats) = &self.providers.nats {

@@ -123,7 +123,7 @@ async fn health_is_told_as_a_change_and_then_as_a_status() {
 
 #[tokio::test(start_paused = true)]
 async fn an_embedded_provider_is_asked_at_once_and_then_at_every_interval() {
-    let world = World::with(|settings| settings.health_interval = Duration::from_secs(30));
+    let world = World::with(|settings| settings.timings.health_check = Duration::from_secs(30));
     let running = world.embed(provider(1), &Arc::default());
     let watching = tokio::spawn(health::watch(Arc::downgrade(&world.providers), running.clone()));
     assert_eq!(until_told(&world, "health_check_passed").await, ["health_check_passed"]);

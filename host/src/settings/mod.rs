@@ -14,12 +14,13 @@ mod native;
 mod nats;
 mod policy;
 mod telemetry;
+mod timings;
 
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 
 use claims::{AccountId, ClusterId, KeyKind, KeyPair};
 use clap::{Args, builder::BoolishValueParser};
-use lattice::{LatticeId, bounds, client::NatsOptions, invocation::DELEGATION_LIFETIME};
+use lattice::{LatticeId, bounds, client::NatsOptions};
 use nats::Side;
 use runtime::{GuestLimits, LimitSettings, RuntimeConfig};
 
@@ -36,6 +37,7 @@ pub use self::{
     nats::{NatsLoginArgs, ProviderLogin},
     policy::{PolicyArgs, PolicyConfig, PolicyDefault},
     telemetry::TelemetryArgs,
+    timings::Timings,
 };
 
 /// What the variables begin with that set a label, such as `WASMCLOUD_LABEL_zone`.
@@ -204,20 +206,10 @@ pub struct HostConfig {
     pub config_service: bool,
     /// The policy service; none means that everything is permitted.
     pub policy: Option<PolicyConfig>,
-    /// Deadline of a call that brings none.
-    pub rpc_timeout: Duration,
     /// Whether other hosts are called, and call, in sessions.
     pub sessions: bool,
-    /// Grace of a provider process at stop.
-    pub provider_shutdown_delay: Duration,
-    /// Time between heartbeats; the protocol says 30 s.
-    pub heartbeat_interval: Duration,
-    /// Time between health checks of a provider; the protocol says 30 s.
-    pub health_interval: Duration,
-    /// How long a provider process may sign with its own key by one statement; a new one comes with every health check.
-    pub delegation_lifetime: Duration,
-    /// Time between comparisons of wanted with actual.
-    pub reconcile_interval: Duration,
+    /// How long it waits and how often it looks.
+    pub timings: Timings,
     /// Where spans go; none means that nothing is traced.
     pub tracing: Option<TracingConfig>,
     /// Whether provider processes are to log as JSON, as this one does.
@@ -258,13 +250,8 @@ impl HostConfig {
             artifacts,
             config_service: false,
             policy: None,
-            rpc_timeout: Duration::from_secs(2),
             sessions: true,
-            provider_shutdown_delay: Duration::from_millis(300),
-            heartbeat_interval: Duration::from_secs(30),
-            health_interval: Duration::from_secs(30),
-            delegation_lifetime: Duration::from_secs(DELEGATION_LIFETIME),
-            reconcile_interval: Duration::from_secs(2),
+            timings: Timings::default(),
             tracing: None,
             structured_logging: false,
             admin_address: None,
@@ -337,9 +324,9 @@ impl HostArgs {
         config.admin_address =
             self.admin_address.as_deref().and_then(|text| problems.take("--admin-address", text.parse()));
         config.allow_file_load = self.allow_file_load.unwrap_or(false);
-        config.rpc_timeout = Duration::from_millis(self.rpc_timeout_ms);
+        config.timings.call = Duration::from_millis(self.rpc_timeout_ms);
         config.sessions = self.sessions;
-        config.provider_shutdown_delay = Duration::from_millis(self.provider_shutdown_delay);
+        config.timings.provider_shutdown = Duration::from_millis(self.provider_shutdown_delay);
         self.limits.apply(&mut problems, &mut config);
         problems.none_or(config)
     }

@@ -54,7 +54,7 @@ impl World {
             sessions: None,
             nats: None,
             root: root.clone(),
-            every: self.settings.heartbeat_interval,
+            every: self.settings.timings.heartbeat,
             life: self.life.clone(),
         });
         let control = Arc::new(Control {
@@ -99,6 +99,6 @@ impl World {
             builtins: vec![FAKE],
             starts: Starts::default(),
         };
-        Workloads::new(Arc::new(work), Arc::new(providers), self.life.clone())
+        Workloads::new(Arc::new(work), Arc::new(providers), self.settings.timings.resume, self.life.clone())
     }
 }

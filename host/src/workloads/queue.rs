@@ -16,7 +16,7 @@ use super::{
     provider::{self, OtherLinkName, ProviderWorkloads, StartProviderError},
     resume::Resuming,
 };
-use crate::process::{lifetime::Lifetime, sequencer::Sequencer};
+use crate::process::{backoff::Schedule, lifetime::Lifetime, sequencer::Sequencer};
 
 /// How a queued command ended; nothing comes when the host stops first.
 pub type Outcome<E> = tokio::sync::oneshot::Receiver<Result<(), E>>;
@@ -48,17 +48,24 @@ pub struct Workloads {
     pub providers: Arc<ProviderWorkloads>,
     /// Starts of the last run that are under way.
     pub resuming: Resuming,
+    /// Between attempts of such a start.
+    pub(super) pauses: Schedule,
     /// Owns what outlasts a command.
     pub life: Lifetime,
     lines: Sequencer<Line>,
 }
 
 impl Workloads {
-    /// Nothing runs yet.
+    /// Nothing runs yet. `pauses`: between attempts of what ran before.
     #[must_use]
-    pub fn new(actors: Arc<ActorWorkloads>, providers: Arc<ProviderWorkloads>, life: Lifetime) -> Arc<Self> {
+    pub fn new(
+        actors: Arc<ActorWorkloads>,
+        providers: Arc<ProviderWorkloads>,
+        pauses: Schedule,
+        life: Lifetime,
+    ) -> Arc<Self> {
         let lines = Sequencer::new(life.tasks.clone());
-        Arc::new(Self { actors, providers, resuming: Resuming::default(), life, lines })
+        Arc::new(Self { actors, providers, resuming: Resuming::default(), pauses, life, lines })
     }
 
     /// Puts a scale command in line behind the earlier ones for the same actor.

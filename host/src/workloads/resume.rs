@@ -10,7 +10,6 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
 use super::{
@@ -22,9 +21,6 @@ use crate::process::{
     backoff::{Backoff, Schedule},
     lifetime::Lifetime,
 };
-
-/// Pauses between attempts.
-const PAUSES: Schedule = Schedule { first: Duration::from_secs(1), most: Duration::from_secs(60) };
 
 /// How many starts of an earlier run have no first outcome yet.
 #[derive(Debug, Default)]
@@ -93,7 +89,7 @@ impl Workloads {
             let may_pass = passes(first).await;
             work.resuming.ended();
             if may_pass {
-                again(&work.life, &reference, || passes(queue())).await;
+                again(&work.life, work.pauses, &reference, || passes(queue())).await;
             }
         });
     }
@@ -104,8 +100,13 @@ async fn passes<E: MayPass>(outcome: Outcome<E>) -> bool {
 }
 
 /// Tries, longer and longer apart and not in step with other hosts, while what failed may pass and the host lives.
-async fn again<F: Future<Output = bool>>(life: &Lifetime, reference: &str, mut attempt: impl FnMut() -> F) {
-    let mut backoff = Backoff::new(PAUSES);
+async fn again<F: Future<Output = bool>>(
+    life: &Lifetime,
+    pauses: Schedule,
+    reference: &str,
+    mut attempt: impl FnMut() -> F,
+) {
+    let mut backoff = Backoff::new(pauses);
     loop {
         let again_in = backoff.spread_pause(getrandom::u32().unwrap_or_default());
         tracing::info!(%reference, ?again_in, "what this host ran cannot be had now");
@@ -121,14 +122,18 @@ async fn again<F: Future<Output = bool>>(life: &Lifetime, reference: &str, mut a
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::time::Instant;
 
     use super::*;
 
+    const PAUSES: Schedule = Schedule { first: Duration::from_secs(1), most: Duration::from_secs(60) };
+
     #[tokio::test(start_paused = true)]
     async fn what_may_pass_is_tried_later_and_later_until_it_does_not() {
         let (life, mut times, began) = (Lifetime::new(Duration::from_secs(1)), Vec::new(), Instant::now());
-        again(&life, "r", || {
+        again(&life, PAUSES, "r", || {
             times.push(began.elapsed());
             std::future::ready(times.len() < 9)
         })
@@ -144,14 +149,14 @@ mod tests {
     async fn a_host_that_stops_tries_nothing_more() {
         let life = Lifetime::new(Duration::from_secs(1));
         life.stop.cancel();
-        again(&life, "r", || -> std::future::Ready<bool> { panic!("nothing is tried after the stop") }).await;
+        again(&life, PAUSES, "r", || -> std::future::Ready<bool> { panic!("nothing is tried after the stop") }).await;
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_stop_between_two_attempts_ends_the_wait() {
         let life = Lifetime::new(Duration::from_secs(1));
         let (stopping, mut attempts) = (life.clone(), 0);
-        again(&life, "r", || {
+        again(&life, PAUSES, "r", || {
             attempts += 1;
             if attempts == 2 {
                 stopping.stop.cancel();

@@ -278,7 +278,7 @@ async fn announce(
     }
     work.providers.events.emit(provider.spec.started(work.providers.identity.host_id));
     let weak = Arc::downgrade(&work.providers);
-    work.providers.life.spawn(links::serve(weak.clone(), provider.clone(), work.providers.settings.reconcile_interval));
+    work.providers.life.spawn(links::serve(weak.clone(), provider.clone(), work.providers.settings.timings.reconcile));
     if let Home::Embedded(embedded) = &provider.home {
         work.providers.life.spawn(serve_embedded(work.calls.clone(), provider.clone(), embedded.clone()));
     }

@@ -75,7 +75,7 @@ pub(super) const ROOMS: &[Room] = &[
     ("identity", &["process"]),
     ("failures", &["process"]),
     ("nats", &["process", "settings"]),
-    ("settings", &[]),
+    ("settings", &["process"]),
     ("process", &[]),
     ("meters", &[]),
     ("peers", &[]),
