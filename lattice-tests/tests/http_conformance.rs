@@ -1,24 +1,30 @@
-//! One call, and everybody who says something about it: client, metrics, spans, log, and what `wash why` is told.
+//! One call, and everybody who says something about it: client, metrics, spans, events, log, and what `wash why` is told.
 //!
 //! Every shape of request and answer goes over HTTP/1.1 and HTTP/2 to modules and to a component: on the host of the HTTP
-//! server, on another host, and behind a provider process. Whatever the way, no two of them may disagree. (`wash serve` has
-//! no metrics; its test is `wash-cli/tests/serve.rs`.)
+//! server, on another host, behind a provider process, and under `wash serve`, which has a client and a log alone. Whatever
+//! the way, no two of them may disagree. The only event about a call is that of a broken limit.
 
 #[path = "http_conformance/client.rs"]
 mod client;
+#[path = "http_conformance/events.rs"]
+mod events;
+#[path = "http_conformance/log.rs"]
+mod log;
+#[path = "http_conformance/serve.rs"]
+mod serve;
 #[path = "http_conformance/shapes.rs"]
 mod shapes;
 
 use std::{
     collections::BTreeMap,
-    io::Write,
     net::SocketAddr,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Mutex, PoisonError},
 };
 
 use bytes::Bytes;
 use claims::{ActorId, HostId, ProviderId};
-use client::{Seen, ask};
+use client::ask;
+use events::Told;
 use host::{AdminAddress, HostConfig};
 use http::{Request, Version};
 use http_body_util::Full;
@@ -26,6 +32,7 @@ use lattice::control::AskWhy;
 use lattice_tests::{
     Actor, HTTPSERVER, Operator, Receiver, Signer, TestLattice, binary, eventually, free_address, get, try_get,
 };
+use log::failed_lines;
 use shapes::{Method2, OF_COMPONENT, OF_MODULES, Shape, module};
 
 const BUILTIN: &str = "builtin://httpserver";
@@ -52,6 +59,7 @@ struct World {
     serves: HostId,
     place: Place,
     signer: Signer,
+    told: Told,
 }
 
 impl World {
@@ -78,13 +86,17 @@ impl World {
         };
         let provider = operator.start_provider(&serves, &reference).await.expect("the server starts");
         let (runs, metrics) = if place == Place::OnAnotherHost { (lattice.id("back"), back) } else { (serves, front) };
-        Some(Self { _lattice: lattice, operator, receiver, provider, runs, metrics, serves, place, signer })
+        let told = Told::listen(&operator).await;
+        Some(Self { _lattice: lattice, operator, receiver, provider, runs, metrics, serves, place, signer, told })
     }
 
-    /// Starts an actor and links it.
-    async fn serve(&self, reference: &str) -> (ActorId, SocketAddr) {
-        let (actor, address) =
-            (self.operator.start_actor(&self.runs, reference).await.expect("it starts"), free_address());
+    /// Starts an actor, with limits of its own where there are any, and links it.
+    async fn serve(&self, reference: &str, limits: &[(&str, &str)]) -> (ActorId, SocketAddr) {
+        let started = match limits {
+            [] => self.operator.start_actor(&self.runs, reference).await,
+            limits => self.operator.limit(&self.runs, reference, limits).await,
+        };
+        let (actor, address) = (started.expect("it starts"), free_address());
         let text = address.to_string();
         let values: Vec<_> = TIMES.into_iter().chain([("address", text.as_str())]).collect();
         self.operator.link(&actor, &self.provider, &values).await.expect("the link is taken");
@@ -93,15 +105,25 @@ impl World {
 
     /// How often the calls of an actor ended how.
     async fn outcomes(&self, actor: &ActorId) -> BTreeMap<String, u64> {
+        self.counted("lattice_calls_total", actor, "outcome").await
+    }
+
+    /// How often they broke which limit.
+    async fn breaches(&self, actor: &ActorId) -> BTreeMap<String, u64> {
+        self.counted("lattice_limit_breaches_total", actor, "limit").await
+    }
+
+    /// A counter of an actor, by one of its labels.
+    async fn counted(&self, metric: &str, actor: &ActorId, label: &str) -> BTreeMap<String, u64> {
         let page = get(self.metrics, "/metrics").await;
-        let start = format!("lattice_calls_total{{actor=\"{actor}\"");
-        let lines = page.lines().filter(|line| line.starts_with(&start));
-        let outcome = |line: &str| {
-            let (labels, count) = line.rsplit_once(' ')?;
-            let outcome = labels.split("outcome=\"").nth(1)?.split('"').next()?.to_owned();
-            Some((outcome, count.parse().ok()?))
-        };
-        lines.filter_map(outcome).collect()
+        let (start, label) = (format!("{metric}{{actor=\"{actor}\""), format!("{label}=\""));
+        let mut counts = BTreeMap::new();
+        for line in page.lines().filter(|line| line.starts_with(&start)) {
+            let (labels, count) = line.rsplit_once(' ').expect("a value");
+            let name = labels.split(&label).nth(1).and_then(|rest| rest.split('"').next()).expect("the label");
+            *counts.entry(name.to_owned()).or_default() += count.parse::<u64>().expect("a number");
+        }
+        counts
     }
 
     /// How often calls of an actor failed how, as `wash why` is told by all hosts.
@@ -120,14 +142,14 @@ impl World {
     /// Sends one request and has everybody's word.
     async fn check(&self, actor: &ActorId, address: SocketAddr, path: &str, version: Version, shape: &Shape) {
         let what = format!("{:?} {:?} {path} of {shape:?}", self.place, version);
-        let before = self.outcomes(actor).await;
+        let (before, broken) = (self.outcomes(actor).await, self.breaches(actor).await);
         let lines = failed_lines(actor, shape.code);
         let trace: [u8; 16] = rand_id();
         let parent = format!("00-{}-b7ad6b7169203331-01", hex(&trace));
         let body = if shape.method == Method2::Post { "sent" } else { "" };
         let request = Request::builder().method(shape.method.http()).uri(path).header("traceparent", parent);
         let seen = ask(address, version, request.body(Full::new(Bytes::from(body))).expect("a request")).await;
-        self.client(&what, shape, &seen);
+        client::check(&what, shape, &seen, self.place != Place::Here);
 
         let counted = || async {
             let after = self.outcomes(actor).await;
@@ -137,6 +159,7 @@ impl World {
             if changed == [(shape.code.to_owned(), 1)] { Ok(()) } else { Err(format!("{what}: {changed:?}")) }
         };
         eventually("the outcome of the call is counted, once", counted).await;
+        self.limits(&what, actor, shape, broken).await;
         if shape.code == "ok" {
             return;
         }
@@ -163,26 +186,24 @@ impl World {
         eventually("the spans of the call have it", traced).await;
     }
 
-    fn client(&self, what: &str, shape: &Shape, seen: &Seen) {
-        let is_held = self.place != Place::Here;
-        let (status, is_cut) = if is_held { (shape.held_status, false) } else { (shape.status, shape.is_cut) };
-        assert_eq!((seen.status, seen.is_cut), (status, is_cut), "{what}: {seen:?}");
-        if status >= 500 && shape.code != "ok" {
-            assert_eq!(seen.code(), shape.code, "{what}: {seen:?}");
+    /// Metric, inventory and events agree on the limits that were broken.
+    async fn limits(&self, what: &str, actor: &ActorId, shape: &Shape, mut broken: BTreeMap<String, u64>) {
+        if let Some(limit) = shape.broken() {
+            *broken.entry(limit.to_owned()).or_default() += 1;
         }
-        if shape.method == Method2::Head || matches!(status, 204 | 205 | 304) {
-            assert_eq!(seen.body, "", "{what}");
-        }
-        let length = seen.headers.get("content-length").map(|value| value.to_str().expect("text"));
-        match status {
-            204 => assert_eq!(length, None, "{what}"),
-            205 => assert!(length.is_none_or(|length| length == "0"), "{what}"),
-            _ => {}
-        }
+        assert_eq!(self.breaches(actor).await, broken, "{what}");
+        let inventory = self.operator.inventory(&self.runs).await;
+        let listed = inventory.actors.into_iter().find(|listed| listed.id == *actor).expect("it runs");
+        assert_eq!(listed.limits_exceeded, broken, "{what}");
+        eventually("the events tell of every limit that was broken, and of no other", || async {
+            let told = self.told.of(actor);
+            if told == broken { Ok(()) } else { Err(format!("{what}: told {told:?}, counted {broken:?}")) }
+        })
+        .await;
     }
 
     async fn check_all(&self) {
-        let (hello, address) = self.serve(&self.signer.actor(Actor::Hello).reference()).await;
+        let (hello, address) = self.serve(&self.signer.actor(Actor::Hello).reference(), &[]).await;
         get(address, "/").await;
         for shape in OF_COMPONENT {
             for version in [Version::HTTP_11, Version::HTTP_2] {
@@ -195,7 +216,7 @@ impl World {
                 Some(known) => *known,
                 None => {
                     let signed = self.signer.wasm(shape.path, &module(shape.path));
-                    let known = self.serve(&signed.reference()).await;
+                    let known = self.serve(&signed.reference(), shape.limits).await;
                     eventually("it is served", || async {
                         let answer = try_get(known.1, "/").await?;
                         if answer.status == 404 || answer.body.starts_with("not_") { Err(answer.body) } else { Ok(()) }
@@ -236,46 +257,9 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What all hosts of this process have written.
-fn log() -> &'static Arc<Mutex<Vec<u8>>> {
-    struct Page(Arc<Mutex<Vec<u8>>>);
-    impl Write for Page {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    static LOG: OnceLock<Arc<Mutex<Vec<u8>>>> = OnceLock::new();
-    LOG.get_or_init(|| {
-        let log = Arc::<Mutex<Vec<u8>>>::default();
-        let page = log.clone();
-        tracing_subscriber::fmt()
-            .with_env_filter("warn")
-            .with_ansi(false)
-            .with_writer(move || Page(page.clone()))
-            .try_init()
-            .expect("nobody else writes");
-        log
-    })
-}
-
-/// Lines about failed calls of an actor, with this code.
-fn failed_lines(actor: &ActorId, code: &str) -> usize {
-    let log = log().lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let text = String::from_utf8_lossy(&log).into_owned();
-    let code = format!("code=\"{code}\"");
-    text.lines()
-        .filter(|line| line.contains("a call failed") && line.contains(actor.as_str()) && line.contains(&code))
-        .count()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn everybody_says_the_same_of_a_call_on_the_same_host() {
-    log();
+    log::keep();
     if let Some(world) = World::new(Place::Here).await {
         world.check_all().await;
     }
@@ -283,7 +267,7 @@ async fn everybody_says_the_same_of_a_call_on_the_same_host() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everybody_says_the_same_of_a_call_to_another_host() {
-    log();
+    log::keep();
     if let Some(world) = World::new(Place::OnAnotherHost).await {
         world.check_all().await;
     }
@@ -291,8 +275,13 @@ async fn everybody_says_the_same_of_a_call_to_another_host() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everybody_says_the_same_of_a_call_from_a_provider_process() {
-    log();
+    log::keep();
     if let Some(world) = World::new(Place::BehindAProcess).await {
         world.check_all().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wash_serve_says_the_same_of_a_call() {
+    serve::check_all().await;
 }

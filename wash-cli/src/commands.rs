@@ -86,7 +86,7 @@ pub enum Command {
     ///
     /// Example: wash run wc.wasm --dir .::/work:ro -- -l /work/README.md
     Run(Box<run::RunArgs>),
-    /// Serve a `wasi:http` component on this machine, without any lattice
+    /// Serve a `wasi:http` component, or a module that takes requests as messages, on this machine, without any lattice
     ///
     /// Each request gets a fresh instance unless `--reuse` says otherwise. Failed calls are answered as the HTTP server
     /// provider answers them (503, 504, 500) and said on stderr. Ctrl-C and SIGTERM let what runs come to its end, up to

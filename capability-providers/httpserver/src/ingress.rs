@@ -33,7 +33,7 @@ use crate::{
     alarm::Alarm,
     connections::{Connections, Place},
     detach::detached,
-    limits::Limits,
+    limits::{Limits, WINDOW},
     routing::Route,
     serve::{Shared, serve},
     stream::{Refusal, Stream},
@@ -279,6 +279,7 @@ async fn connection(stream: TcpStream, turn: Arc<Turn>, shared: Arc<Shared>, clo
                 // Larger than what is let through, so that the refusal is ours.
                 .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX).saturating_mul(2))
                 .max_send_buf_size(SEND_BUFFER)
+                .initial_stream_window_size(WINDOW)
                 .max_concurrent_streams(STREAMS);
             let connection = pin!(server.serve_connection(stream, service));
             let watch = Watch::new(turn, alarm, Some(limits.header_timeout));

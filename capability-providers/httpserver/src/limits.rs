@@ -14,6 +14,8 @@ const KEYS: &[&str] = &[
     "drain_ms",
 ];
 
+/// What a client may send of one stream of HTTP/2 while nobody reads it, in bytes.
+pub const WINDOW: u32 = 256 << 10;
 /// Connections that one client address may have at least, unless fewer are allowed for all.
 const FOR_ONE: usize = 256;
 

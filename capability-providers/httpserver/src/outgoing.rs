@@ -3,7 +3,8 @@
 //! What a head says about its body is decided here once, and holds for HTTP/1.1 and HTTP/2 alike. Invariants: an actor
 //! cannot break the framing of the connection its answer travels on; a body that fails is never taken for a
 //! complete one;
-//! the connection holds no more than a few pieces for a client that does not read.
+//! the connection holds no more than a few pieces for a client that does not read, and these are charged to the bodies
+//! of all calls: while there is no room for one, the answer waits.
 
 use std::{
     error::Error,
@@ -12,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
 use http_body::{Body, Frame, SizeHint};
@@ -20,11 +21,12 @@ use http_body_util::BodyExt as _;
 use provider_sdk::{
     HttpBody,
     contracts::{
-        CallError,
+        Budget, CallError,
         http_message::{broken, has_body},
     },
     http_message::check_status,
 };
+use tokio::time::{Sleep, sleep};
 
 use crate::{
     answer::{empty, failure},
@@ -33,6 +35,8 @@ use crate::{
 
 /// What is handed over at once, in bytes.
 const PIECE: usize = 32 << 10;
+/// How often an answer asks again for room.
+const ROOM: Duration = Duration::from_millis(50);
 
 /// What an actor may not say about the connection.
 const CONNECTION: [&str; 6] = ["connection", "transfer-encoding", "upgrade", "te", "keep-alive", "proxy-connection"];
@@ -105,7 +109,7 @@ pub struct Outgoing {
     body: HttpBody,
     /// What was seen of it before its head went out.
     first: Option<Frame<Bytes>>,
-    /// The rest of a frame that is more than one piece.
+    /// What is there of a frame and was not handed over.
     rest: Bytes,
     /// Bytes still to come, where the head says so.
     due: Option<u64>,
@@ -113,6 +117,8 @@ pub struct Outgoing {
     failed: Option<Box<dyn Error + Send + Sync>>,
     /// None when it is over, or nothing that could stand still.
     sent: Option<turn::Body>,
+    /// Wakes it to ask again for room for its next piece.
+    later: Option<Pin<Box<Sleep>>>,
 }
 
 impl Outgoing {
@@ -135,19 +141,29 @@ impl Outgoing {
         let is_over = first.is_none() && response.body().is_end_stream();
         let due = announced(response.headers()).filter(|_| !is_over);
         let sent = (!is_over && !is_small).then(|| begin(pause));
-        response.map(|body| Self { body, first, rest: Bytes::new(), due, failed: None, sent })
+        response.map(|body| Self { body, first, rest: Bytes::new(), due, failed: None, sent, later: None })
     }
 
-    /// Hands over a piece of the data.
-    fn piece(&mut self, mut data: Bytes) -> Frame<Bytes> {
-        if data.len() > PIECE {
-            self.rest = data.split_off(PIECE);
-        }
+    /// Hands over a piece of what is there, once there is room for it in the connection.
+    fn piece(&mut self, cx: &mut Context<'_>) -> Poll<Frame<Bytes>> {
+        let length = self.rest.len().min(PIECE);
+        let Ok(piece) = Budget::bodies().carry(self.rest.slice(..length)) else { return self.wait(cx) };
+        self.rest.advance(length);
         if let Some(sent) = &self.sent {
             sent.turn().moved();
-            sent.turn().handed(&data);
+            sent.turn().handed(&piece);
         }
-        Frame::data(data)
+        Poll::Ready(Frame::data(piece))
+    }
+
+    /// Asks again a little later. A client is waited for no longer than its pause, as if it did not read.
+    fn wait<T>(&mut self, cx: &mut Context<'_>) -> Poll<T> {
+        let mut later = Box::pin(sleep(ROOM));
+        if later.as_mut().poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+        self.later = Some(later);
+        Poll::Pending
     }
 }
 
@@ -158,8 +174,7 @@ impl Body for Outgoing {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let body = &mut *self;
         if !body.rest.is_empty() {
-            let rest = std::mem::take(&mut body.rest);
-            return Poll::Ready(Some(Ok(body.piece(rest))));
+            return body.piece(cx).map(|piece| Some(Ok(piece)));
         }
         if let Some(error) = body.failed.take() {
             body.sent = None;
@@ -176,11 +191,13 @@ impl Body for Outgoing {
                     Some(None) => "the answer is longer than its head says".into(),
                     due => {
                         body.due = due.flatten();
-                        let frame = match frame.into_data() {
-                            Ok(data) => body.piece(data),
-                            Err(trailers) => trailers,
+                        return match frame.into_data() {
+                            Ok(data) => {
+                                body.rest = data;
+                                body.piece(cx).map(|piece| Some(Ok(piece)))
+                            }
+                            Err(trailers) => Poll::Ready(Some(Ok(trailers))),
                         };
-                        return Poll::Ready(Some(Ok(frame)));
                     }
                 }
             }

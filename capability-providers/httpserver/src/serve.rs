@@ -9,18 +9,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use provider_sdk::{
     Actors, HttpBody, HttpTerms,
-    contracts::{CallError, http_message::Time},
+    contracts::{CallError, budget::NoRoom, http_message::Time},
 };
 
 use crate::{
     answer::{empty, failure, refusal},
-    limits::Limits,
+    limits::{Limits, WINDOW},
     outgoing::{Outgoing, fit},
     request::{for_actor, refused},
     routing::{Route, Routes},
@@ -123,7 +123,10 @@ async fn call(
     if request.body().size_hint().lower() > limit {
         return too_large();
     }
-    let (request, upload) = received(for_actor(request), &terms);
+    let (request, upload) = match received(for_actor(request), &terms, &shared.limits) {
+        Ok(received) => received,
+        Err(no_room) => return failure(&no_room.into()),
+    };
     let answer = shared.actors.handle_http(&route.actor, request, terms);
     let outcome = match within(&terms, began, upload.as_deref(), answer).await {
         Some(outcome) => outcome,
@@ -173,11 +176,16 @@ async fn within<T>(
 }
 
 /// The request with a body that is bounded in size and in time.
-fn received(request: Request<Incoming>, terms: &HttpTerms) -> (Request<HttpBody>, Option<Arc<Progress>>) {
+fn received(
+    request: Request<Incoming>,
+    terms: &HttpTerms,
+    limits: &Limits,
+) -> Result<(Request<HttpBody>, Option<Arc<Progress>>), NoRoom> {
     let (parts, body) = request.into_parts();
     if body.is_end_stream() {
-        return (Request::from_parts(parts, empty()), None);
+        return Ok((Request::from_parts(parts, empty()), None));
     }
-    let (upload, progress) = Upload::new(body, terms.max_body, terms.pause);
-    (Request::from_parts(parts, upload.boxed_unsync()), Some(progress))
+    let window = if parts.version == Version::HTTP_2 { u64::from(WINDOW) } else { limits.header_bytes as u64 };
+    let (upload, progress) = Upload::new(body, terms.max_body, terms.pause, window)?;
+    Ok((Request::from_parts(parts, upload.boxed_unsync()), Some(progress)))
 }

@@ -1,7 +1,8 @@
 //! The body of a request as it comes in: bounded in size, and in the time it may stand still.
 //!
 //! An upload that moves may take as long as it needs, at a pace that no line of today falls below: so one that is slow by
-//! intent holds its place no longer than it would by doing nothing. Invariant: a body ends, or fails, by itself.
+//! intent holds its place no longer than it would by doing nothing. Invariants: a body ends, or fails, by itself; what may
+//! lie of it in its connection while nobody reads is charged to the bodies of all calls.
 
 use std::{
     error::Error,
@@ -17,7 +18,8 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use provider_sdk::contracts::{
-    CallError,
+    Budget, CallError, Charge,
+    budget::NoRoom,
     http_message::{Time, body_too_large},
 };
 use tokio::time::{Sleep, sleep_until};
@@ -33,6 +35,7 @@ pub struct Upload<B> {
     pause: Time,
     progress: Arc<Progress>,
     alarm: Option<Pin<Box<Sleep>>>,
+    _unread: Charge,
 }
 
 /// What is seen of an upload by whoever waits for the answer to it.
@@ -69,12 +72,20 @@ impl Progress {
 }
 
 impl<B> Upload<B> {
-    /// A body of at most `max` bytes.
-    pub fn new(body: B, max: u64, pause: Time) -> (Self, Arc<Progress>) {
+    /// A body of at most `max` bytes, of which up to `window` bytes lie in its connection while nobody reads.
+    ///
+    /// # Errors
+    /// [`NoRoom`] for these.
+    pub fn new(body: B, max: u64, pause: Time, window: u64) -> Result<(Self, Arc<Progress>), NoRoom>
+    where
+        B: Body,
+    {
+        let unread = body.size_hint().upper().map_or(window, |length| length.min(window));
+        let _unread = Budget::bodies().reserve(unread)?;
         let (moved, awaited, exceeded, stalled) = Default::default();
         let progress = Arc::new(Progress { began: Instant::now(), moved, awaited, exceeded, stalled });
         let theirs = progress.clone();
-        (Self { body, max, received: 0, pause, progress: theirs, alarm: None }, progress)
+        Ok((Self { body, max, received: 0, pause, progress: theirs, alarm: None, _unread }, progress))
     }
 
     /// When it has stood still for too long, seen from now.
@@ -159,7 +170,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_that_stands_still_fails_with_the_name_of_the_limit() {
-        let (upload, progress) = Upload::new(dripping(Duration::from_secs(10), 1), 10, PAUSE);
+        let (upload, progress) = Upload::new(dripping(Duration::from_secs(10), 1), 10, PAUSE, 0).expect("room");
         let error = upload.collect().await.expect_err("nothing came");
         let error = error.downcast::<CallError>().expect("a call error");
         assert!(error.to_string().contains("`idle_ms` of the link"), "{error}");
@@ -168,17 +179,17 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_drips_fails_too_and_one_that_ends_in_time_does_not() {
-        let (upload, progress) = Upload::new(dripping(Duration::from_millis(20), 1000), 1000, PAUSE);
+        let (upload, progress) = Upload::new(dripping(Duration::from_millis(20), 1000), 1000, PAUSE, 0).expect("room");
         upload.collect().await.expect_err("too slow");
         assert!(progress.is_stalled());
-        let (upload, progress) = Upload::new(dripping(Duration::from_millis(20), 3), 3, PAUSE);
+        let (upload, progress) = Upload::new(dripping(Duration::from_millis(20), 3), 3, PAUSE, 0).expect("room");
         assert_eq!(upload.collect().await.expect("whole").to_bytes(), "xxx");
         assert!(!progress.is_stalled() && progress.moved() > progress.began);
     }
 
     #[tokio::test]
     async fn one_that_is_too_large_says_so() {
-        let (upload, progress) = Upload::new(dripping(Duration::ZERO, 3), 2, PAUSE);
+        let (upload, progress) = Upload::new(dripping(Duration::ZERO, 3), 2, PAUSE, 0).expect("room");
         let error = upload.collect().await.expect_err("too large");
         assert_eq!(*error.downcast::<CallError>().expect("a call error"), body_too_large(2));
         assert!(progress.is_exceeded());

@@ -72,6 +72,30 @@ impl Budget {
         Charge { budget: self.clone(), bytes: 0 }
     }
 
+    /// A charge for so many bytes that are about to be held. Few are not counted ([`UNCOUNTED`]).
+    ///
+    /// # Errors
+    /// [`NoRoom`].
+    pub fn reserve(&self, bytes: u64) -> Result<Charge, NoRoom> {
+        let mut charge = self.charge();
+        if bytes > UNCOUNTED as u64 {
+            charge.grow(bytes)?;
+        }
+        Ok(charge)
+    }
+
+    /// Bytes that carry a charge for themselves, which goes with the last piece of them. Few are not counted.
+    ///
+    /// # Errors
+    /// [`NoRoom`].
+    #[cfg(feature = "http")]
+    pub fn carry(&self, bytes: bytes::Bytes) -> Result<bytes::Bytes, NoRoom> {
+        if bytes.len() <= UNCOUNTED {
+            return Ok(bytes);
+        }
+        Ok(self.reserve(bytes.len() as u64)?.carried_by(bytes))
+    }
+
     fn take(&self, bytes: u64, limit: u64) -> bool {
         let used = &self.0.used;
         let before = used.fetch_add(bytes, Relaxed);
@@ -103,6 +127,14 @@ pub struct NoRoom {
 impl From<NoRoom> for CallError {
     fn from(error: NoRoom) -> Self {
         Self::NoRoom { target: "host".to_owned(), what: error.to_string(), begun: false }
+    }
+}
+
+impl NoRoom {
+    /// The end of a call whose result does not fit: it was carried out, and is not to be made again elsewhere.
+    #[must_use]
+    pub fn of_result(self) -> CallError {
+        CallError::NoRoom { target: "host".to_owned(), what: self.to_string(), begun: true }
     }
 }
 
@@ -201,6 +233,19 @@ mod tests {
         assert_eq!((budget.used(), &piece[..]), (100, &[7][..]));
         drop(piece);
         assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn what_is_held_is_charged_and_few_bytes_are_not() {
+        let budget = Budget::new(1 << 20);
+        let few = budget.carry(vec![7; UNCOUNTED].into()).expect("fits");
+        assert_eq!((budget.used(), few.len()), (0, UNCOUNTED));
+        let more = budget.carry(vec![7; UNCOUNTED + 1].into()).expect("fits");
+        assert_eq!(budget.used(), more.len() as u64);
+        assert_eq!(budget.carry(vec![7; 1 << 20].into()).expect_err("too much"), NoRoom { limit: 1 << 20 });
+        drop(more);
+        assert_eq!((budget.used(), budget.reserve(7).expect("fits").bytes()), (0, 0));
+        assert!(matches!(NoRoom { limit: 7 }.of_result(), CallError::NoRoom { begun: true, .. }));
     }
 
     #[test]

@@ -160,11 +160,7 @@ pub(crate) fn encoded(message: &impl serde::Serialize, body: usize, mut charge: 
 
 /// A body that is held until it was sent.
 fn held(body: impl Into<Bytes>) -> Result<Bytes, CallError> {
-    let (body, mut charge) = (body.into(), Budget::bodies().charge());
-    if body.len() > UNCOUNTED {
-        charge.grow(body.len() as u64)?;
-    }
-    Ok(charge.carried_by(body))
+    Ok(Budget::bodies().carry(body.into())?)
 }
 
 /// The whole body and what is charged for it, or none when it is larger than `limit`.

@@ -43,8 +43,14 @@ pub trait Writer: Clone + Send + Sync + 'static {
     /// Writes a key; the new revision. When that fails, it may have been written.
     fn put(&self, key: &str, value: Bytes) -> impl Future<Output = Result<u64, BucketError>> + Send;
 
-    /// Writes a key that nobody has written or deleted yet; the new revision, none when somebody has.
-    fn fill(&self, key: &str, value: Bytes) -> impl Future<Output = Result<Option<u64>, BucketError>> + Send;
+    /// Writes a key, or removes it when no value is given, if `last` is still its last revision (0: nobody has written or
+    /// deleted it); the new revision, as far as it is known. None when somebody was quicker: nothing was changed then.
+    fn replace(
+        &self,
+        key: &str,
+        value: Option<Bytes>,
+        last: u64,
+    ) -> impl Future<Output = Result<Option<u64>, BucketError>> + Send;
 
     /// Removes a key: links and claims are deleted, configuration is purged (protocol section 3.5). A signed statement
     /// is removed without a marker, which nobody would read and nothing would ever remove.

@@ -21,7 +21,10 @@ pub mod merge;
 pub mod owners;
 pub mod replica;
 pub mod revocations;
+mod rules;
 pub mod scale;
+#[cfg(test)]
+mod simulation;
 pub mod store;
 pub mod world;
 

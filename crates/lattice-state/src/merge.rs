@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
+use crate::rules::Rule;
+
 /// One key as the replica has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Local {
@@ -22,8 +24,8 @@ pub struct Local {
     pub written_ms: u64,
     /// Whether the bucket has not confirmed it.
     pub pending: bool,
-    /// Of a pending change and of a deletion: what it changed. Hosts fill an empty bucket again with what they have, which
-    /// looks like a later write; by this a change knows the very state that it has changed.
+    /// What was there before, as far as the bucket knew it. Hosts fill an empty bucket again with what they have, which looks
+    /// like a later write; by this a change knows the very state that it has changed.
     pub replaced: Option<Fingerprint>,
 }
 
@@ -32,14 +34,26 @@ impl Local {
     #[must_use]
     pub fn deleted(&self, revision: u64, now_ms: u64) -> Self {
         let written_ms = if self.value.is_none() { self.written_ms } else { now_ms };
-        Self { value: None, revision, written_ms, pending: false, replaced: self.origin() }
+        let replaced = self.origin().filter(|_| Rule::RememberDeletions.holds());
+        Self { value: None, revision, written_ms, pending: false, replaced }
+    }
+
+    /// A value that the bucket has, in the place of what was known.
+    #[must_use]
+    pub fn confirmed(before: Option<&Self>, value: Bytes, revision: u64, now_ms: u64) -> Self {
+        let replaced = match before {
+            Some(before) if before.value.as_ref() == Some(&value) => before.replaced,
+            before => before.and_then(Self::origin),
+        };
+        let replaced = replaced.filter(|_| Rule::RememberWhatWasChanged.holds());
+        Self { value: Some(value), revision, written_ms: now_ms, pending: false, replaced }
     }
 
     /// The same once the bucket has taken it.
     #[must_use]
     pub fn sent(&self, revision: u64, now_ms: u64) -> Self {
         match self.value.clone() {
-            Some(value) => Self { value: Some(value), revision, written_ms: now_ms, pending: false, replaced: None },
+            Some(value) => Self::confirmed(Some(self), value, revision, now_ms),
             // A deletion is answered without its revision; the watch brings it.
             None => self.deleted(self.revision, now_ms),
         }
@@ -58,6 +72,8 @@ impl Local {
     }
 }
 
+/// By how much the clocks of hosts and broker may differ, milliseconds, so that a date counts as an earlier one.
+const CLOCKS_DIFFER_MS: u64 = 10 * 60 * 1000;
 /// Thirty days.
 const REMEMBER_DELETIONS_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 
@@ -86,7 +102,7 @@ pub struct Remote {
 pub enum Action {
     /// Write our value to the bucket.
     Push(Bytes),
-    /// Write our value to the bucket unless somebody has written the key by then: it is no news, and must not undo any.
+    /// Write our value to a bucket that was made anew: it is no news.
     Fill(Bytes),
     /// Delete it in the bucket.
     PushDelete,
@@ -114,7 +130,9 @@ pub fn merge(
 fn decide(local: Option<&Local>, remote: Option<&Remote>, same_bucket: bool) -> Option<Action> {
     match (local, remote) {
         (None, None) => None,
-        (None, Some(remote)) => remote.value.is_some().then(|| Action::Take(Some(remote.clone()))),
+        (None, Some(remote)) => {
+            (remote.value.is_some() && Rule::TakeNews.holds()).then(|| Action::Take(Some(remote.clone())))
+        }
         (Some(local), None) => only_local(local, same_bucket),
         (Some(local), Some(remote)) => both(local, remote, same_bucket),
     }
@@ -123,38 +141,54 @@ fn decide(local: Option<&Local>, remote: Option<&Remote>, same_bucket: bool) -> 
 fn only_local(local: &Local, same_bucket: bool) -> Option<Action> {
     Some(match &local.value {
         // Others would fill it in again, unless they find that it is deleted.
-        None if !same_bucket => Action::PushDelete,
+        None if !same_bucket && Rule::DeleteInNewBucket.holds() => Action::PushDelete,
+        None if local.pending && Rule::SendDeletions.holds() => Action::PushDelete,
         None if local.pending => Action::Take(None),
         None => return None,
-        Some(_) if same_bucket && !local.pending => Action::Take(None),
+        Some(_) if same_bucket && !local.pending && Rule::MissingMeansDeleted.holds() => Action::Take(None),
+        Some(_) if !local.pending && !Rule::FillNewBucket.holds() => Action::Take(None),
         Some(value) if !local.pending => Action::Fill(value.clone()),
+        Some(_) if !Rule::SendWhatWaits.holds() => Action::Take(None),
         Some(value) => Action::Push(value.clone()),
     })
 }
 
 fn both(local: &Local, remote: &Remote, same_bucket: bool) -> Option<Action> {
     if local.value == remote.value {
+        // What waits here may be later than what the bucket was found to hold, and than what others wrote there since.
+        if local.pending && Rule::SendRepetitions.holds() {
+            return Some(local.value.clone().map_or(Action::PushDelete, Action::Push));
+        }
         let is_known = local.value.is_none() && !local.pending && local.revision == remote.revision;
-        return (!is_known).then_some(Action::Agree(remote.revision));
+        return (!is_known && Rule::NoteAgreement.holds()).then_some(Action::Agree(remote.revision));
     }
     let ours = match &local.value {
         Some(value) => Action::Push(value.clone()),
         None => Action::PushDelete,
     };
     let unchanged = match same_bucket {
-        true => local.pending && remote.revision == local.revision,
-        false => local.replaced.is_some() && local.replaced == remote.value.as_deref().map(fingerprint),
+        true => local.pending && remote.revision == local.revision && Rule::KnowWhatWasChanged.holds(),
+        false => {
+            let replaced = local.replaced.filter(|_| Rule::KnowWhatWasFilledIn.holds());
+            replaced.is_some() && replaced == remote.value.as_deref().map(fingerprint)
+        }
     };
     let theirs = Action::Take(Some(remote.clone()));
     // In another bucket a value that equals what was changed here was filled in again, most likely; but somebody may have
     // put it there anew.
-    let put_anew = !same_bucket && remote.written_ms > local.written_ms;
+    let put_anew = !same_bucket
+        && remote.written_ms.saturating_add(CLOCKS_DIFFER_MS) > local.written_ms
+        && Rule::SayWhatWasPutAnew.holds();
     Some(match local.pending {
         _ if unchanged && put_anew => Action::Conflict(Box::new(ours)),
         _ if unchanged => ours,
-        false => theirs,
-        true if local.written_ms >= remote.written_ms => Action::Conflict(Box::new(ours)),
-        true => Action::Conflict(Box::new(theirs)),
+        false if same_bucket && Rule::GiveWay.holds() => theirs,
+        // Nothing tells which of them is the later: a bucket that was made anew has new dates.
+        false if Rule::GiveWay.holds() && Rule::SayWhatIsInDoubt.holds() => Action::Conflict(Box::new(theirs)),
+        false if Rule::GiveWay.holds() => theirs,
+        _ if !Rule::SayConflicts.holds() => theirs,
+        _ if local.written_ms >= remote.written_ms || !Rule::LaterWins.holds() => Action::Conflict(Box::new(ours)),
+        _ => Action::Conflict(Box::new(theirs)),
     })
 }
 
@@ -191,7 +225,7 @@ mod tests {
     fn a_wiped_bucket_is_filled_again() {
         let ours = Bytes::from_static(b"x");
         assert_eq!(one(Some(local(Some("x"), 3, false)), None, false), Some(Action::Fill(ours)));
-        assert_eq!(one(Some(local(None, 3, true)), None, true), Some(Action::Take(None)));
+        assert_eq!(one(Some(local(None, 3, true)), None, true), Some(Action::PushDelete));
     }
 
     #[test]
@@ -208,8 +242,9 @@ mod tests {
         assert_eq!(one(Some(since(Some("y"))), Some(filled_in.clone()), false), Some(conflict));
         // What has the date of before is what was known.
         let of_before = remote(Some("x"), 1, 99);
-        assert_eq!(one(Some(since(None)), Some(of_before.clone()), false), Some(Action::PushDelete));
-        assert_eq!(one(Some(since(Some("y"))), Some(of_before), false), Some(ours));
+        let much_later = |value| Local { written_ms: 100 + CLOCKS_DIFFER_MS, ..since(value) };
+        assert_eq!(one(Some(much_later(None)), Some(of_before.clone()), false), Some(Action::PushDelete));
+        assert_eq!(one(Some(much_later(Some("y"))), Some(of_before), false), Some(ours));
         // Also where the deletion was confirmed before the bucket was wiped, and where another host never heard of it.
         let deleted = local(Some("x"), 3, false).deleted(4, 100);
         assert_eq!(one(Some(deleted.clone()), None, false), Some(Action::PushDelete));
@@ -256,7 +291,10 @@ mod tests {
     }
 
     #[test]
-    fn equal_sides_agree() {
-        assert_eq!(one(Some(local(Some("x"), 1, true)), Some(remote(Some("x"), 9, 1)), false), Some(Action::Agree(9)));
+    fn equal_sides_agree_and_what_waits_is_sent_once_more() {
+        let theirs = || Some(remote(Some("x"), 9, 1));
+        assert_eq!(one(Some(local(Some("x"), 1, false)), theirs(), false), Some(Action::Agree(9)));
+        let sent = Action::Push(Bytes::from_static(b"x"));
+        assert_eq!(one(Some(local(Some("x"), 1, true)), theirs(), false), Some(sent));
     }
 }

@@ -1,7 +1,7 @@
 //! The revocation lists in force, and how what two sides of a divided lattice hold becomes one. Pure.
 //!
 //! Knows signed lists, not where they are kept. Invariants: per signer only lists of its highest number are in force;
-//! taking lists is commutative and idempotent (as long as the bound on accounts is not reached), so hosts that have seen
+//! taking lists is commutative and idempotent (as long as the bounds on accounts are not reached), so hosts that have seen
 //! the same lists agree, in whatever order they saw them; nothing but a higher number takes a list out.
 
 mod trust;
@@ -18,10 +18,14 @@ use claims::{
 };
 use lattice::subject::revocation_key;
 
+use crate::rules::Rule;
+
 pub use trust::{Trust, Unacceptable};
 
 /// Accounts whose lists are kept. Cluster keys are trusted one by one, and not counted.
 pub const MAX_ACCOUNTS: usize = 256;
+/// Bytes of the lists of all accounts together. Those of a cluster key are [`MAX_EQUAL`] at most, and not counted.
+pub const MAX_ACCOUNT_BYTES: usize = 32 << 20;
 /// Lists of one signer with one number. Those with the smallest digests stay, the same on every host.
 pub const MAX_EQUAL: usize = 8;
 
@@ -96,6 +100,12 @@ pub enum NotTaken {
     /// Too many accounts.
     #[error("{MAX_ACCOUNTS} accounts have lists in this lattice already; have the list signed by the cluster key")]
     TooManyAccounts,
+    /// Too much of accounts together.
+    #[error(
+        "the lists of all accounts would have more than {} MiB; have the list signed by the cluster key",
+        MAX_ACCOUNT_BYTES >> 20
+    )]
+    TooManyBytes,
 }
 
 impl NotTaken {
@@ -106,6 +116,7 @@ impl NotTaken {
             Self::Replaced { .. } => "revocations_replaced",
             Self::TooManyEqual { .. } => "too_many_equal_revocations",
             Self::TooManyAccounts => "too_many_revoking_accounts",
+            Self::TooManyBytes => "too_many_revocation_bytes",
         }
     }
 }
@@ -126,16 +137,24 @@ pub struct Revocations {
 }
 
 impl Revocations {
-    /// Takes a list whose signature holds and whose signer may revoke in this lattice.
-    ///
-    /// # Errors
-    /// [`NotTaken`]; nothing is changed then.
-    pub fn take(&mut self, signed: Arc<SignedRevocations>) -> Result<Taken, NotTaken> {
+    /// Takes lists whose signatures hold and whose signers may revoke in this lattice. Those that are not to be taken are left
+    /// out; why the last of them was.
+    pub fn take_all(&mut self, lists: impl IntoIterator<Item = Arc<SignedRevocations>>) -> Option<NotTaken> {
+        let refused = lists.into_iter().filter_map(|signed| self.insert(signed, MAX_ACCOUNT_BYTES).err()).last();
+        self.name();
+        refused
+    }
+
+    /// Takes a list; what all of them name is to be collected again.
+    fn insert(&mut self, signed: Arc<SignedRevocations>, most_bytes: usize) -> Result<Taken, NotTaken> {
         let (signer, number) = (signed.signer, signed.list.number);
+        if matches!(signer, Signer::Account(_)) && !self.has_room(&signed, most_bytes) {
+            return Err(NotTaken::TooManyBytes);
+        }
         let key = key_of(&signed);
         let full = matches!(signer, Signer::Account(_)) && self.accounts() >= MAX_ACCOUNTS;
         match self.by_signer.get_mut(&signer) {
-            Some(present) if present.number > number => {
+            Some(present) if present.number > number && Rule::HigherNumberReplaces.holds() => {
                 return Err(NotTaken::Replaced { signer, in_force: present.number });
             }
             Some(present) if present.number == number => {
@@ -153,8 +172,25 @@ impl Revocations {
                 self.by_signer.insert(signer, OfSigner { number, lists });
             }
         }
-        self.named = self.all().flat_map(|signed| signed.list.entries.iter().map(|entry| entry.revoked)).collect();
         Ok(Taken::New)
+    }
+
+    /// Collects what the lists name.
+    fn name(&mut self) {
+        self.named = self.all().flat_map(|signed| signed.list.entries.iter().map(|entry| entry.revoked)).collect();
+    }
+
+    /// Whether the lists of accounts have room for one more, which takes out those that it replaces. One that is there or
+    /// comes too late is refused, or known, by its number.
+    fn has_room(&self, signed: &SignedRevocations, most_bytes: usize) -> bool {
+        let stay = self.by_signer.iter().filter(|(signer, of_signer)| match signer {
+            Signer::Account(_) if **signer == signed.signer => of_signer.number == signed.list.number,
+            Signer::Account(_) => true,
+            Signer::Cluster(_) => false,
+        });
+        let lists = stay.flat_map(|(_, of_signer)| of_signer.lists.values());
+        let bytes: usize = lists.filter(|list| list.token != signed.token).map(|list| list.token.len()).sum();
+        bytes + signed.token.len() <= most_bytes
     }
 
     fn accounts(&self) -> usize {
@@ -224,8 +260,11 @@ pub fn upkeep<'a>(
     judged: &BTreeSet<String>,
 ) -> Upkeep {
     let wanted = in_force.by_key();
-    let remove = judged.iter().filter(|key| !wanted.contains_key(*key)).cloned().collect();
-    let differs = |key: &String, signed: &Arc<SignedRevocations>| held(key) != Some(signed.token.as_bytes());
+    let replaced = |key: &&String| !wanted.contains_key(*key) && Rule::RemoveReplacedLists.holds();
+    let remove = judged.iter().filter(replaced).cloned().collect();
+    let differs = |key: &String, signed: &Arc<SignedRevocations>| {
+        held(key) != Some(signed.token.as_bytes()) && Rule::PutBackStatements.holds()
+    };
     Upkeep { put: wanted.into_iter().filter(|(key, signed)| differs(key, signed)).collect(), remove }
 }
 

@@ -161,6 +161,7 @@ pub fn open<W: World>(world: W, disk: W::Disk, trust: Arc<Trust>) -> Result<Open
         disk,
         known,
         left_out,
+        unkept: BTreeSet::new(),
         tables: tables.clone(),
         trust,
         buckets: None,

@@ -13,7 +13,7 @@ mod process;
 mod provider;
 
 pub use links::{LinkChange, LinkTable};
-pub use process::{DATA_DIR, run};
+pub use process::{BODY_MEMORY, DATA_DIR, run};
 pub use provider::{
     Actors, Builtin, Descriptor, Health, HttpBody, HttpTerms, LinkRefused, Provider, ProviderCall, Start, StartError,
 };

@@ -19,6 +19,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use contracts::Budget;
 use lattice::{
     HostData,
     client::{Delegated, NatsOptions, RpcClient, connect},
@@ -33,6 +34,8 @@ use crate::{Builtin, Start};
 
 /// Under this name of `env_values` a host of ours says where a provider may keep data.
 pub const DATA_DIR: &str = "WASH_DATA_DIR";
+/// Under this name of `env_values` a host of ours says how many bytes the bodies of all calls of a provider may have.
+pub const BODY_MEMORY: &str = "WASH_BODY_MEMORY";
 
 /// Time for the provider to release what it holds before the process ends all the same.
 const SHUTDOWN_TIME: Duration = Duration::from_secs(5);
@@ -66,6 +69,9 @@ pub fn run(builtin: Builtin) -> ExitCode {
 
 async fn serve(builtin: Builtin, host_data: HostData, parent: Parent) -> Result<(), String> {
     let cluster = launch::cluster_key(&host_data)?;
+    if let Some(bytes) = host_data.env_values.get(BODY_MEMORY).and_then(|bytes| bytes.parse().ok()) {
+        Budget::bodies().set_limit(bytes);
+    }
     let tls = host_data.lattice_rpc_tls.clone().unwrap_or_default();
     let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let options = NatsOptions {

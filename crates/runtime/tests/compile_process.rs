@@ -3,11 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::{
+    panic::AssertUnwindSafe,
+    pin::Pin,
     process::ExitCode,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use runtime::{
     CodeCacheConfig, CodeOrigin, CompileBound, CompileProcess, GuestLimits, Identity, LoadError, Runtime,
     RuntimeConfig, compile_worker,
@@ -29,19 +32,43 @@ fn main() -> ExitCode {
         executor.block_on(measure_attack(attack));
         return ExitCode::SUCCESS;
     }
-    println!("\nrunning 4 tests");
-    executor.block_on(async {
-        what_is_heavy_is_compiled_elsewhere_and_kept_as_if_it_were_compiled_here().await;
-        what_takes_too_much_memory_or_time_is_refused_with_the_reason_and_holds_up_nobody().await;
-        who_waits_no_longer_ends_the_process().await;
-        where_there_is_no_process_shapes_of_attacks_are_refused().await;
-    });
-    println!("\ntest result: ok. 4 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n");
-    ExitCode::SUCCESS
+    run(&executor, all_tests(), &words)
 }
 
-fn passed(name: &str) {
-    println!("test {name} ... ok");
+/// A test by its name.
+type Test = (&'static str, Pin<Box<dyn Future<Output = ()>>>);
+
+macro_rules! tests {
+    ($($name:ident),* $(,)?) => { vec![$((stringify!($name), Box::pin($name()) as Pin<Box<dyn Future<Output = ()>>>)),*] };
+}
+
+fn all_tests() -> Vec<Test> {
+    tests![
+        what_is_heavy_is_compiled_elsewhere_and_kept_as_if_it_were_compiled_here,
+        what_takes_too_much_memory_or_time_is_refused_with_the_reason_and_holds_up_nobody,
+        who_waits_no_longer_ends_the_process,
+        where_there_is_no_process_shapes_of_attacks_are_refused,
+    ]
+}
+
+/// Runs those whose names have one of these words in them, or all where there is no word, one after another.
+fn run(executor: &tokio::runtime::Runtime, tests: Vec<Test>, words: &[String]) -> ExitCode {
+    let filters: Vec<&String> = words.iter().filter(|word| !word.starts_with('-')).collect();
+    let is_wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
+    let (wanted, others): (Vec<Test>, Vec<Test>) = tests.into_iter().partition(|(name, _)| is_wanted(name));
+    println!("\nrunning {} tests", wanted.len());
+    let (mut passed, mut failed) = (0, 0);
+    for (name, test) in wanted {
+        // What panicked has said so on standard error.
+        let is_ok = executor.block_on(AssertUnwindSafe(test).catch_unwind()).is_ok();
+        println!("test {name} ... {}", if is_ok { "ok" } else { "FAILED" });
+        *(if is_ok { &mut passed } else { &mut failed }) += 1;
+    }
+    let (result, filtered) = (if failed == 0 { "ok" } else { "FAILED" }, others.len());
+    println!(
+        "\ntest result: {result}. {passed} passed; {failed} failed; 0 ignored; 0 measured; {filtered} filtered out\n"
+    );
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// A module of functions that all have one type; the first of them is its entry.
@@ -142,7 +169,6 @@ async fn what_is_heavy_is_compiled_elsewhere_and_kept_as_if_it_were_compiled_her
     let third = runtime_with(nobody);
     assert_eq!(load(&third, LIGHT.wasm()).await, Ok(CodeOrigin::Compiled));
     assert_eq!(load(&third, HEAVY.wasm()).await.unwrap_err().code(), "host_fault");
-    passed("what_is_heavy_is_compiled_elsewhere_and_kept_as_if_it_were_compiled_here");
 }
 
 async fn what_takes_too_much_memory_or_time_is_refused_with_the_reason_and_holds_up_nobody() {
@@ -168,7 +194,6 @@ async fn what_takes_too_much_memory_or_time_is_refused_with_the_reason_and_holds
         assert!(too_costly(&error).ends_with(reason), "{error}");
     }
     assert!(began.elapsed() > neighbours, "the good ones came first: {neighbours:?}");
-    passed("what_takes_too_much_memory_or_time_is_refused_with_the_reason_and_holds_up_nobody");
 }
 
 async fn who_waits_no_longer_ends_the_process() {
@@ -184,7 +209,6 @@ async fn who_waits_no_longer_ends_the_process() {
     eventually("the process starts", || children() > 0).await;
     executor.shutdown_background();
     eventually("the process ends", || children() == 0).await;
-    passed("who_waits_no_longer_ends_the_process");
 }
 
 async fn eventually(what: &str, condition: impl Fn() -> bool) {
@@ -204,7 +228,6 @@ async fn where_there_is_no_process_shapes_of_attacks_are_refused() {
         assert!(began.elapsed() < Duration::from_secs(20), "after {:?}", began.elapsed());
     }
     assert_eq!(load(&runtime, LIGHT.wasm()).await, Ok(CodeOrigin::Compiled));
-    passed("where_there_is_no_process_shapes_of_attacks_are_refused");
 }
 
 async fn measure_attack(name: &str) {

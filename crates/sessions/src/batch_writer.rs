@@ -168,7 +168,7 @@ impl<O: Outlet> BatchWriter<O> {
     /// Everything that waits, sealed when it is looked at; when that is nothing, writing has ended.
     fn take(&self) -> impl Iterator<Item = (u64, Bytes)> + use<'_, O> {
         let taken = self.lock().take();
-        taken.into_iter().map(|(number, draft)| (number, draft.finish(number, &self.key)))
+        taken.into_iter().map(|leaving| leaving.seal(&self.key))
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {

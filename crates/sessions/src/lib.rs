@@ -12,6 +12,7 @@ mod budget;
 mod context;
 mod environment;
 mod gate;
+mod held;
 mod link;
 mod nats;
 mod outgoing;
@@ -132,6 +133,11 @@ impl<E: Environment> Sessions<E> {
         if let Some(link) = self.links.get(host) {
             link.renewed();
         }
+    }
+
+    /// The same of a call to a provider in this process, for the hosts that have it as well.
+    pub fn taken_by_provider(&self, hosts: Vec<HostId>, noted: Noted) {
+        self.taken(Arc::new(Route { hosts, others: false }), noted);
     }
 
     /// A signed call to an actor was taken here; the other hosts that run it hear so, to refuse it when it comes again.

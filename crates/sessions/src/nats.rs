@@ -5,10 +5,10 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use async_nats::{Client, HeaderMap, RequestErrorKind, SubscribeError, Subscriber, client::PublishError};
+use async_nats::{Client, HeaderMap, RequestErrorKind, SubscribeError, client::PublishError};
 use bytes::Bytes;
 use contracts::CallError;
-use lattice::client::RpcResponder;
+use lattice::client::{Inbox, RpcResponder};
 use tokio::{sync::watch, task::AbortHandle};
 use tokio_util::task::TaskTracker;
 
@@ -27,7 +27,7 @@ pub struct Nats {
 }
 
 impl Environment for Nats {
-    type Messages = Subscriber;
+    type Messages = Inbox;
     type Task = AbortHandle;
 
     fn now(&self) -> Instant {
@@ -69,8 +69,8 @@ impl Environment for Nats {
         }
     }
 
-    async fn subscribe(&self, subject: String) -> Result<Subscriber, SubscribeError> {
-        self.client.subscribe(subject).await
+    async fn subscribe(&self, subject: String) -> Result<Inbox, SubscribeError> {
+        Ok(Inbox::of_calls("sessions", self.client.subscribe(subject).await?))
     }
 
     async fn publish(&self, message: OutMessage) -> Result<(), PublishError> {

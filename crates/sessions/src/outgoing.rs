@@ -15,7 +15,7 @@ use std::{
 
 use bytes::Bytes;
 use claims::{ClusterId, HostId};
-use contracts::CallError;
+use contracts::{CallError, budget::NoRoom};
 use lattice::session::{
     Answer, BatchKind, CallParts, FromCallee, FromCaller, Granted, MacKey, Opened, SessionError, SessionId, Window,
 };
@@ -25,6 +25,7 @@ use crate::{
     batch_writer::{BatchWriter, Company, Refused},
     context::{Context, Lane},
     environment::Environment,
+    held::Held,
 };
 
 /// Calls after which a session is renewed; numbers have 32 bits.
@@ -135,6 +136,7 @@ impl<E: Environment> Outgoing<E> {
             Ok(()) => {}
             Err(Refused::TooLarge) => return Outcome::NoForm,
             Err(Refused::Full) => return Outcome::Answered(Err(self.unreachable("the way to its host takes nothing"))),
+            Err(Refused::NoRoom(no_room)) => return Outcome::Answered(Err(no_room.into())),
         }
         // A session that ended in this moment: the other host takes nothing of it either.
         let Some(number) = began else { return Outcome::NotSent };
@@ -157,7 +159,8 @@ impl<E: Environment> Outgoing<E> {
     /// # Errors
     /// [`SessionError`]; nothing of the batch counts then.
     pub fn take(&self, batch: &Bytes, number: u64) -> Result<bool, SessionError> {
-        let opened = Opened::open(batch, &self.answers)?;
+        let held = Held::new(batch);
+        let opened = Opened::open(&held.batch, &self.answers)?;
         if !self.window.lock().unwrap_or_else(PoisonError::into_inner).is_first(number) {
             return Err(SessionError::Replayed);
         }
@@ -167,7 +170,7 @@ impl<E: Environment> Outgoing<E> {
             match entry {
                 FromCallee::Answer { number, answer } => {
                     if let Some(waiting) = calls.waiting.remove(&number) {
-                        drop(waiting.send(outcome(number, answer)));
+                        drop(waiting.send(outcome(number, answer, &held)));
                     }
                 }
                 FromCallee::Last { batch } => last = Some(batch),
@@ -237,9 +240,9 @@ impl<E: Environment> Outgoing<E> {
     }
 }
 
-fn outcome(number: u32, answer: Answer) -> Outcome {
+fn outcome(number: u32, answer: Answer, held: &Held) -> Outcome {
     match answer {
-        Answer::Result(payload) => Outcome::Answered(Ok(payload)),
+        Answer::Result(payload) => Outcome::Answered(held.payload(payload).map_err(NoRoom::of_result)),
         Answer::Stored { length, digest } => Outcome::Stored { number, length, digest },
         Answer::Failure { begun: true, code, sentence } => {
             Outcome::Answered(Err(CallError::from_wire(Some(&code), sentence)))

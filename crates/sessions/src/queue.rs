@@ -2,11 +2,16 @@
 //!
 //! Pure: knows no lock, no task and no connection. Invariants: entries leave in the order in which they were added; batches
 //! are numbered from one without a gap, in the order in which they are taken; one writer takes at a time; what waits is
-//! bounded in bytes.
+//! bounded in bytes, here and with the bodies of all calls until it is written.
 
 use std::{collections::VecDeque, ops::RangeInclusive};
 
-use lattice::session::{BatchKind, Draft, HEADER_BYTES, MAC_BYTES, MAX_BATCH_BYTES, SessionId};
+use bytes::Bytes;
+use contracts::{
+    Budget, Charge,
+    budget::{NoRoom, UNCOUNTED},
+};
+use lattice::session::{BatchKind, Draft, HEADER_BYTES, MAC_BYTES, MAX_BATCH_BYTES, MacKey, SessionId};
 
 /// Most bytes that wait; more means that the connection takes nothing.
 const MAX_WAITING: usize = 32 << 20;
@@ -20,6 +25,8 @@ pub enum Refused {
     TooLarge,
     /// The connection takes nothing.
     Full,
+    /// Too much of all calls is under way.
+    NoRoom(NoRoom),
 }
 
 /// What waits.
@@ -40,6 +47,44 @@ pub struct Queue {
 struct Waiting {
     draft: Draft,
     calls: Option<RangeInclusive<u32>>,
+    /// For a draft that is worth counting.
+    charge: Option<Charge>,
+}
+
+impl Waiting {
+    fn new(kind: BatchKind, session: SessionId) -> Self {
+        Self { draft: Draft::new(kind, session), calls: None, charge: None }
+    }
+
+    /// Counts an entry that is about to be written.
+    fn grow(&mut self, size: usize) -> Result<(), Refused> {
+        let whole = self.draft.size() + size;
+        if whole <= UNCOUNTED {
+            return Ok(());
+        }
+        let charge = self.charge.get_or_insert_with(|| Budget::bodies().charge());
+        charge.resize(whole as u64).map_err(Refused::NoRoom)
+    }
+}
+
+/// A batch that leaves.
+pub struct Leaving {
+    /// Its number.
+    pub number: u64,
+    draft: Draft,
+    charge: Option<Charge>,
+}
+
+impl Leaving {
+    /// As it is sent. The message carries its charge until it is written.
+    pub fn seal(self, key: &MacKey) -> (u64, Bytes) {
+        let batch = self.draft.finish(self.number, key);
+        let batch = match self.charge {
+            Some(charge) => charge.carried_by(batch),
+            None => batch,
+        };
+        (self.number, batch)
+    }
 }
 
 impl Queue {
@@ -49,7 +94,7 @@ impl Queue {
             kind,
             session,
             full: VecDeque::new(),
-            open: Waiting { draft: Draft::new(kind, session), calls: None },
+            open: Waiting::new(kind, session),
             bytes: 0,
             last_batch: 0,
             last_call: 0,
@@ -74,7 +119,7 @@ impl Queue {
             let full = self.replace_open();
             self.full.push_back(full);
         }
-        Ok(())
+        self.open.grow(size)
     }
 
     /// Adds an entry for which there is room.
@@ -99,7 +144,7 @@ impl Queue {
     }
 
     /// Everything that waits, numbered; when that is nothing, writing ends.
-    pub fn take(&mut self) -> Vec<(u64, Draft)> {
+    pub fn take(&mut self) -> Vec<Leaving> {
         let mut taken: Vec<Waiting> = self.full.drain(..).collect();
         if self.open.draft.entries() > 0 {
             taken.push(self.replace_open());
@@ -133,7 +178,7 @@ impl Queue {
         last.or_else(forgotten).unwrap_or_default()
     }
 
-    fn number(&mut self, waiting: Waiting) -> (u64, Draft) {
+    fn number(&mut self, waiting: Waiting) -> Leaving {
         self.last_batch += 1;
         if let Some(calls) = waiting.calls {
             if self.left.len() == REMEMBERED {
@@ -141,11 +186,11 @@ impl Queue {
             }
             self.left.push_back((self.last_batch, calls));
         }
-        (self.last_batch, waiting.draft)
+        Leaving { number: self.last_batch, draft: waiting.draft, charge: waiting.charge }
     }
 
     fn replace_open(&mut self) -> Waiting {
-        let next = Waiting { draft: Draft::new(self.kind, self.session), calls: None };
+        let next = Waiting::new(self.kind, self.session);
         std::mem::replace(&mut self.open, next)
     }
 }
@@ -172,12 +217,12 @@ mod tests {
         for _ in 0..5 {
             add_call(&mut queue, 400 << 10).expect("there is room");
         }
-        let numbers: Vec<u64> = queue.take().iter().map(|(number, _)| *number).collect();
+        let numbers: Vec<u64> = queue.take().iter().map(|leaving| leaving.number).collect();
         assert_eq!(numbers, [1, 2, 3]);
         assert_eq!([1, 2, 3, 4].map(|batch| queue.calls_of(batch)), [Some(1..=2), Some(3..=4), Some(5..=5), None]);
         assert_eq!([0, 1, 2, 3, 9].map(|batch| queue.last_call_until(batch)), [0, 2, 4, 5, 5]);
         add_call(&mut queue, 1).expect("there is room");
-        assert_eq!(queue.take()[0].0, 4);
+        assert_eq!(queue.take()[0].number, 4);
     }
 
     #[test]

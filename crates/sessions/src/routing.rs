@@ -49,6 +49,9 @@ pub enum Wish {
     Spill,
 }
 
+/// A host with a session that has room.
+type Candidate<E> = (Arc<Link<E>>, Arc<Outgoing<E>>);
+
 enum Choice<E: Environment> {
     Session(Arc<Outgoing<E>>),
     Handshake(Arc<Link<E>>),
@@ -117,7 +120,7 @@ impl<E: Environment> Sessions<E> {
         // Any spread will do; a multiplier of the golden ratio has one.
         let turn = self.turn.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let start = usize::try_from(turn >> 33).unwrap_or(0) % count;
-        let (mut best, mut later, mut soon): (Option<(Arc<Link<E>>, Arc<Outgoing<E>>)>, _, _) = (None, None, None);
+        let (mut best, mut later, mut soon): (Option<Candidate<E>>, _, _) = (None, None, None);
         let mut seen = 0;
         for host in (0..count).map(|step| route.hosts[(start + step) % count]).filter(|host| !tried.contains(host)) {
             let link = self.link(host);

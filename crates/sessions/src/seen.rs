@@ -1,4 +1,4 @@
-//! Telling the other hosts that run an actor which signed calls to it this one has taken, and hearing it of them.
+//! Telling the other hosts that run an actor, or have a provider compiled in, which signed calls to it this one has taken, and hearing it of them.
 //!
 //! A call that is captured and sent again reaches any host of the queue group. What was taken is told at once, in one
 //! message as much as is there; the host that gets the copy sooner carries it out all the same. Knows no tokens. Invariants:

@@ -29,6 +29,7 @@ use crate::{
     context::{Context, Lane},
     environment::{Environment, Task},
     gate::{Gate, Place},
+    held::Held,
     serve_call::{Failed, ServeCall},
 };
 
@@ -142,7 +143,8 @@ impl<E: Environment> Serving<E> {
         batch: &Bytes,
     ) -> Result<(), SessionError> {
         let session = self.sessions.get(&id).map(|session| session.clone()).ok_or(SessionError::UnknownSession)?;
-        let opened = Opened::open(batch, &session.calls)?;
+        let held = Held::new(batch);
+        let opened = Opened::open(&held.batch, &session.calls)?;
         let place = {
             let mut gate = session.gate();
             if self.context.env.now() >= session.ends_at {
@@ -159,7 +161,7 @@ impl<E: Environment> Serving<E> {
         }
         for entry in FromCaller::read_all(&opened)? {
             match entry {
-                FromCaller::Call(call) => session.begin(host, &self.context, call),
+                FromCaller::Call(call) => session.take(host, &self.context, call, &held),
                 FromCaller::Cancel { number } => session.cancel(number),
             }
         }
@@ -179,6 +181,20 @@ impl<E: Environment> Incoming<E> {
             running: Mutex::default(),
             ends_at: now + Duration::from_secs(u64::from(lifetime)),
         })
+    }
+
+    /// Begins a call, if there is room for its payload.
+    fn take<H: ServeCall>(
+        self: &Arc<Self>,
+        host: &Arc<H>,
+        context: &Arc<Context<E>>,
+        mut call: CallEntry,
+        held: &Held,
+    ) {
+        match held.payload(std::mem::take(&mut call.payload)) {
+            Ok(payload) => self.begin(host, context, CallEntry { payload, ..call }),
+            Err(no_room) => self.answer(call.number, &failure(false, &no_room.into()), Company::More),
+        }
     }
 
     fn begin<H: ServeCall>(self: &Arc<Self>, host: &Arc<H>, context: &Arc<Context<E>>, call: CallEntry) {
@@ -221,6 +237,10 @@ impl<E: Environment> Incoming<E> {
             Err(Refused::TooLarge) => {
                 let sentence = "limit exceeded: the NATS server takes no message of the size of the answer".to_owned();
                 let answer = Answer::Failure { begun: true, code: "limit_exceeded".to_owned(), sentence };
+                let _ = self.answers.add(answer.size(), company, |to| answer.write(number, to)); // small
+            }
+            Err(Refused::NoRoom(no_room)) => {
+                let answer = failure(true, &no_room.of_result());
                 let _ = self.answers.add(answer.size(), company, |to| answer.write(number, to)); // small
             }
             Err(Refused::Full) => tracing::debug!(session = %self.id, "an answer is dropped: NATS takes nothing"),

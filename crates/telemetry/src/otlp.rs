@@ -183,11 +183,12 @@ mod tests {
         assert_eq!(read.encode_to_vec().len(), sent.len(), "and nothing is passed over as unknown");
 
         let [of_resource] = read.resource_spans.as_slice() else { panic!("one resource") };
-        let text = |value: &Option<opentelemetry_proto::tonic::common::v1::AnyValue>| {
-            match value.as_ref().and_then(|any| any.value.clone()) {
-                Some(Value::StringValue(text)) => text,
-                other => panic!("no text: {other:?}"),
-            }
+        let text = |value: &Option<opentelemetry_proto::tonic::common::v1::AnyValue>| match value
+            .as_ref()
+            .and_then(|any| any.value.clone())
+        {
+            Some(Value::StringValue(text)) => text,
+            other => panic!("no text: {other:?}"),
         };
         let described = &of_resource.resource.as_ref().expect("a resource").attributes;
         assert_eq!((described[0].key.as_str(), text(&described[0].value).as_str()), ("service.name", "wash-host"));

@@ -9,6 +9,8 @@ use std::{
 };
 
 use claims::ActorId;
+use contracts::Budget;
+use lattice::client::Inbox;
 
 use super::{
     sources::Sources,
@@ -98,6 +100,7 @@ fn host(page: &mut Page, sources: &Sources, synced: bool) {
         .value(&[], sources.runtime.running());
     page.gauge("lattice_pool_max_instances", "Instances that may be alive at once, over all actors.")
         .value(&[], sources.runtime.reservation().max_instances);
+    memory(page, sources);
     if let Some(counts) = sources.tracer.counts() {
         page.counter("lattice_spans_exported_total", "Spans that the receiver took.")
             .value(&[], counts.exported.load(Ordering::Relaxed));
@@ -122,6 +125,18 @@ fn host(page: &mut Page, sources: &Sources, synced: bool) {
         u64::from(*connection.connected.borrow())
     });
     of_connections(page.counter("lattice_nats_reconnects_total", "How often it came back."), Connection::reconnects);
+}
+
+fn memory(page: &mut Page, sources: &Sources) {
+    let (guests, bodies) = (sources.runtime.guest_memory(), Budget::bodies());
+    page.gauge("lattice_guest_memory_bytes", "Linear memories and tables of all guests.").value(&[], guests.0);
+    page.gauge("lattice_guest_memory_max_bytes", "How much they may have.").value(&[], guests.1);
+    page.gauge("lattice_body_memory_bytes", "Bodies of all calls under way.").value(&[], bodies.used());
+    page.gauge("lattice_body_memory_max_bytes", "How much they may have.").value(&[], bodies.limit());
+    page.counter("lattice_nats_dropped_total", "Messages from NATS that came faster than they were taken.")
+        .value(&[], Inbox::all_dropped());
+    page.counter("lattice_body_memory_refused_total", "Bodies that there was no room for.")
+        .value(&[], bodies.refused());
 }
 
 /// Actors with their versions.

@@ -11,7 +11,7 @@ use std::{
 use async_nats::Message;
 use bytes::Bytes;
 use claims::{ActorId, ProviderId, PublicKey};
-use contracts::{CallError, TraceContext};
+use contracts::{Budget, CallError, TraceContext};
 use lattice::{
     client::{MAX_SOCKET_BODY, Noted},
     invocation::{DEADLINE_HEADER, Entity, Invocation, InvocationResponse, UNKNOWN_INVOCATION},
@@ -77,7 +77,10 @@ impl Calls {
         let noted = self.inbound.replays.note(&verified, &invocation.encoded_claims, unix_now());
         self.tell_taken(&actor.id, noted.map_err(|error| unauthorized(error.to_string()))?);
         let words = actor.calls.arrived.words(contract_of(&invocation.origin), &invocation.operation);
-        let outcome = run(self, actor, invocation, deadline).await;
+        let outcome = match Budget::bodies().carry(invocation.msg) {
+            Ok(msg) => run(self, actor, Invocation { msg, ..invocation }, deadline).await,
+            Err(no_room) => Err(no_room.into()),
+        };
         remember(self, actor, words, outcome.as_ref().err());
         outcome
     }

@@ -7,6 +7,7 @@ mod arrive;
 mod face;
 mod from_provider;
 mod inbound;
+mod lost;
 mod origin;
 mod out;
 mod permission;

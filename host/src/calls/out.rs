@@ -16,13 +16,13 @@ use bytes::Bytes;
 use claims::{ActorId, HostId};
 use contracts::{CallError, TraceContext};
 use futures_util::FutureExt;
-use lattice::{Link, invocation::Entity, session::CallParts, subject::RpcSubject};
+use lattice::{Link, client::Lost, invocation::Entity, session::CallParts, subject::RpcSubject};
 use provider_sdk::ProviderCall;
 use runtime::{Outbound, OutboundCall, OutboundTarget};
 use sessions::Wish;
 use telemetry::{Kind, Span};
 
-use super::face::Calls;
+use super::{face::Calls, lost::Sent};
 use crate::{
     actors::{ActorCalls, RevokedFlag},
     failures::Peer,
@@ -235,7 +235,7 @@ impl Calls {
         }
         let subject = RpcSubject::Actor(target);
         let target = Entity::actor(&target);
-        let signed = self.send_signed(&subject, origin, target, operation, payload, deadline, trace);
+        let signed = self.send_signed(&subject, (origin, target), operation, payload, deadline, trace, &|| None);
         let outcome = Box::pin(signed).await;
         span.end(&outcome);
         outcome
@@ -258,7 +258,8 @@ impl Calls {
     async fn call_provider(self: &Arc<Self>, link: &Link, call: OutboundCall) -> Result<Bytes, CallError> {
         let OutboundCall { operation, payload, deadline, mut trace, .. } = call;
         let actor = link.actor_id;
-        if let Some(provider) = self.providers.get(&link.provider_id, &link.link_name) {
+        let here = self.providers.get(&link.provider_id, &link.link_name);
+        if let Some(provider) = &here {
             provider.check_reachable()?;
             if let Home::Embedded(embedded) = &provider.home {
                 let span = self.tracer.span(&operation, Kind::Internal, &mut trace);
@@ -274,7 +275,10 @@ impl Calls {
         let target = Entity::provider(&id, &link.link_name, &link.contract_id);
         let span = self.hop(&operation, id.as_str(), &mut trace);
         let origin = Entity::actor(&actor);
-        let outcome = Box::pin(self.send_signed(&subject, origin, target, operation, payload, deadline, trace)).await;
+        let sent = Sent::now(self, link, here);
+        let lost = || sent.lost();
+        let signed = self.send_signed(&subject, (origin, target), operation, payload, deadline, trace, &lost);
+        let outcome = Box::pin(signed).await.map_err(|error| sent.explained(error));
         span.end(&outcome);
         if matches!(outcome, Err(CallError::DeadlineExceeded { .. } | CallError::NotRunning { .. }))
             && let Some(provider) = self.providers.get(&id, &link.link_name)
@@ -289,12 +293,12 @@ impl Calls {
     async fn send_signed(
         &self,
         subject: &RpcSubject,
-        origin: Entity,
-        target: Entity,
+        (origin, target): (Entity, Entity),
         operation: String,
         payload: Bytes,
         deadline: Instant,
         trace: TraceContext,
+        lost: Lost<'_>,
     ) -> Result<Bytes, CallError> {
         let Some(nats) = &self.nats else {
             return Err(CallError::NotRunning { target: target.public_key });
@@ -308,7 +312,7 @@ impl Calls {
             .issue_invocation(origin, target, operation, payload)
             .map_err(|error| CallError::HostFault { message: format!("cannot sign an invocation: {error}") })?;
         invocation.trace_context = trace.into_wire();
-        nats.rpc.invoke(subject, invocation, remaining).await
+        nats.rpc.invoke_unless(subject, invocation, remaining, lost).await
     }
 
     /// The hop to another host or process.

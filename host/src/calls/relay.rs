@@ -29,7 +29,7 @@ pub async fn serve(calls: Arc<Calls>) {
     let Some(nats) = &calls.nats else { return };
     let subject = RpcSubject::Relay(calls.identity.host_id).render(&calls.identity.lattice);
     let mut invocations = match nats.calls.client.subscribe(subject).await {
-        Ok(invocations) => Inbox::new("calls of provider processes", invocations),
+        Ok(invocations) => Inbox::of_calls("calls of provider processes", invocations),
         Err(error) => return tracing::error!(%error, "cannot make calls for provider processes"),
     };
     let places = Arc::new(Semaphore::new(AT_ONCE));

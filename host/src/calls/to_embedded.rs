@@ -15,7 +15,7 @@ use contracts::{CallError, TraceContext};
 use futures_util::StreamExt as _;
 use lattice::{
     Link,
-    client::{Inbox, Incoming},
+    client::{Inbox, Incoming, Noted},
     control::Ack,
     subject::RpcSubject,
 };
@@ -42,7 +42,7 @@ pub async fn serve(calls: Arc<Calls>, provider: Arc<RunningProvider>, embedded: 
         let invocations = client.queue_subscribe(invocations.render(lattice), group).await?;
         let puts = client.subscribe(puts.render(lattice)).await?;
         Ok::<_, async_nats::SubscribeError>((
-            Inbox::new("calls of a provider", invocations),
+            Inbox::of_calls("calls of a provider", invocations),
             Inbox::new("links of a provider", puts),
         ))
     };
@@ -82,7 +82,10 @@ async fn answer(calls: &Calls, provider: &RunningProvider, embedded: &dyn Provid
     let Some(responder) = &calls.inbound.responder else { return };
     let trusted = &calls.identity.trusted_issuers;
     let (reply_to, outcome) = match responder.accept(&message, unix_now(), trusted, &calls.inbound.replays).await {
-        Ok(incoming) => (incoming.reply_to.clone(), carry_out(calls, provider, embedded, incoming).await),
+        Ok(incoming) => {
+            incoming.noted.iter().for_each(|noted| tell_taken(calls, provider, *noted));
+            (incoming.reply_to.clone(), carry_out(calls, provider, embedded, incoming).await)
+        }
         Err(rejected) => (rejected.reply_to, Err(rejected.error)),
     };
     if let Err(error) = &outcome {
@@ -91,6 +94,13 @@ async fn answer(calls: &Calls, provider: &RunningProvider, embedded: &dyn Provid
     if let Err(error) = responder.respond(&reply_to, outcome).await {
         tracing::warn!(%error, provider = %provider.spec.id, "cannot answer a call");
     }
+}
+
+/// The other hosts that have the provider as well hear that a signed call to it was taken.
+fn tell_taken(calls: &Calls, provider: &RunningProvider, noted: Noted) {
+    let Some(sessions) = &calls.sessions else { return };
+    let others = calls.peers.providers.members(&provider.spec.id, &provider.spec.link_name);
+    sessions.taken_by_provider(others, noted);
 }
 
 async fn carry_out(

@@ -105,8 +105,12 @@ impl Events {
 
 /// Whether other hosts read more of such an event than that its host lives. Hosts of ours send the word of their key beside these.
 pub fn tells_of_a_peer(kind: EventKind) -> bool {
-    use EventKind::{ActorScaled, ActorsStarted, ActorsStopped, HostHeartbeat, HostStarted, HostStopped};
+    use EventKind::{
+        ActorScaled, ActorsStarted, ActorsStopped, HostHeartbeat, HostStarted, HostStopped, ProviderStarted,
+        ProviderStopped,
+    };
     matches!(kind, HostStarted | HostStopped | HostHeartbeat | ActorsStarted | ActorScaled | ActorsStopped)
+        || matches!(kind, ProviderStarted | ProviderStopped)
 }
 
 fn is_sign_of_life(data: &EventData) -> bool {

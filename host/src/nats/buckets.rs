@@ -114,9 +114,16 @@ impl Writer for Written {
         bounded("writing a key", self.store.put(key, value)).await
     }
 
-    async fn fill(&self, key: &str, value: Bytes) -> Result<Option<u64>, BucketError> {
-        let step = "filling a bucket";
-        match tokio::time::timeout(DEADLINE, self.store.update(key, value, 0)).await {
+    async fn replace(&self, key: &str, value: Option<Bytes>, last: u64) -> Result<Option<u64>, BucketError> {
+        let step = "replacing a key";
+        let replacing = async {
+            match (value, self.bucket) {
+                (Some(value), _) => self.store.update(key, value, last).await,
+                (None, Bucket::Config) => self.store.purge_expect_revision(key, Some(last)).await.map(|()| 0),
+                (None, _) => self.store.delete_expect_revision(key, Some(last)).await.map(|()| 0),
+            }
+        };
+        match tokio::time::timeout(DEADLINE, replacing).await {
             Ok(Ok(revision)) => Ok(Some(revision)),
             Ok(Err(error)) if error.kind() == UpdateErrorKind::WrongLastRevision => Ok(None),
             Ok(Err(error)) => Err(refused(step, &error)),

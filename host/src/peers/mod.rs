@@ -6,6 +6,7 @@
 //! [`FORGET_AFTER`] is forgotten; being listed is never proof of being alive, so whoever relies on it has another way; what
 //! is told without the word of a trusted key changes nothing of what a member told, and takes no place from members.
 
+mod providers;
 mod table;
 
 use std::{
@@ -16,16 +17,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use claims::{ActorId, HostId};
+use claims::{ActorId, HostId, ProviderId};
 use dashmap::DashMap;
-use lattice::control::{Annotations, HostInventory};
+use lattice::{
+    LinkName,
+    control::{Annotations, HostInventory},
+};
 use sessions::Route;
 use tokio::sync::Notify;
 
 #[cfg(test)]
 use self::table::Bounds;
 pub use self::table::Standing;
-use self::table::Table;
+use self::{providers::OfOthers, table::Table};
 
 /// Four heartbeats of 30 s, after which 0.82-era tools drop a host too (protocol section 10.4).
 pub const FORGET_AFTER: Duration = Duration::from_secs(120);
@@ -42,6 +46,8 @@ pub struct Peers {
     incomplete: AtomicBool,
     /// Somebody wants to know.
     wanted: Notify,
+    /// The providers they run.
+    pub providers: OfOthers,
 }
 
 impl Peers {
@@ -62,6 +68,9 @@ impl Peers {
         let mut table = self.lock();
         let actors = table.remove(host, standing);
         self.reroute(&table, actors);
+        if !table.knows(host) {
+            self.providers.gone(|gone| gone == host, Instant::now());
+        }
     }
 
     /// A host began anew. What it ran it may run again; what it runs besides is not known.
@@ -70,6 +79,7 @@ impl Peers {
         let Some(peer) = table.entry(host, standing, now) else { return };
         (peer.complete, peer.asked) = (false, None);
         self.note_new(true);
+        self.providers.gone(|gone| *gone == host, now);
     }
 
     /// What was known may have changed unseen.
@@ -87,11 +97,19 @@ impl Peers {
         self.lock().hosts()
     }
 
+    /// Those of them that a trusted key vouches for: whoever made up the others must not have clients wait for them.
+    #[must_use]
+    pub fn members(&self, now: Instant) -> Vec<HostId> {
+        self.forget_silent(now);
+        self.lock().members()
+    }
+
     /// Forgets who was not heard of for long.
     pub fn forget_silent(&self, now: Instant) {
         let mut table = self.lock();
         let stale = table.remove_silent(now, FORGET_AFTER);
         self.reroute(&table, stale);
+        self.providers.gone(|host| !table.knows(host), now);
     }
 
     /// A host said everything it runs.
@@ -99,6 +117,9 @@ impl Peers {
         let mut table = self.lock();
         let changed = table.told(inventory, standing, now);
         self.reroute(&table, changed);
+        if table.standing(&inventory.host_id) == Some(standing) {
+            self.providers.told(inventory.host_id, standing, &inventory.providers, now);
+        }
     }
 
     /// A host runs an actor with these annotations.
@@ -113,6 +134,19 @@ impl Peers {
         let mut table = self.lock();
         table.stopped(host, standing, actor, annotations, now);
         self.reroute(&table, [actor]);
+    }
+
+    /// A provider, or its process, runs on a host, or has ended there. Only members are believed.
+    pub fn provider(&self, host: HostId, provider: (ProviderId, &LinkName), is_up: bool, now: Instant) {
+        let mut table = self.lock();
+        if table.entry(host, Standing::Member, now).is_none() {
+            return;
+        }
+        let (id, link_name) = provider;
+        match is_up {
+            true => self.providers.started(host, id, link_name),
+            false => self.providers.ended(host, id, link_name, now),
+        }
     }
 
     /// A host said that it does not run an actor.

@@ -282,9 +282,14 @@ impl Table {
         self.peers.contains_key(host)
     }
 
+    /// Whose word its entry is.
+    pub fn standing(&self, host: &HostId) -> Option<Standing> {
+        self.peers.get(host).map(|peer| peer.standing)
+    }
+
     /// Whether a host is a member.
     pub fn is_member(&self, host: &HostId) -> bool {
-        self.peers.get(host).is_some_and(|peer| peer.standing == Standing::Member)
+        self.standing(host) == Some(Standing::Member)
     }
 
     /// All hosts, in order.
@@ -292,6 +297,11 @@ impl Table {
         let mut hosts: Vec<HostId> = self.peers.keys().copied().collect();
         hosts.sort_unstable();
         hosts
+    }
+
+    /// All members, in order.
+    pub fn members(&self) -> Vec<HostId> {
+        self.hosts().into_iter().filter(|host| self.is_member(host)).collect()
     }
 
     /// All entries.

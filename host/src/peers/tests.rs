@@ -132,6 +132,7 @@ fn only_members_are_called_in_sessions_and_strangers_do_not_speak_for_them() {
     peers.heard(ours, Stranger, now + FORGET_AFTER);
     assert_eq!(peers.route(&echo), route, "a member is heard by its own word alone");
     assert!(peers.is_member(&ours) && !peers.is_member(&forged));
+    assert_eq!(peers.members(now), [ours], "nobody is told to wait for a stranger");
     assert_eq!(peers.current(now + FORGET_AFTER), []);
 }
 

@@ -152,6 +152,12 @@ fn note(presence: &Presence, host: HostId, standing: Standing, data: &EventData,
         EventData::ActorsStopped(stopped) if stopped.remaining == 0 => {
             peers.stopped(host, standing, stopped.public_key, &stopped.annotations, now);
         }
+        EventData::ProviderStarted(it) if standing == Standing::Member => {
+            peers.provider(host, (it.public_key, &it.link_name), true, now);
+        }
+        EventData::ProviderStopped(it) if standing == Standing::Member => {
+            peers.provider(host, (it.public_key, &it.link_name), false, now);
+        }
         _ => peers.heard(host, standing, now),
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct Condition {
     pub(super) ends: u32,
     /// How it ended last.
     pub(super) status: String,
+    /// Whether it was told to, and is not started again.
+    pub(super) stopped: bool,
     /// What it said last, for operators: it may be about servers and accounts that are none of a caller's business.
     pub(super) words: Option<String>,
 }
@@ -47,6 +49,9 @@ impl Condition {
     }
 
     fn sentence(&self, how: &str) -> String {
+        if self.stopped {
+            return "it was stopped".to_owned();
+        }
         let ends = self.ends;
         if ends >= CRASH_LOOP {
             return format!("crash loop: its process ended {ends} times in a row, last with {how}");
@@ -69,6 +74,14 @@ impl Process {
     pub fn down(&self) -> Option<String> {
         let condition = self.condition.borrow();
         (!condition.up).then(|| condition.reason())
+    }
+
+    /// Why the child of this [number](Self::number) answers nothing any more; none while it runs.
+    #[must_use]
+    pub fn left(&self, number: u64) -> Option<String> {
+        let condition = self.condition.borrow();
+        let again = || "its process ended during the call, and was started again".to_owned();
+        if condition.up { (condition.launches != number).then(again) } else { Some(condition.reason()) }
     }
 
     /// What the child said last, if it is down.

@@ -106,7 +106,10 @@ pub async fn ask(providers: &Providers, provider: &RunningProvider) -> Option<He
         Home::Process(process) => {
             let spec = &provider.spec;
             // The request is empty for providers of others; ours are told until when their key counts.
-            let statement = process.key.statement(&providers.identity, spec).unwrap_or_default();
+            let statement = process
+                .key
+                .statement(&providers.identity, spec, providers.settings.timings.delegation)
+                .unwrap_or_default();
             let subject = RpcSubject::Health { id: spec.id, link_name: spec.link_name.clone() };
             let nats = providers.nats.as_ref()?;
             let answer = nats.ask(&subject, statement.into(), ANSWER_WITHIN).await?;

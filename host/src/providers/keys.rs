@@ -3,7 +3,10 @@
 //! A provider built with our SDK gets a key that is trusted for its own calls alone, and a statement for it, which is
 //! renewed with every health check. Invariant: the seed of a cluster goes to no process that has the mark of our SDK.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use claims::{ClusterId, KeyKind, KeyPair};
 use lattice::{Secret, invocation::Delegation};
@@ -25,22 +28,22 @@ pub struct Signing {
 
 impl OwnKey {
     /// What a process that is about to start signs with; none when the cluster key cannot sign.
-    pub fn for_start(&self, identity: &Identity, spec: &ProviderSpec) -> Option<Signing> {
+    pub fn for_start(&self, identity: &Identity, spec: &ProviderSpec, lifetime: Duration) -> Option<Signing> {
         if !spec.own_key {
             return Some(Signing { seed: Secret::new(identity.cluster_key.seed().expose()), delegation: None });
         }
         let key = KeyPair::generate(KeyKind::Cluster);
         let id = ClusterId::try_from(key.public()).expect("a cluster key has a cluster id");
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
-        let delegation = self.statement(identity, spec)?;
+        let delegation = self.statement(identity, spec, lifetime)?;
         Some(Signing { seed: Secret::new(key.seed().expose()), delegation: Some(delegation) })
     }
 
-    /// A new statement for the key of the process that runs now; none where it has the cluster seed.
-    pub fn statement(&self, identity: &Identity, spec: &ProviderSpec) -> Option<String> {
+    /// A new statement, for so long, for the key of the process that runs now; none where it has the cluster seed.
+    pub fn statement(&self, identity: &Identity, spec: &ProviderSpec, lifetime: Duration) -> Option<String> {
         let key = (*self.0.lock().unwrap_or_else(PoisonError::into_inner))?;
         let (lattice, cluster) = (&identity.lattice, &identity.cluster_key);
-        Delegation::issue(&key, &spec.entity(), lattice, cluster, unix_now())
+        Delegation::issue(&key, &spec.entity(), lattice, cluster, (unix_now(), lifetime.as_secs()))
             .inspect_err(|error| tracing::error!(%error, provider = %spec.id, "cannot sign for the key of a provider"))
             .ok()
     }

@@ -11,8 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use contracts::Budget;
 use lattice::{HostData, OtelConfig, Secret, ShutdownRequest, subject::RpcSubject};
-use provider_sdk::DATA_DIR;
+use provider_sdk::{BODY_MEMORY, DATA_DIR};
 use tokio::{io::AsyncWriteExt, sync::watch};
 use tokio_util::sync::CancellationToken;
 
@@ -113,11 +114,15 @@ impl Supervisor {
     async fn report_end(&self, started: Instant, status: Option<ExitStatus>, mut running: Running) {
         self.providers.meters.provider_restarts(self.spec.id, self.spec.link_name.clone());
         let status = status.map_or_else(|| "unknown status".to_owned(), |status| status.to_string());
+        // Callers hear of it at once. What it said last may take a moment, and is not for them.
+        self.condition.send_modify(|condition| {
+            condition.up = false;
+            condition.status = status;
+            condition.words = None;
+        });
         let words = running.words.take().await;
         self.condition.send_modify(|condition| {
             condition.ends = if started.elapsed() > STABLE_AFTER { 1 } else { condition.ends.saturating_add(1) };
-            condition.up = false;
-            condition.status = status;
             condition.words = words;
         });
         let condition = self.condition.borrow().clone();
@@ -202,7 +207,8 @@ impl Supervisor {
     fn host_data(&self) -> Result<HostData, LaunchError> {
         let providers = &self.providers;
         let login = providers.settings.provider_login(&self.spec.id).map_err(LaunchError::Login)?;
-        let signing = self.key.for_start(&providers.identity, &self.spec).ok_or(LaunchError::Signing)?;
+        let lifetime = providers.settings.timings.delegation;
+        let signing = self.key.for_start(&providers.identity, &self.spec, lifetime).ok_or(LaunchError::Signing)?;
         let links = providers.tables().links.of_provider(&self.spec.id, &self.spec.link_name);
         Ok(HostData {
             host_id: providers.identity.host_id,
@@ -215,10 +221,10 @@ impl Supervisor {
             provider_key: self.spec.id,
             invocation_seed: signing.seed,
             invocation_delegation: signing.delegation,
-            env_values: [(
-                DATA_DIR.to_owned(),
-                data_dir(&providers.settings.state_dir, &self.spec).display().to_string(),
-            )]
+            env_values: [
+                (DATA_DIR.to_owned(), data_dir(&providers.settings.state_dir, &self.spec).display().to_string()),
+                (BODY_MEMORY.to_owned(), Budget::bodies().limit().to_string()),
+            ]
             .into(),
             instance_id: self.spec.instance_id.clone(),
             link_definitions: links.iter().map(|link| link.as_ref().clone()).collect(),
@@ -259,6 +265,6 @@ impl Supervisor {
             }
         }
         child.end().await;
-        self.condition.send_modify(|condition| condition.up = false);
+        self.condition.send_modify(|condition| (condition.up, condition.stopped) = (false, true));
     }
 }

@@ -115,7 +115,7 @@ impl RunningProvider {
     }
 
     /// Which of its processes runs, counted from the first.
-    pub(super) fn process_number(&self) -> u64 {
+    pub fn process_number(&self) -> u64 {
         match &self.home {
             Home::Embedded(_) => 0,
             Home::Process(process) => process.number(),

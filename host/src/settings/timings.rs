@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use lattice::invocation::DELEGATION_LIFETIME;
+
 use crate::process::backoff::Schedule;
 
 /// Waits, intervals and backoffs of a host.
@@ -17,6 +19,8 @@ pub struct Timings {
     pub heartbeat: Duration,
     /// Time between health checks of a provider; the protocol says 30 s.
     pub health_check: Duration,
+    /// How long a provider process may sign with its own key by one statement; a new one comes with every health check.
+    pub delegation: Duration,
     /// Time between comparisons of desired with actual.
     pub reconcile: Duration,
     /// Before a provider process that ended is started again.
@@ -35,6 +39,7 @@ impl Default for Timings {
             provider_shutdown: Duration::from_millis(300),
             heartbeat: Duration::from_secs(30),
             health_check: Duration::from_secs(30),
+            delegation: Duration::from_secs(DELEGATION_LIFETIME),
             reconcile: Duration::from_secs(2),
             restart: Schedule { first: Duration::from_millis(100), most: Duration::from_secs(10) },
             resume: minute,

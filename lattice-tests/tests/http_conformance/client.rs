@@ -9,6 +9,8 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{net::TcpStream, time::timeout};
 
+use crate::shapes::{Method2, Shape};
+
 /// What a client saw of one answer.
 #[derive(Debug, Clone)]
 pub struct Seen {
@@ -58,4 +60,22 @@ async fn exchange(address: SocketAddr, version: Version, mut request: Request<Fu
     }
     let body = String::from_utf8_lossy(&text).into_owned();
     Seen { status: head.status.as_u16(), headers: head.headers, body, is_cut }
+}
+
+/// Checks what a client saw, where answers are held in memory on their way or not.
+pub fn check(what: &str, shape: &Shape, seen: &Seen, is_held: bool) {
+    let (status, is_cut) = if is_held { (shape.held_status, false) } else { (shape.status, shape.is_cut) };
+    assert_eq!((seen.status, seen.is_cut), (status, is_cut), "{what}: {seen:?}");
+    if status >= 500 && shape.code != "ok" {
+        assert_eq!(seen.code(), shape.code, "{what}: {seen:?}");
+    }
+    if shape.method == Method2::Head || matches!(status, 204 | 205 | 304) {
+        assert_eq!(seen.body, "", "{what}");
+    }
+    let length = seen.headers.get("content-length").map(|value| value.to_str().expect("text"));
+    match status {
+        204 => assert_eq!(length, None, "{what}"),
+        205 => assert!(length.is_none_or(|length| length == "0"), "{what}"),
+        _ => {}
+    }
 }

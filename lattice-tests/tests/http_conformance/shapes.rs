@@ -24,6 +24,15 @@ pub struct Shape {
     pub held_status: u16,
     /// Whether the guest fails after its caller had all of the answer.
     pub is_late: bool,
+    /// Limits that the actor is started with, by name. The call breaks the first.
+    pub limits: &'static [(&'static str, &'static str)],
+}
+
+impl Shape {
+    /// The limit of the actor that the call breaks.
+    pub fn broken(&self) -> Option<&'static str> {
+        self.limits.first().map(|(limit, _)| *limit)
+    }
 }
 
 /// The methods that are asked with.
@@ -45,15 +54,24 @@ impl Method2 {
 }
 
 const fn fine(method: Method2, path: &'static str, status: u16) -> Shape {
-    Shape { method, path, status, code: "ok", is_cut: false, held_status: status, is_late: false }
+    Shape { method, path, status, code: "ok", is_cut: false, held_status: status, is_late: false, limits: &[] }
 }
 
 const fn fails(path: &'static str, status: u16, code: &'static str) -> Shape {
-    Shape { method: Method2::Get, path, status, code, is_cut: false, held_status: status, is_late: false }
+    Shape { method: Method2::Get, path, status, code, is_cut: false, held_status: status, is_late: false, limits: &[] }
 }
 
 const fn cut(path: &'static str, code: &'static str, held_status: u16) -> Shape {
     Shape { is_cut: true, held_status, ..fails(path, 200, code) }
+}
+
+const fn breaks(
+    path: &'static str,
+    status: u16,
+    code: &'static str,
+    limits: &'static [(&'static str, &'static str)],
+) -> Shape {
+    Shape { limits, ..fails(path, status, code) }
 }
 
 /// What the component `hello` does.
@@ -90,6 +108,9 @@ pub const OF_MODULES: &[Shape] = &[
     fails("names-40000", 500, "limit_exceeded"),
     fails("trap", 500, "trap"),
     fails("error", 500, "reported"),
+    breaks("large", 500, "limit_exceeded", &[("response", "64KiB")]),
+    breaks("slow", 504, "deadline_exceeded", &[("call-time", "300ms")]),
+    breaks("asked-for-little", 500, "limit_exceeded", &[("payload", "16")]),
 ];
 
 /// The module of a name.
@@ -100,7 +121,9 @@ pub fn module(name: &str) -> Vec<u8> {
     let none = Headers::new;
     let names = || (0..40_000).map(|number| (format!("x-{number}"), vec![String::new()])).collect();
     match name {
-        "fine" => responding(&answer(200, none())),
+        "large" => responding(&vec![0; 100_000]),
+        "slow" => guest("(loop $on (br $on)) (i32.const 1)", b""),
+        "fine" | "asked-for-little" => responding(&answer(200, none())),
         "no-content" => responding(&answer(204, none())),
         "reset" => responding(&answer(205, none())),
         "unchanged" => responding(&answer(304, none())),

@@ -1,6 +1,7 @@
-//! `wash serve`: one `wasi:http` component behind an HTTP server, without any lattice.
+//! `wash serve`: one actor behind an HTTP server, without any lattice: a `wasi:http` component, or a module that takes the
+//! message `HttpServer.HandleRequest`.
 //!
-//! The server is the HTTP server provider, with this process as the host it knows. Invariant: the component gets
+//! The server is the HTTP server provider, with this process as the host it knows. Invariant: the program gets
 //! nothing of this machine that was not named on the command line, and calls nobody.
 
 mod one_actor;
@@ -48,7 +49,7 @@ const GRANTS: [&str; 2] = ["wasmcloud:builtin:logging", "wasmcloud:builtin:numbe
 /// Options of `wash serve`.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// Component: a file (`.wasm`, or `.cwasm` as written by `wash compile`), or a reference to a registry
+    /// Component or module: a file (`.wasm`, or `.cwasm` as written by `wash compile`), or a reference to a registry
     #[arg(value_name = "FILE|REF")]
     program: OsString,
     /// Where to listen: an address and a port, `localhost:8000`, or a port of this machine; port 0 is any that is free
@@ -135,11 +136,11 @@ async fn load(args: &ServeArgs, artifact: Bytes, id: ActorId, context: &Context)
     let runtime = programs::server_engine(&args.engine, context)?;
     let loaded = runtime.load_local(artifact, identity, limits, args.grants.grants()?).await;
     let guest = loaded.map_err(|error| not_loaded(&name, &error))?;
-    if guest.serves_http() {
+    if guest.serves_http() || guest.takes_calls() {
         return Ok(guest);
     }
     Err(Failure::new(format!(
-        "`{name}` exports neither `wasi:http/incoming-handler` nor `wasi:http/handler`, so it serves no requests"
+        "`{name}` exports neither `wasi:http/incoming-handler` nor `wasi:http/handler` nor `__guest_call`, so it serves no requests"
     ))
     .hint("run a command with `wash run`; start an actor with `wash start actor`"))
 }

@@ -275,8 +275,9 @@ async fn describe(actor: &ActorId, request: Request<HttpBody>) -> Result<Respons
     Ok(Response::builder().header("x-from", "actor").body(full(&text)).unwrap())
 }
 
-fn full(text: &str) -> HttpBody {
-    Full::new(Bytes::from(text.to_owned())).map_err(|never| match never {}).boxed_unsync()
+/// A body that is known as a whole.
+pub fn full(text: impl Into<String>) -> HttpBody {
+    Full::new(Bytes::from(text.into())).map_err(|never| match never {}).boxed_unsync()
 }
 
 /// Fails the test instead of hanging it.

@@ -127,7 +127,7 @@ mod tests {
     fn crc_has_the_check_value_of_xmodem() {
         assert_eq!(crc16(b"123456789"), 0x31C3);
         let golden: serde_json::Value =
-            serde_json::from_str(include_str!("../tests/vectors/nkeys.json")).expect("vectors are JSON");
+            serde_json::from_str(include_str!("../../tests/vectors/nkeys.json")).expect("vectors are JSON");
         for vector in golden["crc16"].as_array().expect("a list") {
             let hex = vector["input_hex"].as_str().map(|hex| data_encoding::HEXLOWER.decode(hex.as_bytes()));
             let input = match (hex, vector["input_ascii"].as_str()) {

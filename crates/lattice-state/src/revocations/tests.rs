@@ -8,6 +8,14 @@ use proptest::prelude::*;
 
 use super::*;
 
+impl Revocations {
+    fn take(&mut self, signed: Arc<SignedRevocations>) -> Result<Taken, NotTaken> {
+        let taken = self.insert(signed, MAX_ACCOUNT_BYTES);
+        self.name();
+        taken
+    }
+}
+
 fn key(kind: KeyKind, seed: u8) -> KeyPair {
     KeyPair::from_raw_seed(kind, &[seed; 32])
 }
@@ -78,6 +86,34 @@ fn a_higher_number_replaces_and_a_lower_one_is_refused() {
     assert_eq!(revocations.take(signed(&cluster, 4, &[])), Ok(Taken::New), "unrevoking is a list without the entry");
     assert!(revocations.is_empty() && revocations.find(&artifact(2, 3)).is_none());
     assert_eq!(revocations.by_key().len(), 1, "the empty list stays, for its number");
+}
+
+#[test]
+fn lists_of_accounts_are_bounded_in_bytes_together_and_one_that_replaces_makes_room() {
+    let accounts: Vec<_> = (1..=4).map(|seed| key(KeyKind::Account, seed)).collect();
+    let lists: Vec<_> = accounts.iter().map(|account| signed(account, 1, &[digest("a")])).collect();
+    let (mut revocations, most) =
+        (Revocations::default(), lists.iter().map(|list| list.token.len()).sum::<usize>() - 1);
+    let taken: Vec<_> = lists.iter().map(|list| revocations.insert(list.clone(), most)).collect();
+    assert_eq!(taken, [Ok(Taken::New), Ok(Taken::New), Ok(Taken::New), Err(NotTaken::TooManyBytes)]);
+    assert_eq!(revocations.insert(lists[0].clone(), most), Ok(Taken::Known));
+    assert_eq!(revocations.insert(signed(&accounts[0], 2, &[]), most), Ok(Taken::New), "a shorter one");
+    let cluster = signed(&key(KeyKind::Cluster, 1), 1, &[digest("bytes")]);
+    assert_eq!(revocations.insert(cluster, most), Ok(Taken::New), "cluster keys are never turned away");
+    assert_eq!(revocations.by_key().len(), 4);
+}
+
+#[test]
+fn many_lists_taken_at_once_are_in_force_as_if_one_after_another() {
+    let (cluster, account) = (key(KeyKind::Cluster, 1), key(KeyKind::Account, 2));
+    let lists =
+        [signed(&cluster, 1, &[digest("a")]), signed(&cluster, 2, &[digest("bytes")]), signed(&account, 1, &[])];
+    let mut at_once = Revocations::default();
+    assert_eq!(at_once.take_all(lists.clone()), None);
+    assert_eq!(at_once, of(&lists));
+    assert!(at_once.find(&artifact(2, 3)).is_some());
+    let replaced = NotTaken::Replaced { signer: lists[0].signer, in_force: 2 };
+    assert_eq!(at_once.take_all([lists[0].clone()]), Some(replaced));
 }
 
 #[test]

@@ -12,17 +12,23 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::{
     Conflict, Owner, Side,
     open_buckets::{OpenBuckets, Writers},
+    revocations::{Read, Reading},
 };
 use crate::{
     Bucket,
     buckets::{BucketError, Buckets, Snapshot},
     merge::{Action, Local, Remote, fingerprint, merge},
     replica::ReplicaError,
+    rules::Rule,
     world::{Disk, World},
 };
 
 /// Keys that are written at once.
-pub(super) const AT_ONCE: usize = 64;
+const AT_ONCE: usize = 64;
+
+pub(super) fn at_once() -> usize {
+    if Rule::SendSideBySide.holds() { AT_ONCE } else { 1 }
+}
 
 /// Why a comparison with the buckets did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +37,9 @@ pub(super) enum SyncError {
     Bucket(#[from] BucketError),
     #[error("lattice state on disk")]
     Replica(#[from] ReplicaError),
+    /// What had to be written was decided by what is no longer there.
+    #[error("somebody changed lattice state meanwhile; comparing again")]
+    Overtaken,
 }
 
 impl SyncError {
@@ -38,7 +47,9 @@ impl SyncError {
     pub(super) fn refusal(&self) -> Option<String> {
         match self {
             Self::Bucket(error @ BucketError::Refused { .. }) => Some(error.to_string()),
-            Self::Bucket(BucketError::Timeout { .. } | BucketError::WatchEnded) | Self::Replica(_) => None,
+            Self::Bucket(BucketError::Timeout { .. } | BucketError::WatchEnded)
+            | Self::Replica(_)
+            | Self::Overtaken => None,
         }
     }
 }
@@ -72,19 +83,27 @@ struct Step {
     action: Action,
     /// What was known when it was decided.
     base: Option<Local>,
+    /// The last revision that the bucket had then.
+    last: u64,
 }
 
 /// What was done.
 pub(super) struct Carried<B: Buckets> {
     buckets: OpenBuckets<B>,
-    done: Vec<(Step, u64)>,
+    /// With the revision of the key afterwards; none where somebody was quicker.
+    done: Vec<(Step, Option<u64>)>,
     incarnations: Vec<(Bucket, String)>,
+    /// The revocation lists of the lattice, or why their bucket cannot be had; none where it is not asked for.
+    pub(super) revocations: Option<Result<Read, BucketError>>,
 }
 
 impl<B: Buckets> Plan<B> {
-    /// Does the bucket's side of it.
-    pub(super) async fn carry_out(self) -> Result<Carried<B>, BucketError> {
-        let Self { buckets, steps, incarnations } = self;
+    /// Does the bucket's side of it, and reads the revocation lists.
+    pub(super) async fn carry_out<W: World<Buckets = B>>(
+        self,
+        reading: Option<Reading<W>>,
+    ) -> Result<Carried<B>, BucketError> {
+        let Self { mut buckets, steps, incarnations } = self;
         let writers = buckets.writers();
         let steps = steps.into_iter().map(|step| {
             let writers = writers.clone();
@@ -94,35 +113,45 @@ impl<B: Buckets> Plan<B> {
             }
         });
         // In the order in which it was decided: claims come before what is admitted because of them.
-        let done = stream::iter(steps).buffered(AT_ONCE).try_collect().await?;
-        Ok(Carried { buckets, done, incarnations })
+        let done = stream::iter(steps).buffered(at_once()).try_collect().await?;
+        let revocations = match reading {
+            Some(reading) => Some(reading.read(&mut buckets).await?),
+            None => None,
+        };
+        Ok(Carried { buckets, done, incarnations, revocations })
     }
 }
 
 impl Step {
-    /// The revision of the key afterwards, as far as it is known.
-    async fn carry_out<B: Buckets>(&self, writers: &Writers<B>) -> Result<u64, BucketError> {
-        let Self { bucket, key, .. } = self;
-        match &self.action {
-            Action::Push(value) => writers.put(*bucket, key, value.clone()).await,
-            // Where somebody was quicker, the watch brings what they have written, with a revision above none.
-            Action::Fill(value) => Ok(writers.fill(*bucket, key, value.clone()).await?.unwrap_or(0)),
-            Action::PushDelete => writers.delete(*bucket, key).await.map(|()| 0),
-            Action::Take(remote) => Ok(remote.as_ref().map_or(0, |remote| remote.revision)),
-            Action::Agree(revision) => Ok(*revision),
-            Action::Conflict(_) => Ok(0),
+    /// The revision of the key afterwards, as far as it is known; none when somebody was quicker. What was decided by one
+    /// state of a key must not overwrite another, of which nobody has decided anything.
+    async fn carry_out<B: Buckets>(&self, writers: &Writers<B>) -> Result<Option<u64>, BucketError> {
+        let Self { bucket, key, last, .. } = self;
+        let value = match &self.action {
+            Action::Push(value) | Action::Fill(value) => Some(value.clone()),
+            Action::PushDelete => None,
+            Action::Take(remote) => return Ok(Some(remote.as_ref().map_or(0, |remote| remote.revision))),
+            Action::Agree(revision) => return Ok(Some(*revision)),
+            Action::Conflict(_) => return Ok(Some(0)),
+        };
+        if Rule::OverwriteOnlyWhatWasSeen.holds() {
+            return writers.replace(*bucket, key, value, *last).await;
+        }
+        match value {
+            Some(value) => writers.put(*bucket, key, value).await.map(Some),
+            None => writers.delete(*bucket, key).await.map(|()| Some(0)),
         }
     }
 
     /// What is known afterwards, if nothing was written here meanwhile.
     fn entry(&self, revision: u64, now_ms: u64) -> Option<Local> {
         let base = self.base.as_ref();
-        let confirmed = |value| Local { value, revision, written_ms: now_ms, pending: false, replaced: None };
+        let confirmed = |value: &Bytes| Some(Local::confirmed(base, value.clone(), revision, now_ms));
         match &self.action {
-            Action::Push(value) | Action::Fill(value) => Some(confirmed(Some(value.clone()))),
-            Action::Take(Some(Remote { value: Some(value), .. })) => Some(confirmed(Some(value.clone()))),
+            Action::Push(value) | Action::Fill(value) => confirmed(value),
+            Action::Take(Some(Remote { value: Some(value), .. })) => confirmed(value),
             Action::Agree(_) if base.is_some_and(|entry| entry.value.is_some()) => {
-                Some(confirmed(base.and_then(|entry| entry.value.clone())))
+                base.and_then(|entry| confirmed(entry.value.as_ref()?))
             }
             Action::Take(_) | Action::PushDelete | Action::Agree(_) | Action::Conflict(_) => {
                 base.map(|entry| entry.deleted(revision, now_ms))
@@ -146,7 +175,8 @@ impl<W: World> Owner<W> {
         let Opened { buckets, snapshots } = opened;
         let mut plan = Plan { buckets, steps: Vec::new(), incarnations: Vec::new() };
         for (bucket, snapshot) in snapshots {
-            let same = self.disk.incarnation(bucket)?.as_deref() == Some(&snapshot.incarnation);
+            let same = self.disk.incarnation(bucket)?.as_deref() == Some(&snapshot.incarnation)
+                || !Rule::TellBucketsApart.holds();
             let known = self.known.of(bucket);
             if !snapshot.unread.is_empty() {
                 let hint = "they have no effect here; delete them, or what is in their way";
@@ -159,7 +189,8 @@ impl<W: World> Owner<W> {
                 }
                 let action = self.decided(bucket, &key, action);
                 let base = known.get(&key).cloned();
-                plan.steps.push(Step { bucket, key, action, base });
+                let last = snapshot.entries.get(&key).map_or(0, |remote| remote.revision);
+                plan.steps.push(Step { bucket, key, action, base, last });
             }
             plan.incarnations.push((bucket, snapshot.incarnation));
         }
@@ -169,13 +200,18 @@ impl<W: World> Owner<W> {
     /// Takes in what was done: keeps it in one transaction per bucket and lets it take effect, also where the disk is full:
     /// it is the lattice's, and the next comparison tries to keep it again.
     pub(super) async fn settle(&mut self, carried: Carried<W::Buckets>) -> Result<OpenBuckets<W::Buckets>, SyncError> {
-        let Carried { buckets, done, incarnations } = carried;
+        let Carried { buckets, done, incarnations, revocations: _ } = carried;
         let mut kept = Ok(());
         let mut refused = BTreeSet::new();
+        let mut overtaken = BTreeSet::new();
         for (bucket, _) in &incarnations {
             let (mut records, mut effects) = (Vec::new(), Vec::new());
             for (step, revision) in done.iter().filter(|(step, _)| step.bucket == *bucket) {
-                match self.decide(step, *revision, &mut refused) {
+                let Some(revision) = *revision else {
+                    overtaken.insert(*bucket);
+                    continue;
+                };
+                match self.decide(step, revision, &mut refused) {
                     None => {}
                     Some(Taken::WrittenMeanwhile(entry)) => records.push((step, entry)),
                     Some(Taken::Settled(entry)) => {
@@ -190,12 +226,20 @@ impl<W: World> Owner<W> {
             }
             let written = records.iter().map(|(step, entry)| (step.key.clone(), entry.clone())).collect();
             let outcome = self.keep_these(*bucket, written).await;
+            let shown = effects.iter().map(|(key, _)| (*bucket, String::clone(key)));
+            match outcome {
+                Ok(()) => self.unkept.retain(|unkept| !shown.clone().any(|shown| shown == *unkept)),
+                Err(_) => self.unkept.extend(shown),
+            }
             if outcome.is_err() {
                 for (step, _) in records {
                     if self.known.get(*bucket, &step.key).is_some_and(|entry| !entry.pending) {
                         self.known.set(*bucket, &step.key, step.base.clone());
                     }
                 }
+            }
+            if outcome.is_ok() {
+                self.show_what_is_known(*bucket);
             }
             kept = kept.and(outcome);
             for (key, value) in effects {
@@ -210,16 +254,26 @@ impl<W: World> Owner<W> {
         }
         self.tables.counted(&self.known);
         kept?;
-        for (bucket, incarnation) in incarnations {
+        // A bucket is known when every key of it has been decided.
+        for (bucket, incarnation) in incarnations.into_iter().filter(|(bucket, _)| !overtaken.contains(bucket)) {
             self.on_disk(move |disk| disk.set_incarnation(bucket, &incarnation)).await?;
         }
-        Ok(buckets)
+        if overtaken.is_empty() { Ok(buckets) } else { Err(SyncError::Overtaken) }
+    }
+
+    /// What took effect here while the disk was full, and is another by now, is shown as it is known.
+    fn show_what_is_known(&mut self, bucket: Bucket) {
+        let of_it: Vec<_> = self.unkept.extract_if(.., |(of, _)| *of == bucket).collect();
+        for (_, key) in of_it {
+            let value = self.known.get(bucket, &key).and_then(|entry| entry.value.clone());
+            self.apply(bucket, &key, value.as_ref(), true);
+        }
     }
 
     /// What is to be known of a key now; none: it is not taken.
     fn decide(&mut self, step: &Step, revision: u64, refused: &mut BTreeSet<String>) -> Option<Taken> {
         let now = self.known.get(step.bucket, &step.key);
-        if now != step.base.as_ref() {
+        if now != step.base.as_ref() && Rule::WrittenMeanwhileIsLater.holds() {
             // Written here since it was decided: that is later, and is sent behind.
             if matches!(step.action, Action::Take(_)) {
                 self.world.tell(&Conflict { bucket: step.bucket, key: step.key.clone(), kept: Side::Here });

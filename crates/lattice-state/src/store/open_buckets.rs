@@ -5,7 +5,9 @@
 use std::{future::poll_fn, task::Poll, time::Duration};
 
 use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
 
+use super::compare::at_once;
 use crate::{
     Bucket,
     buckets::{BucketError, Buckets, Opened, Snapshot, Update, Writer},
@@ -84,8 +86,23 @@ impl<B: Buckets> Writers<B> {
         self.of(bucket).put(key, value).await
     }
 
-    pub(super) async fn fill(&self, bucket: Bucket, key: &str, value: Bytes) -> Result<Option<u64>, BucketError> {
-        self.of(bucket).fill(key, value).await
+    /// Writes many keys side by side: one behind the other they would take a round trip each.
+    pub(super) async fn put_all(&self, bucket: Bucket, entries: Vec<(String, Bytes)>) -> Result<(), BucketError> {
+        let writing = entries.into_iter().map(|(key, value)| {
+            let writers = self.clone();
+            async move { writers.put(bucket, &key, value).await.map(drop) }
+        });
+        stream::iter(writing).buffer_unordered(at_once()).try_collect().await
+    }
+
+    pub(super) async fn replace(
+        &self,
+        bucket: Bucket,
+        key: &str,
+        value: Option<Bytes>,
+        last: u64,
+    ) -> Result<Option<u64>, BucketError> {
+        self.of(bucket).replace(key, value, last).await
     }
 
     pub(super) async fn delete(&self, bucket: Bucket, key: &str) -> Result<(), BucketError> {

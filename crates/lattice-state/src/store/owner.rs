@@ -15,6 +15,7 @@ use super::{
     compare::{self, Carried, SyncError},
     open_buckets::{OpenBuckets, SELDOM, openable},
     queue::Queue,
+    revocations::Reading,
 };
 use crate::{
     Bucket,
@@ -41,6 +42,8 @@ pub struct Owner<W: World> {
     pub(super) known: Known,
     /// On the disk, out of use.
     pub(super) left_out: BTreeSet<(Bucket, String)>,
+    /// In the tables and not on the disk, which was full when it came.
+    pub(super) unkept: BTreeSet<(Bucket, String)>,
     pub(super) tables: Arc<Tables>,
     pub(super) trust: Arc<Trust>,
     pub(super) buckets: Option<OpenBuckets<W::Buckets>>,
@@ -127,7 +130,7 @@ impl<W: World> Owner<W> {
                 opened = next_of(&mut opening) => {
                     opening = None;
                     match opened.map_err(SyncError::from).and_then(|opened| self.plan(opened)) {
-                        Ok(plan) => carrying = Some(Box::pin(plan.carry_out())),
+                        Ok(plan) => carrying = Some(Box::pin(plan.carry_out(self.reading(&from)))),
                         Err(error) => failed = Some(error),
                     }
                 }
@@ -138,7 +141,7 @@ impl<W: World> Owner<W> {
                     let settled = tokio::select! {
                         biased;
                         () = stop.cancelled() => return,
-                        settled = self.end_comparison(carried, &from) => settled,
+                        settled = self.end_comparison(carried) => settled,
                     };
                     match settled {
                         Ok(()) => {
@@ -188,8 +191,9 @@ impl<W: World> Owner<W> {
 
     /// Says once per outage that lattice state cannot be had; the retries go on quietly.
     fn complain(&self, error: &SyncError) {
+        let is_overtaken = matches!(error, SyncError::Overtaken);
         let error = error as &dyn std::error::Error;
-        if self.retry == FIRST_RETRY {
+        if self.retry == FIRST_RETRY && !is_overtaken {
             let hint = "if it stays so: is JetStream enabled on the NATS server, and may this host use it?";
             tracing::warn!(error, hint, "cannot compare lattice state yet; links and claims of this host are used");
         } else {
@@ -197,17 +201,24 @@ impl<W: World> Owner<W> {
         }
     }
 
-    async fn end_comparison(
-        &mut self,
-        carried: Result<Carried<W::Buckets>, BucketError>,
-        from: &W::Buckets,
-    ) -> Result<(), SyncError> {
-        let mut buckets = self.settle(carried?).await?;
-        if !self.closed {
-            match buckets.add(from, Bucket::Revocations).await {
-                Ok(()) => self.sync_revocations(&mut buckets).await?,
-                Err(error) => self.close_revocations(&error),
-            }
+    /// What reads the revocation lists, if their bucket can be had.
+    fn reading(&self, from: &W::Buckets) -> Option<Reading<W>> {
+        (!self.closed).then(|| Reading {
+            world: self.world.clone(),
+            from: from.clone(),
+            trust: self.trust.clone(),
+            known: self.tables.revocations(),
+        })
+    }
+
+    async fn end_comparison(&mut self, carried: Result<Carried<W::Buckets>, BucketError>) -> Result<(), SyncError> {
+        let mut carried = carried?;
+        let revocations = carried.revocations.take();
+        let mut buckets = self.settle(carried).await?;
+        match revocations {
+            Some(Ok(read)) => self.join_revocations(&mut buckets, read).await?,
+            Some(Err(error)) => self.close_revocations(&error),
+            None => {}
         }
         self.buckets = Some(buckets);
         self.retry = FIRST_RETRY;
@@ -261,7 +272,7 @@ impl<W: World> Owner<W> {
                     tracing::warn!(%error, key = %update.key, "not taking what somebody wrote into the lattice");
                     return;
                 }
-                Some(self.confirmed(Some(value), revision))
+                Some(Local::confirmed(known, value, revision, self.world.now_ms()))
             }
             None => known.map(|entry| entry.deleted(revision, self.world.now_ms())),
         };
@@ -269,6 +280,7 @@ impl<W: World> Owner<W> {
             let error = &error as &dyn std::error::Error;
             tracing::error!(error, key = %update.key, "cannot keep lattice state on disk; comparing again");
             self.buckets = None; // until the disk has it
+            self.unkept.insert((bucket, update.key.clone()));
         }
         self.apply(bucket, &update.key, update.remote.value.as_ref(), false);
         self.tables.counted(&self.known);
@@ -312,9 +324,9 @@ impl<W: World> Owner<W> {
         }
     }
 
-    /// An entry as the bucket has confirmed it.
-    pub(super) fn confirmed(&self, value: Option<Bytes>, revision: u64) -> Local {
-        Local { value, revision, written_ms: self.world.now_ms(), pending: false, replaced: None }
+    /// A signed statement as it is kept.
+    pub(super) fn statement(&self, token: Bytes) -> Local {
+        Local::confirmed(None, token, 0, self.world.now_ms())
     }
 
     /// Works with the disk where it blocks nobody.

@@ -69,7 +69,7 @@ impl<W: World> Owner<W> {
         let Some(buckets) = self.buckets.as_ref().filter(|buckets| buckets.has(BUCKET)) else { return false };
         let (world, writers) = (self.world.clone(), buckets.writers());
         let mut until = Box::pin(world.sleep(CONFIRM_WITHIN));
-        let filling = writers.fill(BUCKET, &key, Bytes::from(record.token.clone()));
+        let filling = writers.replace(BUCKET, &key, Some(Bytes::from(record.token.clone())), 0);
         let filled = tokio::select! {
             biased;
             filled = filling => Some(filled),
@@ -108,7 +108,7 @@ impl<W: World> Owner<W> {
         if !is_news {
             return Ok(());
         }
-        let fresh = (key_of(&record), Some(self.confirmed(Some(record.token.clone().into()), 0)));
+        let fresh = (key_of(&record), Some(self.statement(record.token.clone().into())));
         // Under another key when another cluster key had signed it.
         let replaced = before.as_ref().map(|before| (key_of(before), None)).filter(|(key, _)| *key != fresh.0);
         self.keep(BUCKET, replaced.into_iter().chain([fresh]).collect()).await?;
@@ -130,11 +130,14 @@ impl<W: World> Owner<W> {
                 Judged::NotOurs | Judged::Damaged => tracing::debug!(%key, "an ownership record that is not believed"),
             }
         }
-        for (key, record) in self.tables.owners.by_key() {
-            if held.get(&key).is_none_or(|token| token != record.token.as_bytes()) {
-                buckets.writers().put(BUCKET, &key, Bytes::from(record.token.clone())).await?;
-            }
-        }
+        let missing = self
+            .tables
+            .owners
+            .by_key()
+            .into_iter()
+            .filter(|(key, record)| held.get(key).is_none_or(|token| token != record.token.as_bytes()));
+        let missing = missing.map(|(key, record)| (key, Bytes::from(record.token.clone()))).collect();
+        buckets.writers().put_all(BUCKET, missing).await?;
         Ok(())
     }
 

@@ -10,15 +10,20 @@ use std::{
 
 use bytes::Bytes;
 use claims::revocation::SignedRevocations;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use lattice::subject::is_owner_key;
 
-use super::{Owner, Revoke, RevokeError, compare::SyncError, open_buckets::OpenBuckets};
+use super::{
+    Owner, Revoke, RevokeError,
+    compare::{SyncError, at_once},
+    open_buckets::{OpenBuckets, Writers},
+};
 use crate::{
     Bucket,
-    buckets::Update,
+    buckets::{BucketError, Buckets, Snapshot, Update},
     merge::Local,
     replica::ReplicaError,
-    revocations::{NotTaken, Revocations, Trust, Unacceptable, key_of, upkeep},
+    revocations::{NotTaken, Revocations, Trust, Unacceptable, Upkeep, key_of, upkeep},
     world::World,
 };
 
@@ -27,19 +32,89 @@ const BUCKET: Bucket = Bucket::Revocations;
 /// The lists of the replica, as far as they are believed today.
 pub(super) fn load(trust: &Trust, kept: &BTreeMap<String, Local>) -> Revocations {
     let mut revocations = Revocations::default();
-    for (key, entry) in kept.iter().filter(|(key, _)| !is_owner_key(key)) {
-        let Some(token) = &entry.value else { continue };
-        match trust.judge_kept(key, token) {
-            // Which of two numbers is in force does not depend on the order.
-            Ok(signed) => drop(revocations.take(Arc::new(signed))),
-            Err(error) => ignoring(key, &error),
-        }
-    }
+    let kept = kept.iter().filter(|(key, _)| !is_owner_key(key));
+    let believed = kept.filter_map(|(key, entry)| {
+        let judged = trust.judge_kept(key, entry.value.as_ref()?);
+        judged.inspect_err(|error| ignoring(key, error)).ok().map(Arc::new)
+    });
+    // Which of two numbers is in force does not depend on the order.
+    revocations.take_all(believed);
     revocations
 }
 
 fn ignoring(key: &str, error: &Unacceptable) {
     tracing::warn!(error = error as &dyn std::error::Error, code = error.code(), %key, "ignoring a revocation list");
+}
+
+/// What reads the lists of the lattice, beside everything else: verifying large ones takes time.
+pub(super) struct Reading<W: World> {
+    pub(super) world: W,
+    pub(super) from: W::Buckets,
+    pub(super) trust: Arc<Trust>,
+    /// Those in force, which need not be verified again.
+    pub(super) known: Arc<Revocations>,
+}
+
+/// What the bucket has.
+pub(super) struct Read {
+    /// Everything about revocations, as it is kept there.
+    held: BTreeMap<String, Bytes>,
+    /// Everything about owners of ids.
+    owned: BTreeMap<String, Bytes>,
+    /// The lists that are believed, and their keys.
+    lists: Vec<Arc<SignedRevocations>>,
+    judged: BTreeSet<String>,
+}
+
+impl<W: World> Reading<W> {
+    /// Opens the bucket and reads it. The inner error is that it cannot be had.
+    ///
+    /// # Errors
+    /// [`BucketError`] of one that was opened.
+    pub(super) async fn read(
+        self,
+        buckets: &mut OpenBuckets<W::Buckets>,
+    ) -> Result<Result<Read, BucketError>, BucketError> {
+        let Self { world, from, trust, known } = self;
+        if let Err(error) = buckets.add(&from, BUCKET).await {
+            return Ok(Err(error));
+        }
+        let snapshot = buckets.snapshot(BUCKET).await?;
+        // It ends early only with the host.
+        let judged = world.blocking(move || Read::of(snapshot, &trust, &known.by_key())).await;
+        judged.map(Ok).ok_or(BucketError::WatchEnded)
+    }
+}
+
+impl Read {
+    fn of(snapshot: Snapshot, trust: &Trust, known: &BTreeMap<String, Arc<SignedRevocations>>) -> Self {
+        let (mut held, mut owned) = (BTreeMap::new(), BTreeMap::new());
+        let (mut lists, mut judged) = (Vec::new(), BTreeSet::new());
+        let values = snapshot.entries.into_iter().filter_map(|(key, remote)| Some((key, remote.value?)));
+        let (owners, values): (Vec<_>, Vec<_>) = values.partition(|(key, _)| is_owner_key(key));
+        owned.extend(owners);
+        for (key, token) in values {
+            let same = known.get(&key).filter(|known| known.token.as_bytes() == token).cloned();
+            let judge = || trust.judge_kept(&key, &token).inspect_err(|error| ignoring(&key, error)).ok().map(Arc::new);
+            if let Some(signed) = same.or_else(judge) {
+                judged.insert(key.clone());
+                lists.push(signed);
+            }
+            held.insert(key, token);
+        }
+        Self { held, owned, lists, judged }
+    }
+}
+
+/// Carries it out, many keys at once.
+async fn keep_up<B: Buckets>(writers: &Writers<B>, upkeep: Upkeep) -> Result<(), BucketError> {
+    for (key, signed) in &upkeep.put {
+        tracing::info!(%key, signer = %signed.signer, number = signed.list.number, "putting a revocation list into the lattice");
+    }
+    let puts = upkeep.put.into_iter().map(|(key, signed)| (key, Bytes::from(signed.token.clone())));
+    writers.put_all(BUCKET, puts.collect()).await?;
+    let removes = upkeep.remove.into_iter().map(|key| async move { writers.delete(BUCKET, &key).await });
+    stream::iter(removes).buffer_unordered(at_once()).try_collect().await
 }
 
 /// What taking lists led to.
@@ -75,14 +150,13 @@ impl<W: World> Owner<W> {
     async fn take(&mut self, lists: Vec<Arc<SignedRevocations>>) -> Result<Joined, ReplicaError> {
         let before = self.tables.revocations();
         let mut after = before.as_ref().clone();
-        let refused = lists.into_iter().filter_map(|signed| after.take(signed).err()).last();
+        let refused = after.take_all(lists);
         let (was, is) = (before.by_key(), after.by_key());
         let replaced: Vec<String> = was.keys().filter(|key| !is.contains_key(*key)).cloned().collect();
         if after != *before {
             let gone = replaced.iter().map(|key| (key.clone(), None));
             let fresh = is.iter().filter(|(key, _)| !was.contains_key(*key));
-            let fresh =
-                fresh.map(|(key, signed)| (key.clone(), Some(self.confirmed(Some(signed.token.clone().into()), 0))));
+            let fresh = fresh.map(|(key, signed)| (key.clone(), Some(self.statement(signed.token.clone().into()))));
             self.keep(BUCKET, gone.chain(fresh).collect()).await?;
             self.tables.revocations.send_replace(Arc::new(after));
         }
@@ -103,33 +177,17 @@ impl<W: World> Owner<W> {
     }
 
     /// Joins what the bucket holds with what is known here, then makes the bucket hold what is in force.
-    pub(super) async fn sync_revocations(&mut self, buckets: &mut OpenBuckets<W::Buckets>) -> Result<(), SyncError> {
-        let snapshot = buckets.snapshot(BUCKET).await?;
-        let (mut held, mut owned) = (BTreeMap::new(), BTreeMap::new());
-        let (mut lists, mut judged) = (Vec::new(), BTreeSet::new());
-        for (key, remote) in snapshot.entries {
-            let Some(token) = remote.value else { continue };
-            if is_owner_key(&key) {
-                owned.insert(key, token);
-                continue;
-            }
-            if let Some(signed) = self.judge(&key, &token).await {
-                judged.insert(key.clone());
-                lists.push(signed);
-            }
-            held.insert(key, token);
-        }
+    pub(super) async fn join_revocations(
+        &mut self,
+        buckets: &mut OpenBuckets<W::Buckets>,
+        read: Read,
+    ) -> Result<(), SyncError> {
+        let Read { held, owned, lists, judged } = read;
         if let Some(error) = self.take(lists).await?.refused {
             tracing::debug!(%error, "not every revocation list of the lattice is in force");
         }
         let upkeep = upkeep(&self.tables.revocations(), |key| held.get(key).map(AsRef::as_ref), &judged);
-        for (key, signed) in upkeep.put {
-            tracing::info!(%key, signer = %signed.signer, number = signed.list.number, "putting a revocation list into the lattice");
-            buckets.writers().put(BUCKET, &key, Bytes::from(signed.token.clone())).await?;
-        }
-        for key in upkeep.remove {
-            buckets.writers().delete(BUCKET, &key).await?;
-        }
+        keep_up(&buckets.writers(), upkeep).await?;
         self.sync_owners(buckets, &owned).await
     }
 

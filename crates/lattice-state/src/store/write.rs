@@ -10,7 +10,7 @@ use futures_util::{StreamExt, future::join_all, stream};
 
 use super::{
     Command, Owner, StoreError, Write,
-    compare::AT_ONCE,
+    compare::at_once,
     open_buckets::{OpenBuckets, Writers},
 };
 use crate::{
@@ -42,14 +42,8 @@ impl<W: World> Owner<W> {
         let Some(accepted) = self.keep_all(bucket, accepted).await else { return };
         let sent = self.send_all(bucket, &accepted).await;
         let confirmed = accepted.iter().zip(sent).filter_map(|(Accepted { write, .. }, revision)| {
-            let entry = match write.value.clone() {
-                Some(value) => Some(self.confirmed(Some(value), revision?)),
-                None => {
-                    let entry = revision.and(self.known.get(bucket, &write.key))?;
-                    Some(entry.deleted(entry.revision, self.world.now_ms()))
-                }
-            };
-            Some((write.key.clone(), entry))
+            let entry = self.known.get(bucket, &write.key)?.sent(revision?, self.world.now_ms());
+            Some((write.key.clone(), Some(entry)))
         });
         let confirmed = confirmed.collect();
         self.note(bucket, confirmed).await;
@@ -91,7 +85,7 @@ impl<W: World> Owner<W> {
             }
             let before = self.known.get(bucket, &write.key).cloned();
             let pending = pending(before.as_ref(), write.value.clone(), self.world.now_ms());
-            self.known.set(bucket, &write.key, pending);
+            self.known.set(bucket, &write.key, Some(pending));
             accepted.push(Accepted { write, before });
         }
         accepted
@@ -175,18 +169,38 @@ impl<W: World> Owner<W> {
             let sending = waiting.into_iter().map(|(key, entry)| {
                 let (world, writers) = (self.world.clone(), writers.clone());
                 async move {
-                    let revision = send(&world, &writers, bucket, &key, entry.value.clone()).await?;
+                    let revision = replace(&world, &writers, bucket, &key, &entry).await?;
                     let entry = entry.sent(revision, world.now_ms());
                     Some((key, Some(entry)))
                 }
             });
-            let sent: Vec<Option<_>> = stream::iter(sending).buffer_unordered(AT_ONCE).collect().await;
+            let sent: Vec<Option<_>> = stream::iter(sending).buffer_unordered(at_once()).collect().await;
             if sent.iter().any(Option::is_none) {
                 self.buckets = None;
             }
             self.note(bucket, sent.into_iter().flatten().collect()).await;
         }
     }
+}
+
+/// Sends what waits to the bucket as it was when it was compared; none when the broker did not confirm it, or somebody else
+/// has written the key since.
+async fn replace<W: World>(
+    world: &W,
+    writers: &Writers<W::Buckets>,
+    bucket: Bucket,
+    key: &str,
+    entry: &Local,
+) -> Option<u64> {
+    let writing = writers.replace(bucket, key, entry.value.clone(), entry.revision);
+    let outcome = within(world, CONFIRM_WITHIN, writing).await;
+    let outcome = outcome.unwrap_or(Err(BucketError::Timeout { step: "replacing a key" }));
+    outcome.inspect_err(|error| unconfirmed(key, error)).ok().flatten()
+}
+
+fn unconfirmed(key: &str, error: &BucketError) {
+    let error = error as &dyn std::error::Error;
+    tracing::warn!(error, %key, "broker did not confirm a write; kept here and sent later");
 }
 
 async fn send<W: World>(
@@ -204,18 +218,12 @@ async fn send<W: World>(
     };
     let outcome = within(world, CONFIRM_WITHIN, writing).await;
     let outcome = outcome.unwrap_or(Err(BucketError::Timeout { step: "writing a key" }));
-    let failed = |error: &BucketError| {
-        let error = error as &dyn std::error::Error;
-        tracing::warn!(error, %key, "broker did not confirm a write; kept here and sent later");
-    };
-    outcome.inspect_err(failed).ok()
+    outcome.inspect_err(|error| unconfirmed(key, error)).ok()
 }
 
-fn pending(before: Option<&Local>, value: Option<Bytes>, written_ms: u64) -> Option<Local> {
-    if value.is_none() && before.is_none() {
-        return None;
-    }
+/// Also the deletion of what is not known here: it may be known to the lattice, which is to hear of it.
+fn pending(before: Option<&Local>, value: Option<Bytes>, written_ms: u64) -> Local {
     let revision = before.map_or(0, |entry| entry.revision);
     let replaced = before.and_then(Local::origin);
-    Some(Local { value, revision, written_ms, pending: true, replaced })
+    Local { value, revision, written_ms, pending: true, replaced }
 }

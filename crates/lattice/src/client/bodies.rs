@@ -1,8 +1,9 @@
 //! Payloads that are too large for a message, in the object store of the lattice (protocol section 4.7).
 //!
 //! Owns the bucket: creates it on demand with defaults and never changes one that is there. Knows no envelope.
-//! Invariants: what is read is read completely, bounded by the length announced, and then deleted; a bucket that is
-//! gone after a restart of the broker is made anew.
+//! Invariants: what is read is read completely, bounded by the length announced and charged to the [budget of all
+//! bodies](Budget::bodies) before its first byte comes, and then deleted; a bucket that is gone after a restart of the
+//! broker is made anew.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -17,6 +18,7 @@ use async_nats::{
     },
 };
 use bytes::Bytes;
+use contracts::{Budget, budget::NoRoom};
 use tokio::{io::AsyncReadExt, runtime::Handle, task::JoinHandle, time::Instant};
 
 use crate::{LatticeId, subject};
@@ -35,6 +37,8 @@ pub(super) enum BodyError {
     Size { found: u64, announced: u64 },
     #[error("the object is a link to another one")]
     Link,
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     #[error("{0}")]
     Store(String),
 }
@@ -116,6 +120,7 @@ impl Bodies {
         if found != length {
             return Err(BodyError::Size { found, announced: length });
         }
+        let charge = Budget::bodies().reserve(length)?;
         let capacity = usize::try_from(length.min(MAX_FIRST_ALLOCATION)).unwrap_or(0);
         let mut body = Vec::with_capacity(capacity);
         // One byte more than announced: enough to see that there is more.
@@ -123,7 +128,7 @@ impl Bodies {
         if body.len() as u64 != length {
             return Err(BodyError::Size { found: body.len() as u64, announced: length });
         }
-        Ok(body.into())
+        Ok(charge.carried_by(body.into()))
     }
 
     /// Deletes an object with its marker. Runs to its end also when the handle is dropped; failure is only logged.

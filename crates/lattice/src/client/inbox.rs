@@ -1,15 +1,15 @@
 //! A subscription whose waiting messages are bounded in bytes.
 //!
 //! The client library keeps up to 65,536 messages of a subscription that nobody takes, of up to the broker's payload limit each:
-//! 64 GiB. An [`Inbox`] empties that queue whenever it is polled and keeps what waits itself, up to a bound of its own and one
-//! for all inboxes of the process. Invariants: a message that is alone is handed on without being kept; order is kept; what does
+//! 64 GiB. An [`Inbox`] empties that queue whenever it is polled and keeps what waits itself, up to a bound of its own and that
+//! of the bodies of all calls. Invariants: a message that is alone is handed on without being kept; order is kept; what does
 //! not fit is dropped, counted and told in the log, never what waits already. Nothing is lost when a wait is given up.
 
 use std::{
     collections::VecDeque,
     pin::Pin,
     sync::{
-        Arc, LazyLock,
+        Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll},
@@ -20,10 +20,10 @@ use contracts::{Budget, Charge};
 use futures_util::{Stream, StreamExt, future::poll_fn};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Bytes that may wait in one inbox.
+/// Bytes that may wait in one inbox of requests, events or links.
 pub const INBOX_BYTES: usize = 16 << 20;
-/// Bytes that may wait in all inboxes of the process.
-pub const ALL_INBOXES_BYTES: u64 = 128 << 20;
+/// Bytes that may wait in one inbox of calls, of which many with large payloads may come at once.
+pub const CALLS_INBOX_BYTES: usize = 128 << 20;
 /// What a message takes beside its subject, headers and payload.
 const OVERHEAD: usize = 128;
 /// Messages that are taken over in one poll; then others have their turn.
@@ -39,6 +39,7 @@ pub struct Inbox<S = Subscriber> {
     waiting: VecDeque<(Message, Charge)>,
     bytes: usize,
     limit: usize,
+    budget: Budget,
     dropped: u64,
     ended: bool,
 }
@@ -50,12 +51,6 @@ impl Inbox {
         DROPPED.load(Relaxed)
     }
 
-    /// What waits in all inboxes of this process, in bytes.
-    #[must_use]
-    pub fn all_waiting() -> u64 {
-        all_inboxes().used()
-    }
-
     /// The subscription, to end it or to have it end after so many messages.
     pub fn subscription(&mut self) -> &mut Subscriber {
         &mut self.source
@@ -65,7 +60,13 @@ impl Inbox {
 impl<S: Stream<Item = Message> + Unpin> Inbox<S> {
     /// The messages of a subscription; `name` is what the log calls it.
     pub fn new(name: &'static str, source: S) -> Self {
-        Self { name, source, waiting: VecDeque::new(), bytes: 0, limit: INBOX_BYTES, dropped: 0, ended: false }
+        let (waiting, budget) = (VecDeque::new(), Budget::bodies().clone());
+        Self { name, source, waiting, bytes: 0, limit: INBOX_BYTES, budget, dropped: 0, ended: false }
+    }
+
+    /// The same, for calls.
+    pub fn of_calls(name: &'static str, source: S) -> Self {
+        Self { limit: CALLS_INBOX_BYTES, ..Self::new(name, source) }
     }
 
     /// The next message, and a place for it: the place first. None when no more come.
@@ -115,7 +116,7 @@ impl<S: Stream<Item = Message> + Unpin> Inbox<S> {
 
     fn keep(&mut self, message: Message) {
         let bytes = size(&message);
-        let mut charge = all_inboxes().charge();
+        let mut charge = self.budget.charge();
         if self.bytes + bytes > self.limit || charge.grow(bytes as u64).is_err() {
             return self.drop_one();
         }
@@ -160,11 +161,6 @@ impl<S: Stream<Item = Message> + Unpin> Stream for Inbox<S> {
 
 fn size(message: &Message) -> usize {
     message.length.max(message.payload.len()) + OVERHEAD
-}
-
-fn all_inboxes() -> &'static Budget {
-    static ALL: LazyLock<Budget> = LazyLock::new(|| Budget::new(ALL_INBOXES_BYTES));
-    &ALL
 }
 
 #[cfg(test)]
@@ -251,19 +247,20 @@ mod tests {
 
     #[tokio::test]
     async fn all_inboxes_have_one_bound_together() {
-        let mut all: Vec<_> = (0..12).map(|_| fed()).collect();
+        let budget = Budget::new(40 << 20);
+        let mut all: Vec<_> = (0..4).map(|_| fed()).collect();
         for (sender, inbox) in &mut all {
+            inbox.budget = budget.clone();
             for number in 0..15 {
                 sender.send(message(number, 1 << 20)).expect("it is open");
             }
             assert!(inbox.next_when(false).now_or_never().is_none());
         }
         let waiting: usize = all.iter().map(|(_, inbox)| inbox.bytes).sum();
-        assert!(waiting as u64 <= ALL_INBOXES_BYTES, "{waiting}");
+        assert!(waiting as u64 <= budget.limit() && waiting > 30 << 20, "{waiting}");
         assert!(all.iter().any(|(_, inbox)| inbox.dropped > 0), "one of them had no room");
         assert!(Inbox::all_dropped() > 0);
-        let before = Inbox::all_waiting();
         drop(all);
-        assert!(Inbox::all_waiting() + waiting as u64 <= before, "what is dropped is given back");
+        assert_eq!(budget.used(), 0, "what is dropped is given back");
     }
 }

@@ -31,10 +31,10 @@ pub use self::{
     denials::{Denials, Forbidden, Use},
     error::{ConnectError, ControlError},
     events::EventStream,
-    inbox::{ALL_INBOXES_BYTES, INBOX_BYTES, Inbox},
+    inbox::{CALLS_INBOX_BYTES, INBOX_BYTES, Inbox},
     replay::{Memory, MemoryBounds, Noted, ReplayGuard, Replayed, Seen},
     responder::{Incoming, Rejected, ReplyTo, RpcResponder},
-    rpc::{Delegated, RpcClient},
+    rpc::{Delegated, Lost, RpcClient},
     server::{AddressError, AddressProblem, DEFAULT_PORT, Server, Servers},
     socket::{
         ERROR_HEADER as SOCKET_ERROR_HEADER, EVENTS_PATH, MAX_BODY as MAX_SOCKET_BODY, SocketClient, SocketError,

@@ -2,8 +2,9 @@
 //!
 //! Owns envelope, payload and headers of what a host or provider serves; whether a call is allowed is decided by its
 //! caller, between reading the envelope and fetching the payload. Invariants: nothing is fetched for a call that is not
-//! believed, and no more than the limit; a payload that was fetched is believed only with its hash; every request with
-//! a reply subject can be answered, also one that cannot be read.
+//! believed, and no more than the limit; a payload that was fetched is believed only with its hash; payloads and results
+//! that are held are charged to the [budget of all bodies](Budget::bodies); every request with a reply subject can be
+//! answered, also one that cannot be read.
 
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
@@ -13,7 +14,7 @@ use async_nats::{
 };
 use bytes::Bytes;
 use claims::ClusterId;
-use contracts::{CallError, text};
+use contracts::{Budget, CallError, text};
 
 use super::{
     Noted, ReplayGuard,
@@ -164,6 +165,8 @@ impl RpcResponder {
         let invocation = &mut incoming.invocation;
         let length = invocation.content_length;
         if !invocation.msg.is_empty() {
+            let held = Budget::bodies().carry(std::mem::take(&mut invocation.msg));
+            invocation.msg = held.map_err(|no_room| incoming.reply_to.reject(no_room.into()))?;
             return Ok(());
         }
         if length == 0 {
@@ -217,13 +220,17 @@ impl RpcResponder {
         response: Result<InvocationResponse, CallError>,
     ) -> Result<(), PublishError> {
         let error = match response {
-            Ok(response) => match self.client.publish(subject.clone(), response.encode()).await {
-                Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
-                    let most = self.client.max_payload();
-                    let limit = format!("the NATS server takes messages of at most {most} bytes, the answer has more");
-                    CallError::LimitExceeded { limit }
-                }
-                sent => return sent,
+            Ok(response) => match Budget::bodies().carry(response.encode()) {
+                Ok(message) => match self.client.publish(subject.clone(), message).await {
+                    Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
+                        let most = self.client.max_payload();
+                        let limit =
+                            format!("the NATS server takes messages of at most {most} bytes, the answer has more");
+                        CallError::LimitExceeded { limit }
+                    }
+                    sent => return sent,
+                },
+                Err(no_room) => no_room.of_result(),
             },
             Err(error) => error,
         };
@@ -269,7 +276,8 @@ impl RpcResponder {
     /// Reads the result of the call `id` that its callee stored, and has it deleted.
     ///
     /// # Errors
-    /// [`CallError::DeadlineExceeded`], and [`CallError::Malformed`] for one that is missing or another than announced.
+    /// [`CallError::DeadlineExceeded`], [`CallError::NoRoom`] while too many bodies are under way, and
+    /// [`CallError::Malformed`] for one that is missing or another than announced.
     pub async fn fetch_large(&self, id: &str, length: u64, deadline: Instant) -> Result<Bytes, CallError> {
         if length > self.max_body {
             let limit = format!("a response payload has at most {} bytes, this one {length}", self.max_body);
@@ -278,6 +286,7 @@ impl RpcResponder {
         let object = subject::response_object(id);
         let (body, _) = self.bodies.take(&object, length, deadline.into()).await.map_err(|error| match error {
             BodyError::Deadline => CallError::DeadlineExceeded { step: "reading the response payload".to_owned() },
+            BodyError::NoRoom(no_room) => no_room.of_result(),
             error => {
                 let what = "response payload in the object store".to_owned();
                 CallError::Malformed { what, reason: error.to_string() }
@@ -315,6 +324,7 @@ fn check(verified: &Verified, reply_to: &ReplyTo, body: &[u8]) -> Result<(), Rej
 fn request_body_error(error: &BodyError) -> CallError {
     match error {
         BodyError::Deadline => CallError::DeadlineExceeded { step: "reading the request payload".to_owned() },
+        BodyError::NoRoom(no_room) => (*no_room).into(),
         BodyError::Store(_) | BodyError::Size { .. } | BodyError::Link => {
             CallError::Malformed { what: "request payload in the object store".to_owned(), reason: error.to_string() }
         }

@@ -13,7 +13,7 @@ use std::{
 
 use async_nats::{Client, HeaderMap, Message, RequestErrorKind, connection::State};
 use bytes::Bytes;
-use contracts::CallError;
+use contracts::{Budget, CallError};
 use tokio::time::Instant;
 
 use super::{
@@ -103,13 +103,28 @@ impl RpcClient {
     ///
     /// # Errors
     /// [`CallError::NotRunning`] when nobody serves the subject, [`CallError::Unreachable`] without connection,
-    /// [`CallError::DeadlineExceeded`], [`CallError::Malformed`] for an answer that is none, and whatever the other
-    /// side reports.
+    /// [`CallError::DeadlineExceeded`], [`CallError::NoRoom`] while too many bodies are under way here,
+    /// [`CallError::Malformed`] for an answer that is none, and whatever the other side reports.
     pub async fn invoke(
         &self,
         subject: &RpcSubject,
         invocation: Invocation,
         timeout: Duration,
+    ) -> Result<Bytes, CallError> {
+        self.invoke_unless(subject, invocation, timeout, &|| None).await
+    }
+
+    /// The same, given up once `lost` says why no answer can come any more. It is asked while the call waits, twenty times a
+    /// second.
+    ///
+    /// # Errors
+    /// As [`Self::invoke`], and [`CallError::Unreachable`] with what `lost` says.
+    pub async fn invoke_unless(
+        &self,
+        subject: &RpcSubject,
+        invocation: Invocation,
+        timeout: Duration,
+        lost: Lost<'_>,
     ) -> Result<Bytes, CallError> {
         let call = Call {
             id: invocation.id.clone(),
@@ -118,6 +133,7 @@ impl RpcClient {
             deadline: Instant::now() + timeout,
             extended: false,
             delegation: self.delegated.get(),
+            lost,
         };
         match &self.way {
             Way::Nats { client, bodies, denials, since } => {
@@ -129,17 +145,21 @@ impl RpcClient {
     }
 }
 
+/// Why no answer to a call can come any more, if that is known.
+pub type Lost<'l> = &'l (dyn Fn() -> Option<String> + Send + Sync);
+
 /// One call on its way.
-struct Call {
+struct Call<'l> {
     id: String,
     target: String,
     subject: String,
     deadline: Instant,
     extended: bool,
     delegation: Option<Arc<str>>,
+    lost: Lost<'l>,
 }
 
-impl Call {
+impl Call<'_> {
     /// Goes on when there is a connection. Whoever has just started gets a moment for its first one.
     async fn begin(&self, client: &Client, since: Instant) -> Result<(), CallError> {
         if client.connection_state() == State::Pending {
@@ -165,11 +185,13 @@ impl Call {
             stored = Some(storing.await.map_err(|error| self.body_error("storing the request payload", error))?);
         }
         let headers = headers::of_call(self.time_left(), &invocation.trace_context, self.delegation.as_deref());
-        let message = self.request(client, denials, headers, invocation.encode()).await?;
+        let request = Budget::bodies().carry(invocation.encode())?;
+        drop(invocation);
+        let message = self.request(client, denials, headers, request).await?;
         let code = headers::error_code(message.headers.as_ref());
         let response = self.read_response(InvocationResponse::decode(&message.payload), code)?;
         let result = match self.check_length(&response)? {
-            Payload::Inline => response.msg,
+            Payload::Inline => Budget::bodies().carry(response.msg).map_err(|no_room| no_room.of_result())?,
             Payload::Stored => {
                 self.extend();
                 self.fetch(bodies, response.content_length).await?
@@ -226,6 +248,9 @@ impl Call {
                 answer = &mut pending => break answer,
                 () = tokio::time::sleep(CONNECTION_CHECK) => {
                     self.check_connection(client)?;
+                    if let Some(reason) = (self.lost)() {
+                        return Err(self.unreachable(&reason));
+                    }
                     if let Some(forbidden) = denials.explain(&self.subject, since) {
                         let reason = forbidden.to_string();
                         return Err(CallError::Forbidden { subject: forbidden.subject, reason });
@@ -320,6 +345,7 @@ impl Call {
     fn body_error(&self, step: &str, error: BodyError) -> CallError {
         match error {
             BodyError::Deadline => self.deadline_exceeded(step),
+            BodyError::NoRoom(no_room) => no_room.of_result(),
             BodyError::Store(reason) => self.unreachable(&format!("{step} failed: {reason}")),
             BodyError::Size { .. } | BodyError::Link => self.malformed(&error.to_string()),
         }

@@ -18,7 +18,7 @@ use crate::LatticeId;
 
 /// Message header of a call: the statement for the key that signed it.
 pub const DELEGATION_HEADER: &str = "Lattice-Delegation";
-/// How long a statement holds, in seconds. Hosts send a new one with every health check.
+/// How long a statement holds unless its host is told otherwise, in seconds. Hosts send a new one with every health check.
 pub const DELEGATION_LIFETIME: u64 = 24 * 3600;
 
 /// In the executable of a provider that signs with a delegated key: its host gives it one, and no cluster seed.
@@ -64,7 +64,7 @@ pub struct Delegation {
 }
 
 impl Delegation {
-    /// Signs that `key` stands for `origin` from now on.
+    /// Signs that `key` stands for `origin` from now on, for so many seconds.
     ///
     /// # Errors
     /// [`TokenError`] when `cluster` is not a cluster key.
@@ -73,11 +73,11 @@ impl Delegation {
         origin: &Entity,
         lattice: &LatticeId,
         cluster: &KeyPair,
-        now: u64,
+        (now, lifetime): (u64, u64),
     ) -> Result<String, TokenError> {
         let metadata = DelegationMetadata { origin_url: origin.url(), delegated_in: lattice.to_string() };
         let mut claims = Claims::new(cluster.public(), key.to_string(), metadata, now);
-        claims.expires_at = Some(now + DELEGATION_LIFETIME);
+        claims.expires_at = Some(now.saturating_add(lifetime));
         claims.sign(cluster)
     }
 
@@ -183,7 +183,9 @@ mod tests {
         let (trusted, here) = (BTreeSet::from([id]), "here".parse::<LatticeId>().expect("a lattice"));
         let there = "there".parse().expect("a lattice");
         let (good, forged) = [&cluster, &stranger]
-            .map(|cluster| Delegation::issue(&own, &provider("a"), &here, cluster, NOW).expect("signed"))
+            .map(|cluster| {
+                Delegation::issue(&own, &provider("a"), &here, cluster, (NOW, DELEGATION_LIFETIME)).expect("signed")
+            })
             .into();
         let known = Delegations::default();
         let check = |statement: &str, key, origin: &Entity, lattice, now| {
@@ -211,7 +213,8 @@ mod tests {
         let trusted = BTreeSet::from([id]);
         for _ in 0..MAX_KNOWN + 10 {
             let (_, own) = key();
-            let statement = Delegation::issue(&own, &provider("a"), &lattice, &cluster, NOW).expect("signed");
+            let statement = Delegation::issue(&own, &provider("a"), &lattice, &cluster, (NOW, DELEGATION_LIFETIME))
+                .expect("signed");
             known.check(&statement, &own, &provider("a"), &lattice, NOW, &trusted).expect("it holds");
         }
         assert_eq!(known.0.lock().expect("not poisoned").len(), MAX_KNOWN);

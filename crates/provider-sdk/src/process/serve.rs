@@ -157,7 +157,7 @@ impl Server {
             None => self.client.subscribe(text.clone()).await,
         };
         subscription
-            .map(|messages| Inbox::new("provider", messages))
+            .map(|messages| Inbox::of_calls("provider", messages))
             .map_err(|error| format!("cannot subscribe to `{text}`: {error}"))
     }
 

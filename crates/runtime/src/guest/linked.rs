@@ -39,4 +39,8 @@ impl Body {
     pub(super) fn serves_http(&self) -> bool {
         matches!(self, Self::Component(component) if component.serves_http())
     }
+
+    pub(super) fn takes_calls(&self) -> bool {
+        matches!(self, Self::Module(module) if module.takes_calls())
+    }
 }

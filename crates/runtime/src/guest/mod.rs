@@ -53,15 +53,28 @@ struct Loaded {
     origin: CodeOrigin,
     kind: GuestKind,
     serves_http: bool,
+    takes_calls: bool,
 }
 
 impl Guest {
     pub(crate) fn new(platform: Arc<Platform>, actor: Arc<Actor>, body: Body, key: Key, origin: CodeOrigin) -> Self {
         let admission = Admission::new(bounded(actor.limits.max_concurrent, &platform), actor.limits.queue);
-        let (kind, serves_http) = (body.kind(), body.serves_http());
+        let (kind, serves_http, takes_calls) = (body.kind(), body.serves_http(), body.takes_calls());
         let code = CodeInMemory::new(platform.clone(), actor.clone(), body, key);
         let _member = platform.schedule.fairness.add(&admission);
-        Self { shared: Arc::new(Loaded { platform, actor, admission, _member, code, origin, kind, serves_http }) }
+        Self {
+            shared: Arc::new(Loaded {
+                platform,
+                actor,
+                admission,
+                _member,
+                code,
+                origin,
+                kind,
+                serves_http,
+                takes_calls,
+            }),
+        }
     }
 
     /// Module or component.
@@ -86,6 +99,12 @@ impl Guest {
     #[must_use]
     pub fn serves_http(&self) -> bool {
         self.shared.serves_http
+    }
+
+    /// Whether it is a module that exports `__guest_call`, which is given requests as messages.
+    #[must_use]
+    pub fn takes_calls(&self) -> bool {
+        self.shared.takes_calls
     }
 
     /// Bounds the calls that run at once; `u32::MAX` leaves it to the host's pool, zero turns all calls away. Calls that
@@ -259,6 +278,10 @@ impl Guest {
         let answer = self.call(HANDLE_REQUEST, message, context).await;
         let answer = answer.map_err(|error| match (error, &terms) {
             (CallError::DeadlineExceeded { step }, Some(terms)) => {
+                // The call saw a deadline that it was given, and does not know that it was the actor's own.
+                if terms.head.name == OWN {
+                    self.shared.actor.broken_limits.count(Limit::CallTime);
+                }
                 CallError::DeadlineExceeded { step: format!("{step} ({})", terms.head.name) }
             }
             (error, _) => error,

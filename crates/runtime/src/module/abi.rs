@@ -5,7 +5,7 @@
 //! host error) is gone.
 
 use bytes::Bytes;
-use contracts::{Budget, budget::UNCOUNTED, text};
+use contracts::{Budget, text};
 use wasmtime::{Caller, Linker, Memory};
 
 use super::{builtin, state::ModuleState};
@@ -102,10 +102,8 @@ fn guest_response(mut guest: Guest<'_>, at: u32, len: u32) -> wasmtime::Result<(
     let (memory, state) = memory.data_and_store_mut(&mut guest);
     let bytes = Span { at, len }.of(memory, "`__guest_response` payload")?;
     state.call().check_response(bytes.len())?;
-    let mut charge = Budget::bodies().charge();
-    if bytes.len() > UNCOUNTED {
-        charge.grow(bytes.len() as u64).map_err(|no_room| Breach::NoRoom(no_room.to_string()))?;
-    }
+    let charge = Budget::bodies().reserve(bytes.len() as u64);
+    let charge = charge.map_err(|no_room| Breach::NoRoom(no_room.to_string()))?;
     state.response = Some(charge.carried_by(Bytes::copy_from_slice(bytes)));
     Ok(())
 }

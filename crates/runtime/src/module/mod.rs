@@ -67,6 +67,11 @@ struct Started {
 type GuestCall = TypedFunc<(u32, u32), u32>;
 
 impl ModuleGuest {
+    /// Whether it exports `__guest_call`.
+    pub(crate) fn takes_calls(&self) -> bool {
+        self.guest_call.is_some()
+    }
+
     /// Checks and links.
     pub(crate) fn load(
         linker: &Linker<ModuleState>,
