@@ -4,6 +4,7 @@ use super::{ANY, Room};
 
 pub(super) const ROOMS: &[Room] = &[
     ("bin/bench", &["actors", "eventually", "http", "nats", "operator", "ports", "process", "sign"]),
+    ("bin/foreign-provider", &[]),
     ("lib", &[ANY]),
     ("agreement", &["eventually", "lattice"]),
     ("fake_time", &[]),
