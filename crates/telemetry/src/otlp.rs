@@ -166,7 +166,7 @@ mod tests {
 
         let own = TraceParent { trace_id: [7; 16], span_id: [8; 8], sampled: true };
         let root = Ended {
-            own: own.clone(),
+            own,
             parent: None,
             state: "vendor=1".to_owned(),
             name: "wasmcloud:keyvalue Get".to_owned(),
