@@ -86,7 +86,9 @@ impl Reader {
             return skip(missing);
         }
         if block.says("without NATS") {
-            self.run("unset WASMCLOUD_CTL_PORT WASMCLOUD_RPC_PORT; export WASH_NO_NATS=1", false);
+            // Neither what is handed to each shell nor what the last one left names a port any more.
+            self.variables.retain(|(name, _)| !name.ends_with("_PORT"));
+            self.run("unset NATS_PORT WASMCLOUD_CTL_PORT WASMCLOUD_RPC_PORT; export WASH_NO_NATS=1", false);
         }
         let mut fails = block.values("fails").to_vec();
         let waits = ["stays until ready", "interrupted when ready"].map(|key| block.values(key).first());
