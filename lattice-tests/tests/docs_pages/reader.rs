@@ -37,12 +37,24 @@ pwd > "$READER/folder"
 exit $code
 "#;
 
+/// A command that goes on; it ends with the value, however a page breaks off.
+struct Staying(Child);
+
+impl Drop for Staying {
+    fn drop(&mut self) {
+        if self.0.try_wait().is_ok_and(|ended| ended.is_none()) {
+            let _ = kill_process_group(Pid::from_child(&self.0), Signal::KILL);
+            let _ = self.0.wait();
+        }
+    }
+}
+
 /// The reader.
 pub struct Reader {
     dir: TempDir,
     ports: BTreeMap<u16, u16>,
     variables: Vec<(String, String)>,
-    staying: Vec<Child>,
+    staying: Vec<Staying>,
     /// Commands that were run.
     pub ran: usize,
     /// Commands that were passed over because the page says so.
@@ -86,7 +98,9 @@ impl Reader {
             return skip(missing);
         }
         if block.says("without NATS") {
-            self.run("unset WASMCLOUD_CTL_PORT WASMCLOUD_RPC_PORT; export WASH_NO_NATS=1", false);
+            // Neither what is handed to each shell nor what the last one left names a port any more.
+            self.variables.retain(|(name, _)| !name.ends_with("_PORT"));
+            self.run("unset NATS_PORT WASMCLOUD_CTL_PORT WASMCLOUD_RPC_PORT; export WASH_NO_NATS=1", false);
         }
         let mut fails = block.values("fails").to_vec();
         let waits = ["stays until ready", "interrupted when ready"].map(|key| block.values(key).first());
@@ -125,10 +139,10 @@ impl Reader {
         let out = fs::File::create(&log).expect("room");
         let mut shell = self.bash(&format!("{AROUND}\nexec env {line}"));
         shell.stdout(out.try_clone().expect("a file")).stderr(out).process_group(0);
-        let mut child = shell.spawn().expect("bash runs");
+        let mut child = Staying(shell.spawn().expect("bash runs"));
         let said = || fs::read_to_string(&log).unwrap_or_default();
         eventually_within(READY, &format!("`{ready}` after `{line}`"), || {
-            let ended = child.try_wait().expect("our child");
+            let ended = child.0.try_wait().expect("our child");
             assert!(ended.is_none(), "`{line}` ended: {}", said());
             let answer = self.shell(ready).output().expect("bash runs");
             let failed = || format!("{}{}", String::from_utf8_lossy(&answer.stderr), said());
@@ -137,8 +151,8 @@ impl Reader {
         .await;
         assert!(!said().contains("allocation"), "the internals of an engine are nothing to begin with: {}", said());
         if interrupt {
-            kill_process_group(Pid::from_child(&child), ctrl_c()).expect("it runs");
-            let ended = child.wait().expect("our child");
+            kill_process_group(Pid::from_child(&child.0), ctrl_c()).expect("it runs");
+            let ended = child.0.wait().expect("our child");
             assert!(ended.success(), "Ctrl-C ends `{line}`: {ended}: {}", said());
         } else {
             self.staying.push(child);
@@ -190,10 +204,10 @@ impl Reader {
 
     fn end_what_stays(&mut self) {
         for mut child in self.staying.drain(..) {
-            if child.try_wait().is_ok_and(|ended| ended.is_none()) {
-                let _ = kill_process_group(Pid::from_child(&child), Signal::TERM);
+            if child.0.try_wait().is_ok_and(|ended| ended.is_none()) {
+                let _ = kill_process_group(Pid::from_child(&child.0), Signal::TERM);
             }
-            let _ = child.wait();
+            let _ = child.0.wait();
         }
     }
 }
@@ -209,9 +223,6 @@ fn ctrl_c() -> Signal {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        for child in &self.staying {
-            let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
-        }
         // A page that broke off leaves hosts behind.
         let _ = self.shell("wash down --all").output();
         self.end_what_stays();
