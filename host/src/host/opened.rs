@@ -202,7 +202,7 @@ mod tests {
     async fn a_host_without_nats_builds_every_room() {
         let directory = tempfile::tempdir().expect("a temp directory");
         let config = HostConfig::new(lattice::LatticeId::default(), directory.path().to_owned());
-        let host = crate::Host::start(config, &[crate::testing::FAKE]).await.expect("it starts");
+        let host = Box::pin(crate::Host::start(config, &[crate::testing::FAKE])).await.expect("it starts");
         host.synced().await;
         assert!(host.socket().exists() && host.store_refused().is_none());
         let socket = host.socket().to_owned();

@@ -36,7 +36,7 @@ async fn upload(address: SocketAddr) -> String {
             answer.extend_from_slice(&piece[..length]);
         }
     };
-    let (_, ()) = timeout(LONG, async { tokio::join!(sending, reading) }).await.expect("it ends");
+    let (_, ()) = timeout(LONG, Box::pin(async { tokio::join!(sending, reading) })).await.expect("it ends");
     let text = String::from_utf8_lossy(&answer);
     let status = text.split_whitespace().nth(1).unwrap_or("none").to_owned();
     let body = text.split("\r\n\r\n").nth(1).unwrap_or_default();

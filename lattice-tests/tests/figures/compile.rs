@@ -62,7 +62,7 @@ async fn a17_a_million_functions_are_compiled_within_bounds_and_hold_up_nobody()
         let (outcome, good) = tokio::join!(operator.start_actor(&host, &reference), good_one);
         (outcome.map(|_| "it runs".to_owned()).unwrap_or_else(|refused| refused), good)
     };
-    let (cost, (outcome, good)) = scene.attack(attack).await;
+    let (cost, (outcome, good)) = Box::pin(scene.attack(attack)).await;
     let length = wasm.len() >> 20;
     cost.tell(
         &format!("A17, {FUNCTIONS} functions in {length} MiB"),

@@ -157,7 +157,7 @@ impl FakeActors {
             }
             "/stream" => Ok(respond.body(request.into_body()).unwrap()),
             "/swallow" => match request.into_body().collect().await {
-                Ok(body) => Ok(respond.body(full(&body.to_bytes().len().to_string())).unwrap()),
+                Ok(body) => Ok(respond.body(full(body.to_bytes().len().to_string())).unwrap()),
                 Err(error) => Err(provider_sdk::contracts::http_message::broken(error)),
             },
             "/wrong-length" => Ok(respond
