@@ -15,6 +15,7 @@
 mod bucket;
 pub mod buckets;
 pub mod claims;
+mod conflict;
 pub mod known;
 pub mod links;
 pub mod merge;
