@@ -1,8 +1,8 @@
 //! What a host knows of its lattice, and how hosts that were apart come to know the same.
 //!
 //! Two floors. Pure decisions, without `.await`, tested as functions: [`links`], [`claims`], [`scale`], [`owners`],
-//! [`revocations`], what is held within bounds ([`known`]) and the [merge](merge) after an outage. And the [`store`]: one task
-//! between the tables in memory, the [replica](replica) on disk and the buckets of the lattice.
+//! [`revocations`], what is held within bounds ([`known`]) and the [merge] after an outage. And the [`store`]: one task
+//! between the tables in memory, the [replica] on disk and the buckets of the lattice.
 //!
 //! The store reaches the outside through two ports: [`buckets`] (what a broker keeps for everybody) and [`world`] (time and
 //! disk). Hosts put JetStream, a clock and redb behind them; the simulation in the tests of this crate puts a broker that can be
@@ -15,6 +15,7 @@
 mod bucket;
 pub mod buckets;
 pub mod claims;
+mod conflict;
 pub mod known;
 pub mod links;
 pub mod merge;

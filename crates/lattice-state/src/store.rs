@@ -5,129 +5,43 @@
 //! tables exactly once and leaves as an [`Effect`]; revocation lists, which merge by a rule of their own, leave as a
 //! whole. Invariant: tables, replica and (when synced) buckets agree.
 
+mod at_once;
+mod command;
 mod compare;
-mod conflict;
+mod error;
 mod handle;
 mod open_buckets;
 mod owner;
 mod owners;
 mod queue;
 mod revocations;
+mod run;
 mod tables;
 mod write;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc};
 
-use bytes::Bytes;
-use claims::revocation::SignedRevocations;
-use lattice::bounds::LimitExceeded;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
+use self::owner::FIRST_RETRY;
 use crate::{
     Bucket,
     buckets::StoreState,
     known::Known,
-    owners::SignedRecord,
     replica::{Kept, ReplicaError},
-    revocations::{NotTaken, Trust},
+    revocations::Trust,
     world::{Disk, World},
 };
 
 pub use self::{
-    conflict::{Conflict, Side},
+    command::Standing,
+    error::{RevokeError, StoreError},
     handle::Store,
-    owner::{Owner, Source},
+    owner::Owner,
+    run::Source,
     tables::{Effect, ForeignClaims, Tables},
 };
-
-/// Why a write was not accepted.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The replica cannot keep it.
-    #[error("cannot keep the change on this host's disk")]
-    Replica(#[source] Arc<ReplicaError>),
-    /// There would be more of it than may be.
-    #[error(transparent)]
-    LimitExceeded(#[from] LimitExceeded),
-    /// There is no room for one more.
-    #[error("this lattice remembers as many owners as it can")]
-    Full,
-    /// The host is stopping.
-    #[error("this host is stopping")]
-    Stopping,
-}
-
-impl From<ReplicaError> for StoreError {
-    fn from(error: ReplicaError) -> Self {
-        Self::Replica(Arc::new(error))
-    }
-}
-
-impl StoreError {
-    /// Stable word for logs and tests.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::LimitExceeded(error) => error.code(),
-            Self::Full => "limit_exceeded",
-            Self::Replica(_) | Self::Stopping => "store_failed",
-        }
-    }
-}
-
-/// For whom a change is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// An actor or provider of which signed claims are known, or this host itself.
-    Known,
-    /// Anybody else. Such changes wait behind all others, and few of them.
-    Stranger,
-}
-
-/// Why a revocation list was not accepted.
-#[derive(Debug, thiserror::Error)]
-pub enum RevokeError {
-    /// It cannot take effect beside those in force.
-    #[error(transparent)]
-    NotTaken(#[from] NotTaken),
-    /// It cannot be kept.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl RevokeError {
-    /// Stable word for logs and tests.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::NotTaken(error) => error.code(),
-            Self::Store(error) => error.code(),
-        }
-    }
-}
-
-struct Write {
-    bucket: Bucket,
-    key: String,
-    value: Option<Bytes>,
-    done: oneshot::Sender<Result<(), StoreError>>,
-}
-
-struct Revoke {
-    signed: Arc<SignedRevocations>,
-    done: oneshot::Sender<Result<(), RevokeError>>,
-}
-
-struct Own {
-    record: Arc<SignedRecord>,
-    done: oneshot::Sender<Result<Arc<SignedRecord>, StoreError>>,
-}
-
-enum Command {
-    Write(Write),
-    Revoke(Revoke),
-    Own(Own),
-}
+pub use crate::conflict::{Conflict, Side};
 
 /// A store that was opened: its handle, its task, and what changes mean for others.
 pub type Opened<W> = (Store, Owner<W>, mpsc::UnboundedReceiver<Effect>);
@@ -214,6 +128,3 @@ impl Loaded {
         Ok(())
     }
 }
-
-const FIRST_RETRY: Duration = Duration::from_millis(100);
-const LONGEST_RETRY: Duration = Duration::from_secs(2);

@@ -12,9 +12,9 @@ use std::{
 use crate::{
     Bucket,
     buckets::Buckets,
+    conflict::Conflict,
     merge::Local,
     replica::{Kept, Replica, ReplicaError},
-    store::Conflict,
 };
 
 /// Records of one bucket by key; one that is none is removed.

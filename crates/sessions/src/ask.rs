@@ -10,10 +10,10 @@ use lattice::{
 };
 
 use crate::{
-    Sessions,
     environment::{AskError, Environment},
     link::Link,
     outgoing::Outgoing,
+    sessions::Sessions,
 };
 
 /// Longest wait for the answer.

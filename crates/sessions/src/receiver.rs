@@ -17,11 +17,11 @@ use lattice::{
 };
 
 use crate::{
-    Sessions,
     context::Context,
     environment::{Environment, OutMessage},
     seen,
     serve_call::ServeCall,
+    sessions::Sessions,
 };
 
 /// Signed words per second that a session is not known; further batches are dropped.

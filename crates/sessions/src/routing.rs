@@ -18,10 +18,12 @@ use lattice::{
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Sessions, ask,
+    ask,
     environment::Environment,
     link::{Link, Now},
     outgoing::{Outcome, Outgoing},
+    route::Route,
+    sessions::Sessions,
 };
 
 /// How long a host that was full is passed over, unless all are.
@@ -30,15 +32,6 @@ const FULL: Duration = Duration::from_millis(50);
 const MOST_OFFERS: usize = 8;
 /// Longest wait for a handshake when there is no other way.
 const HANDSHAKE: Duration = Duration::from_secs(2);
-
-/// Who runs an actor, this host aside.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Route {
-    /// Members that speak our sessions.
-    pub hosts: Vec<HostId>,
-    /// Whether there are others, or some of which this is not known. They are called the signed way.
-    pub others: bool,
-}
 
 /// When a call may go to another host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,13 +144,6 @@ impl<E: Environment> Sessions<E> {
         !self.busy.is_empty() && self.busy.get(&(host, *actor)).is_some_and(|until| now < *until)
     }
 
-    pub(crate) fn link(&self, host: HostId) -> Arc<Link<E>> {
-        if let Some(link) = self.links.get(&host) {
-            return link.clone();
-        }
-        self.links.entry(host).or_insert_with(|| Link::new(host)).clone()
-    }
-
     /// What there is to a host; a handshake begins when it is time for one.
     fn look(self: &Arc<Self>, link: &Arc<Link<E>>, now: Instant) -> Now<E> {
         let (there, handshake) = link.look(now);
@@ -170,10 +156,6 @@ impl<E: Environment> Sessions<E> {
     /// Sees to a session with a host.
     pub(crate) fn prepare(self: &Arc<Self>, host: HostId) {
         self.look(&self.link(host), self.context.env.now());
-    }
-
-    pub(crate) fn outgoing(&self, session: SessionId) -> Option<Arc<Outgoing<E>>> {
-        self.outgoing.get(&session).map(|session| session.clone())
     }
 
     async fn fetch(

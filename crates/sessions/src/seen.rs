@@ -20,10 +20,10 @@ use lattice::{
 use tokio::sync::mpsc;
 
 use crate::{
-    Route,
     budget::{Budgets, Rate},
     context::Context,
     environment::{Environment, OutMessage},
+    route::Route,
     serve_call::ServeCall,
 };
 

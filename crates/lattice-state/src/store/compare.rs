@@ -10,49 +10,20 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::{
-    Conflict, Owner, Side,
+    at_once::at_once,
+    error::SyncError,
     open_buckets::{OpenBuckets, Writers},
+    owner::Owner,
     revocations::{Read, Reading},
 };
 use crate::{
     Bucket,
     buckets::{BucketError, Buckets, Snapshot},
+    conflict::{Conflict, Side},
     merge::{Action, Local, Remote, fingerprint, merge},
-    replica::ReplicaError,
     rules::Rule,
     world::{Disk, World},
 };
-
-/// Keys that are written at once.
-const AT_ONCE: usize = 64;
-
-pub(super) fn at_once() -> usize {
-    if Rule::SendSideBySide.holds() { AT_ONCE } else { 1 }
-}
-
-/// Why a comparison with the buckets did not come to its end.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum SyncError {
-    #[error("lattice state in JetStream")]
-    Bucket(#[from] BucketError),
-    #[error("lattice state on disk")]
-    Replica(#[from] ReplicaError),
-    /// What had to be written was decided by what is no longer there.
-    #[error("somebody changed lattice state meanwhile; comparing again")]
-    Overtaken,
-}
-
-impl SyncError {
-    /// What the server said no to, and why. Silence and a disk of ours are no refusal.
-    pub(super) fn refusal(&self) -> Option<String> {
-        match self {
-            Self::Bucket(error @ BucketError::Refused { .. }) => Some(error.to_string()),
-            Self::Bucket(BucketError::Timeout { .. } | BucketError::WatchEnded)
-            | Self::Replica(_)
-            | Self::Overtaken => None,
-        }
-    }
-}
 
 /// The buckets as they were when they were opened.
 pub(super) struct Opened<B: Buckets> {

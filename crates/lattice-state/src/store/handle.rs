@@ -17,8 +17,10 @@ use lattice::{
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    Command, Own, Revoke, RevokeError, Standing, StoreError, Tables, Write,
+    command::{Command, Own, Revoke, Standing, Write},
+    error::{RevokeError, StoreError},
     queue::{self, Lines, NotQueued},
+    tables::Tables,
 };
 use crate::{Bucket, buckets::StoreState, owners::SignedRecord};
 

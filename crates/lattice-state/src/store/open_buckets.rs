@@ -7,7 +7,7 @@ use std::{future::poll_fn, task::Poll, time::Duration};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::compare::at_once;
+use super::at_once::at_once;
 use crate::{
     Bucket,
     buckets::{BucketError, Buckets, Opened, Snapshot, Update, Writer},

@@ -10,7 +10,13 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 use lattice::subject::is_owner_key;
 
-use super::{Own, Owner, StoreError, compare::SyncError, open_buckets::OpenBuckets, write::CONFIRM_WITHIN};
+use super::{
+    command::Own,
+    error::{StoreError, SyncError},
+    open_buckets::OpenBuckets,
+    owner::Owner,
+    write::CONFIRM_WITHIN,
+};
 use crate::{
     Bucket,
     buckets::{BucketError, Update},

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use tokio::sync::mpsc;
 
-use super::Command;
+use super::command::Command;
 
 /// Changes for the known that wait; more wait outside.
 const KNOWN: usize = 256;

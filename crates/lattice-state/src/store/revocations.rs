@@ -14,9 +14,11 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use lattice::subject::is_owner_key;
 
 use super::{
-    Owner, Revoke, RevokeError,
-    compare::{SyncError, at_once},
+    at_once::at_once,
+    command::Revoke,
+    error::{RevokeError, SyncError},
     open_buckets::{OpenBuckets, Writers},
+    owner::Owner,
 };
 use crate::{
     Bucket,

@@ -9,9 +9,11 @@ use bytes::Bytes;
 use futures_util::{StreamExt, future::join_all, stream};
 
 use super::{
-    Command, Owner, StoreError, Write,
-    compare::at_once,
+    at_once::at_once,
+    command::{Command, Write},
+    error::StoreError,
     open_buckets::{OpenBuckets, Writers},
+    owner::Owner,
 };
 use crate::{
     Bucket,
