@@ -83,7 +83,7 @@ async fn structured_logs_are_json_lines_and_those_of_actors_carry_their_id() {
     let said = of_actor("guest");
     assert_eq!(said["level"], "INFO");
     assert!(said["fields"]["message"].as_str().is_some_and(|text| text.starts_with("say \"so\"")), "{said}");
-    of_actor("host::lifecycle");
+    of_actor("host::workloads::actor::scale");
     assert!(!fs::read_to_string(&log).expect("a log").contains(cluster.seed().expose()));
 }
 

@@ -84,7 +84,7 @@ impl Inventory {
             ctl_host: self.servers.control.clone(),
             rpc_host: self.servers.rpc.clone(),
             lattice: identity.lattice.to_string(),
-            peers: Some(self.peers.members(Instant::now())),
+            peers: Some(self.peers.awaited(Instant::now())),
             sessions: if self.has_sessions { session::VERSION } else { 0 },
         }
         .within(self.most_told())

@@ -31,6 +31,8 @@ use self::table::Bounds;
 pub use self::table::Standing;
 use self::{providers::OfOthers, table::Table};
 
+/// Hosts that no trusted key vouches for, such as those of 0.82, that clients are told to wait for.
+const MOST_STRANGERS_AWAITED: usize = 64;
 /// Four heartbeats of 30 s, after which 0.82-era tools drop a host too (protocol section 10.4).
 pub const FORGET_AFTER: Duration = Duration::from_secs(120);
 
@@ -97,11 +99,12 @@ impl Peers {
         self.lock().hosts()
     }
 
-    /// Those of them that a trusted key vouches for: whoever made up the others must not have clients wait for them.
+    /// Those of them that clients wait for: all that a trusted key vouches for, and of the others, which anybody can make up,
+    /// no more than a mixed lattice has.
     #[must_use]
-    pub fn members(&self, now: Instant) -> Vec<HostId> {
+    pub fn awaited(&self, now: Instant) -> Vec<HostId> {
         self.forget_silent(now);
-        self.lock().members()
+        self.lock().awaited(MOST_STRANGERS_AWAITED)
     }
 
     /// Forgets who was not heard of for long.

@@ -299,9 +299,11 @@ impl Table {
         hosts
     }
 
-    /// All members, in order.
-    pub fn members(&self) -> Vec<HostId> {
-        self.hosts().into_iter().filter(|host| self.is_member(host)).collect()
+    /// All members, then so many others at most; both in order.
+    pub fn awaited(&self, most_others: usize) -> Vec<HostId> {
+        let (mut members, others): (Vec<_>, Vec<_>) = self.hosts().into_iter().partition(|host| self.is_member(host));
+        members.extend(others.into_iter().take(most_others));
+        members
     }
 
     /// All entries.

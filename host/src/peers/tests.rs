@@ -132,7 +132,15 @@ fn only_members_are_called_in_sessions_and_strangers_do_not_speak_for_them() {
     peers.heard(ours, Stranger, now + FORGET_AFTER);
     assert_eq!(peers.route(&echo), route, "a member is heard by its own word alone");
     assert!(peers.is_member(&ours) && !peers.is_member(&forged));
-    assert_eq!(peers.members(now), [ours], "nobody is told to wait for a stranger");
+    for _ in 0..2 * MOST_STRANGERS_AWAITED {
+        peers.heard(host(), Stranger, now);
+    }
+    let awaited = peers.awaited(now);
+    assert_eq!(
+        (awaited[0], awaited.len()),
+        (ours, 1 + MOST_STRANGERS_AWAITED),
+        "members first, and few of those made up"
+    );
     assert_eq!(peers.current(now + FORGET_AFTER), []);
 }
 
