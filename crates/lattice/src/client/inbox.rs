@@ -1,15 +1,16 @@
 //! A subscription whose waiting messages are bounded in bytes.
 //!
 //! The client library keeps up to 65,536 messages of a subscription that nobody takes, of up to the broker's payload limit each:
-//! 64 GiB. An [`Inbox`] empties that queue whenever it is polled and keeps what waits itself, up to a bound of its own and that
-//! of the bodies of all calls. Invariants: a message that is alone is handed on without being kept; order is kept; what does
+//! 64 GiB. An [`Inbox`] empties that queue whenever it is polled and keeps what waits itself, up to a bound of its own and one
+//! for all inboxes of the process. That one is apart from the bodies of all calls: while those are at their bound, requests are
+//! still taken, and told so. Invariants: a message that is alone is handed on without being kept; order is kept; what does
 //! not fit is dropped, counted and told in the log, never what waits already. Nothing is lost when a wait is given up.
 
 use std::{
     collections::VecDeque,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll},
@@ -24,6 +25,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub const INBOX_BYTES: usize = 16 << 20;
 /// Bytes that may wait in one inbox of calls, of which many with large payloads may come at once.
 pub const CALLS_INBOX_BYTES: usize = 128 << 20;
+/// Bytes that may wait in all inboxes of the process, or as many as the bodies of all calls may have, if that is less.
+pub const ALL_INBOXES_BYTES: u64 = 256 << 20;
 /// What a message takes beside its subject, headers and payload.
 const OVERHEAD: usize = 128;
 /// Messages that are taken over in one poll; then others have their turn.
@@ -60,7 +63,7 @@ impl Inbox {
 impl<S: Stream<Item = Message> + Unpin> Inbox<S> {
     /// The messages of a subscription; `name` is what the log calls it.
     pub fn new(name: &'static str, source: S) -> Self {
-        let (waiting, budget) = (VecDeque::new(), Budget::bodies().clone());
+        let (waiting, budget) = (VecDeque::new(), all_inboxes().clone());
         Self { name, source, waiting, bytes: 0, limit: INBOX_BYTES, budget, dropped: 0, ended: false }
     }
 
@@ -157,6 +160,11 @@ impl<S: Stream<Item = Message> + Unpin> Stream for Inbox<S> {
         inbox.take_over(cx);
         Poll::Ready(Some(first))
     }
+}
+
+fn all_inboxes() -> &'static Budget {
+    static ALL: LazyLock<Budget> = LazyLock::new(|| Budget::new(ALL_INBOXES_BYTES.min(Budget::bodies().limit())));
+    &ALL
 }
 
 fn size(message: &Message) -> usize {

@@ -31,7 +31,7 @@ pub use self::{
     denials::{Denials, Forbidden, Use},
     error::{ConnectError, ControlError},
     events::EventStream,
-    inbox::{CALLS_INBOX_BYTES, INBOX_BYTES, Inbox},
+    inbox::{ALL_INBOXES_BYTES, CALLS_INBOX_BYTES, INBOX_BYTES, Inbox},
     replay::{Memory, MemoryBounds, Noted, ReplayGuard, Replayed, Seen},
     responder::{Incoming, Rejected, ReplyTo, RpcResponder},
     rpc::{Delegated, Lost, RpcClient},
